@@ -1,0 +1,16 @@
+"""Features: numbers per person and index moment that see only what was known before it."""
+
+from somv_risk.features._catalogue import load_catalogue, load_definitions
+from somv_risk.features._engine import build_features
+from somv_risk.features._spec import THEMES, Definition, Feature, read_definition, write_definition
+
+__all__ = [
+    "THEMES",
+    "Definition",
+    "Feature",
+    "build_features",
+    "load_catalogue",
+    "load_definitions",
+    "read_definition",
+    "write_definition",
+]

@@ -1,0 +1,180 @@
+"""Histories: the checked register tables about a set of persons."""
+
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from types import MappingProxyType
+
+import polars as pl
+
+from somv_risk import schema as s
+from somv_risk.errors import ConfigError, InputError
+
+MIN_KEY_BYTES = 16
+PSEUDONYM_HEX_DIGITS = 32
+
+NOTHING_DROPPED = pl.DataFrame(schema={"source_table": pl.String, "reason": pl.String, "rows": pl.Int64})
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantine:
+    """Rows that were set aside, per table, each with the rule it broke.
+
+    `rows` maps a table to a frame of `row` (number in the delivered table, from 0), `rule`, and the
+    delivered columns. A row that breaks two rules stands there twice.
+    """
+
+    rows: Mapping[str, pl.DataFrame] = field(default_factory=lambda: MappingProxyType({}))
+
+    def summary(self) -> pl.DataFrame:
+        """Count rows set aside: one row per table and rule (`table`, `rule`, `rows`)."""
+        counts = [
+            frame.group_by(s.RULE)
+            .agg(pl.len().cast(pl.Int64).alias("rows"))
+            .select(pl.lit(table).alias("table"), s.RULE, "rows")
+            for table, frame in self.rows.items()
+        ]
+        empty = pl.DataFrame(schema={"table": pl.String, s.RULE: pl.String, "rows": pl.Int64})
+        return pl.concat([empty, *counts]).sort("table", s.RULE)
+
+    def count(self) -> int:
+        """Count distinct rows set aside."""
+        return sum(frame[s.ROW].n_unique() for frame in self.rows.values())
+
+    def __str__(self) -> str:
+        lines = [f"{rows:>10,} {table}: {rule}" for table, rule, rows in self.summary().iter_rows()]
+        return "\n".join(lines) if lines else "No rows were set aside."
+
+    def __getitem__(self, table: str) -> pl.DataFrame:
+        return self.rows.get(table, pl.DataFrame(schema={s.ROW: pl.UInt32, s.RULE: pl.String}))
+
+
+@dataclass(frozen=True, slots=True)
+class Histories:
+    """Register tables about persons, one lazy frame per table, as declared in `schema`.
+
+    `data_end` is the moment at which the delivery ends; None means that the start of the last
+    hospital contact is taken for it. `quarantine` holds what the checks set aside, `dropped` counts
+    what a source did not take over. A table that was not delivered is listed in `absent` and reads
+    as an empty frame.
+    """
+
+    tables: Mapping[str, pl.LazyFrame]
+    data_end: datetime | None = None
+    quarantine: Quarantine = field(default_factory=Quarantine)
+    dropped: pl.DataFrame = field(default_factory=lambda: NOTHING_DROPPED)
+
+    def __post_init__(self) -> None:
+        unknown = set(self.tables) - set(s.SCHEMAS)
+        missing = set(s.REQUIRED_TABLES) - set(self.tables)
+        if unknown:
+            raise InputError(f"Unknown table {sorted(unknown)}. Known tables are {list(s.SCHEMAS)}.")
+        if missing:
+            raise InputError(
+                f"Table {sorted(missing)} is missing. Deliver at least {list(s.REQUIRED_TABLES)}."
+            )
+
+    @property
+    def absent(self) -> tuple[str, ...]:
+        """Names of the tables that were not delivered."""
+        return tuple(table for table in s.SCHEMAS if table not in self.tables)
+
+    def table(self, name: str) -> pl.LazyFrame:
+        """Return one table; an absent one has its columns and no rows."""
+        return self.tables.get(name, pl.LazyFrame(schema=s.get_columns(name)))
+
+    @property
+    def persons(self) -> pl.LazyFrame:
+        """One row per person."""
+        return self.table(s.PERSONS)
+
+    @property
+    def admissions(self) -> pl.LazyFrame:
+        """One row per hospital contact."""
+        return self.table(s.ADMISSIONS)
+
+    @property
+    def diagnoses(self) -> pl.LazyFrame:
+        """One row per diagnosis of a contact."""
+        return self.table(s.DIAGNOSES)
+
+    @property
+    def psychiatric_contacts(self) -> pl.LazyFrame:
+        """One row per psychiatric contact outside the ward."""
+        return self.table(s.PSYCHIATRIC_CONTACTS)
+
+    @property
+    def substance_abuse(self) -> pl.LazyFrame:
+        """One row per substance treatment episode."""
+        return self.table(s.SUBSTANCE_ABUSE)
+
+    @property
+    def social_benefits(self) -> pl.LazyFrame:
+        """One row per benefit spell."""
+        return self.table(s.SOCIAL_BENEFITS)
+
+    @property
+    def social_services(self) -> pl.LazyFrame:
+        """One row per spell of a municipal service."""
+        return self.table(s.SOCIAL_SERVICES)
+
+    @property
+    def primary_care(self) -> pl.LazyFrame:
+        """One row per contact with primary care."""
+        return self.table(s.PRIMARY_CARE)
+
+    def follow_up_end(self) -> pl.LazyFrame:
+        """Return one row, one column `data_end`: the moment until which events are complete."""
+        if self.data_end is not None:
+            return pl.LazyFrame({"data_end": [self.data_end]}, schema={"data_end": pl.Datetime("us")})
+        return self.admissions.select(pl.col(s.STARTED_AT).max().alias("data_end"))
+
+    def keep_persons(self, person_ids: pl.LazyFrame) -> "Histories":
+        """Keep the rows of the persons in the column `person_id` of the given frame."""
+        ids = person_ids.select(s.PERSON_ID)
+        return replace(
+            self,
+            tables={name: frame.join(ids, on=s.PERSON_ID, how="semi") for name, frame in self.tables.items()},
+            data_end=self.data_end,
+        )
+
+    def pseudonymise(self, key: str | bytes) -> "Histories":
+        """Replace every person id by a keyed hash (HMAC-SHA-256, 128 bits as text).
+
+        The same key gives the same pseudonyms, so that deliveries can be joined; without the key they
+        cannot be guessed by trying all numbers, which a plain hash would allow.
+
+        Raises
+        ------
+        ConfigError
+            If the key is shorter than 16 bytes.
+        """
+        return replace(
+            self, tables={name: pseudonymise_frame(frame, key) for name, frame in self.tables.items()}
+        )
+
+
+def pseudonymise_frame(frame: pl.LazyFrame, key: str | bytes) -> pl.LazyFrame:
+    """Replace the column `person_id` of one table by its keyed hash."""
+    secret = key.encode() if isinstance(key, str) else key
+    if len(secret) < MIN_KEY_BYTES:
+        raise ConfigError(
+            f"The pseudonymisation key has {len(secret)} bytes. Give at least {MIN_KEY_BYTES} random bytes and keep them secret."
+        )
+    return frame.with_columns(
+        pl.col(s.PERSON_ID)
+        .cast(pl.String)
+        .str.strip_chars()
+        .map_batches(lambda ids: _hash_ids(ids, secret), return_dtype=pl.String, is_elementwise=True)
+    )
+
+
+def _hash_ids(ids: pl.Series, secret: bytes) -> pl.Series:
+    unique = ids.drop_nulls().unique()
+    pseudonyms = [_hash_id(value, secret) for value in unique]
+    return ids.replace_strict(unique, pseudonyms, default=None, return_dtype=pl.String)
+
+
+def _hash_id(value: str, secret: bytes) -> str:
+    return hmac.new(secret, value.encode(), "sha256").hexdigest()[:PSEUDONYM_HEX_DIGITS]

@@ -1,0 +1,150 @@
+"""Outcomes: what happened in the horizon that starts at the index moment."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import polars as pl
+
+from somv_risk import schema as s
+from somv_risk.asof import KEY
+from somv_risk.cohort import Cohort
+from somv_risk.errors import ConfigError
+from somv_risk.histories import Histories
+from somv_risk.stays import HAS_PSYCHIATRIC, IS_ACUTE, IS_ADMISSION, UNTIL, build_stays
+from somv_risk.windows import Horizon
+
+OUTCOME = "outcome"
+OUTCOME_EVENTS = "outcome_events"
+_COUNTED_AT = "counted_at"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What the model predicts: at least `min_count` events in the horizon.
+
+    `counts` is "admissions" (by their start) or "unfinished_stays" (any stay, by its end, that ended
+    because the person left). `excluded_diagnoses` are ICD-10 prefixes of the first contact's diagnosis;
+    none are excluded by default, because the usual exclusions hide the citizens this library looks for.
+    `death` within the horizon, with the threshold not met, is "negative", "exclude" (null) or "event".
+    """
+
+    name: str
+    counts: Literal["admissions", "unfinished_stays"] = "admissions"
+    min_count: int = 3
+    horizon: Horizon = Horizon(365)
+    sectors: tuple[str, ...] = s.SECTORS
+    admission_types: tuple[str, ...] = ("acute",)
+    excluded_diagnoses: tuple[str, ...] = ()
+    death: Literal["negative", "exclude", "event"] = "negative"
+
+    def __post_init__(self) -> None:
+        if self.min_count < 1:
+            raise ConfigError(f"Target {self.name} counts from {self.min_count}. Give at least 1.")
+        _check_subset(self.name, "sectors", self.sectors, s.SECTORS)
+        _check_subset(self.name, "admission types", self.admission_types, s.ADMISSION_TYPES)
+
+
+FREQUENT_ADMISSION = Target("frequent_admission")
+UNFINISHED_TREATMENT = Target(
+    "unfinished_treatment", counts="unfinished_stays", min_count=1, admission_types=s.ADMISSION_TYPES
+)
+
+
+def label_outcomes(
+    histories: Histories, cohort: Cohort | pl.LazyFrame | pl.DataFrame, target: Target = FREQUENT_ADMISSION
+) -> pl.LazyFrame:
+    """Label each cohort row with its outcome.
+
+    Returns
+    -------
+    One row per cohort row in cohort order: `person_id`, `index_time`, `outcome_events` (Int32, number
+    of events seen in the horizon) and `outcome` (Boolean; null when follow-up ends before the horizon
+    and the threshold was not met, when the person was dead before the index, or when a death is to be
+    excluded).
+    """
+    rows = cohort.lazy().select(KEY)
+    moments = rows.unique()
+    counts = _count_events(histories, moments, target)
+    fates = histories.persons.select(s.PERSON_ID, s.DEATH_DATE, s.OBSERVED_UNTIL)
+    labelled = (
+        moments.join(counts, on=KEY, how="left")
+        .join(fates, on=s.PERSON_ID, how="left")
+        .join(histories.follow_up_end(), how="cross")
+        .with_columns(pl.col(OUTCOME_EVENTS).fill_null(0))
+        .select(*KEY, OUTCOME_EVENTS, _decide(target).alias(OUTCOME))
+    )
+    return rows.join(labelled, on=KEY, how="left", maintain_order="left")
+
+
+def build_outcome_stays(histories: Histories) -> pl.LazyFrame:
+    """Build all stays with everything that was ever known; an open one lasts until the data end."""
+    contacts = histories.admissions.join(
+        histories.follow_up_end().rename({"data_end": UNTIL}), how="cross"
+    ).with_columns(pl.max_horizontal(UNTIL, s.STARTED_AT).alias(UNTIL))
+    return build_stays(contacts, by=[s.PERSON_ID])
+
+
+def _count_events(histories: Histories, moments: pl.LazyFrame, target: Target) -> pl.LazyFrame:
+    counted = build_outcome_stays(histories).filter(*_counts(target)).select(s.PERSON_ID, _moment_of(target))
+    in_horizon = target.horizon.contains(pl.col(_COUNTED_AT), pl.col(s.INDEX_TIME))
+    return (
+        moments.join(counted, on=s.PERSON_ID)
+        .filter(in_horizon)
+        .group_by(KEY)
+        .agg(pl.len().cast(pl.Int32).alias(OUTCOME_EVENTS))
+    )
+
+
+def _moment_of(target: Target) -> pl.Expr:
+    return pl.col(s.STARTED_AT if target.counts == "admissions" else s.ENDED_AT).alias(_COUNTED_AT)
+
+
+def _counts(target: Target) -> list[pl.Expr]:
+    wanted = [_is_in_sectors(target), _has_admission_type(target), ~_is_excluded(target)]
+    if target.counts == "admissions":
+        return [pl.col(IS_ADMISSION), *wanted]
+    return [pl.col(s.DISCHARGE) == "left_early", *wanted]
+
+
+def _is_in_sectors(target: Target) -> pl.Expr:
+    if set(target.sectors) == set(s.SECTORS):
+        return pl.lit(value=True)
+    return pl.col(HAS_PSYCHIATRIC) if target.sectors == ("psychiatric",) else ~pl.col(HAS_PSYCHIATRIC)
+
+
+def _has_admission_type(target: Target) -> pl.Expr:
+    is_acute = pl.col(IS_ACUTE)
+    wanted = [is_acute if name == "acute" else ~is_acute for name in target.admission_types]
+    return pl.any_horizontal(wanted)
+
+
+def _is_excluded(target: Target) -> pl.Expr:
+    prefixes = target.excluded_diagnoses
+    if not prefixes:
+        return pl.lit(value=False)
+    return pl.any_horizontal(pl.col(s.DIAGNOSIS).str.starts_with(prefix) for prefix in prefixes).fill_null(
+        value=False
+    )
+
+
+def _decide(target: Target) -> pl.Expr:
+    index, death = pl.col(s.INDEX_TIME), pl.col(s.DEATH_DATE).cast(pl.Datetime("us"))
+    horizon_end = index + target.horizon.length
+    followed_until = pl.min_horizontal("data_end", pl.col(s.OBSERVED_UNTIL).cast(pl.Datetime("us")))
+    death_counts = {"negative": False, "exclude": None, "event": True}[target.death]
+    return (
+        pl.when(death < index)
+        .then(None)
+        .when(pl.col(OUTCOME_EVENTS) >= target.min_count)
+        .then(pl.lit(value=True))
+        .when(death < horizon_end)
+        .then(pl.lit(death_counts, dtype=pl.Boolean))
+        .when(followed_until < horizon_end)
+        .then(None)
+        .otherwise(pl.lit(value=False))
+    )
+
+
+def _check_subset(target: str, what: str, given: tuple[str, ...], known: tuple[str, ...]) -> None:
+    if not given or set(given) - set(known):
+        raise ConfigError(f"Target {target} names {what} {list(given)}. Give some of {list(known)}.")

@@ -1,0 +1,59 @@
+"""Finished tables: drawn rows turned into the columns and types of the schema."""
+
+import numpy as np
+import polars as pl
+
+from somv_risk import schema
+from somv_risk.simulate.population import DAYS_PER_CALENDAR_YEAR, Population
+from somv_risk.simulate.catalogue import read_municipalities
+
+
+def name_persons(people: Population) -> pl.Series:
+    """The pseudonymous keys, P0000001 onwards."""
+    numbers = pl.Series(np.arange(1, people.size + 1)).cast(pl.String)
+    return ("P" + numbers.str.zfill(7)).alias(schema.PERSON_ID)
+
+
+def finish_persons(people: Population) -> pl.DataFrame:
+    """The table of persons."""
+    codes = pl.Series([place.code for place in read_municipalities()])
+    period = people.period
+    birth = -people.ages * DAYS_PER_CALENDAR_YEAR
+    columns = {
+        schema.PERSON_ID: name_persons(people),
+        schema.BIRTH_DATE: period.dates(np.minimum(birth, people.arrives)),
+        schema.SEX: pl.Series(np.where(people.male, "male", "female")),
+        schema.MUNICIPALITY: codes.gather(people.places),
+        schema.DEATH_DATE: period.dates(people.dies),
+        schema.OBSERVED_FROM: period.dates(people.arrives),
+        schema.OBSERVED_UNTIL: period.dates(people.leaves),
+    }
+    return pl.DataFrame(columns).cast(dict(schema.get_columns(schema.PERSONS)))
+
+
+def number_events(events: pl.DataFrame, column: str, letter: str) -> pl.DataFrame:
+    """Adds an id in the order of persons and time."""
+    ordered = events.sort("person", "day", maintain_order=True)
+    numbers = pl.Series(np.arange(1, ordered.height + 1)).cast(pl.String).str.zfill(8)
+    return ordered.with_columns((letter + numbers).alias(column))
+
+
+def finish_events(table: str, people: Population, events: pl.DataFrame) -> pl.DataFrame:
+    """An event table: ends that lie beyond the period are open, and what is learnt at the end with them."""
+    wanted = schema.get_columns(table)
+    drawn = events.sort("person", "day", maintain_order=True)
+    is_over = pl.col("until") < people.period.days
+    timed = drawn.with_columns(
+        name_persons(people).gather(drawn["person"]),
+        people.period.moments("day").alias(schema.STARTED_AT),
+        pl.when(is_over).then(people.period.moments("until")).alias(schema.ENDED_AT),
+        people.period.moments("known").alias(schema.KNOWN_AT),
+        *[pl.when(is_over).then(name).alias(name) for name in ("discharge", "end_reason") if name in wanted],
+    )
+    return timed.select(wanted).cast(dict(wanted))
+
+
+def add_point_columns(events: pl.DataFrame) -> pl.DataFrame:
+    """Adds an end and a known-at that say nothing."""
+    nothing = pl.lit(None, pl.Float64)
+    return events.with_columns(until=nothing, known=nothing)

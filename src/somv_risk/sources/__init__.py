@@ -1,0 +1,1 @@
+"""Sources: one module or mapping per origin of histories."""
