@@ -1,1 +1,55 @@
-"""Finds the citizens whom the health system keeps losing, and says in plain words why."""
+"""Finds the citizens whom the health system keeps losing, and says in plain words why.
+
+>>> import somv_risk as sr
+>>> histories = sr.simulate(persons=1_000, seed=7)
+>>> cohort = sr.make_cohort(histories, index_times=["2025-01-01"])
+>>> sr.build_features(histories, cohort).select("acute_admissions_365d").max().collect().item() > 0
+True
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from somv_risk.cohort import make_cohort
+from somv_risk.features import build_features
+from somv_risk.histories import Histories
+from somv_risk.outcomes import label_outcomes
+from somv_risk.simulate import simulate
+from somv_risk.sources import from_frames, from_omop, read_histories
+
+if TYPE_CHECKING:
+    from somv_risk.explanation import explain_person
+    from somv_risk.model import RiskModel, load_model
+    from somv_risk.pipeline import train
+    from somv_risk.scoring import score
+
+# LightGBM brings pandas along; whoever only builds features need not wait for it.
+_LATE = {
+    "RiskModel": "somv_risk.model",
+    "explain_person": "somv_risk.explanation",
+    "load_model": "somv_risk.model",
+    "score": "somv_risk.scoring",
+    "train": "somv_risk.pipeline",
+}
+
+__all__ = [
+    "Histories",
+    "RiskModel",
+    "build_features",
+    "explain_person",
+    "from_frames",
+    "from_omop",
+    "label_outcomes",
+    "load_model",
+    "make_cohort",
+    "read_histories",
+    "score",
+    "simulate",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the module of that name holds
+    if name in _LATE:
+        return getattr(import_module(_LATE[name]), name)
+    raise AttributeError(f"module 'somv_risk' has no attribute {name!r}")

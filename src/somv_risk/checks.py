@@ -62,14 +62,13 @@ def check_tables(
     for table, frame in tables.items():
         _check_columns(table, frame)
     deliveries = [_convert_table(table, frame, timezone) for table, frame in tables.items()]
+    _check_persons(deliveries)
     _check_identity(deliveries)
     screened = [_screen(delivery, latest) for delivery in deliveries]
     good, failures = s.HistoriesCollection.filter({d.table: _keep_passed(d) for d in screened})
     members = good.to_dict()
-    quarantine = {
-        d.table: _build_quarantine(d, failures[d.table].details() if d.table in failures else None)
-        for d in screened
-    }
+    details = {table: failure.details() for table, failure in failures.items()}
+    quarantine = {d.table: _build_quarantine(d, details.get(d.table)) for d in screened}
     return Histories(
         tables={table: members[table].lazy().drop(s.ROW) for table in s.SCHEMAS if table in members},
         data_end=data_end,
@@ -82,13 +81,13 @@ def _check_columns(table: str, frame: pl.LazyFrame) -> None:
     missing = [name for name in s.get_required_columns(table) if name not in present]
     if missing:
         raise InputError(
-            f"Table {table} has no column {missing}; it needs {list(s.get_required_columns(table))} and has {present}. "
-            "Rename or add the missing columns."
+            f"Table {table} has no column {missing}; it needs {list(s.get_required_columns(table))} "
+            f"and has {present}. Rename or add the missing columns."
         )
 
 
 def _convert_table(table: str, frame: pl.LazyFrame, timezone: str) -> _Delivery:
-    delivered = frame.collect().with_row_index(s.ROW)
+    delivered = frame.drop(s.ROW, strict=False).collect().with_row_index(s.ROW)
     columns = {
         name: convert(table, name, delivered.schema.get(name, pl.Null()), target, timezone)
         for name, target in s.get_columns(table).items()
@@ -110,6 +109,11 @@ def _list_failures(wide: pl.DataFrame, flags: list[str]) -> pl.DataFrame:
         .filter(pl.col("is_broken"))
         .select(s.ROW, pl.col(s.RULE).str.strip_prefix(FAILED_PREFIX))
     )
+
+
+def _check_persons(deliveries: list[_Delivery]) -> None:
+    if any(delivery.table == s.PERSONS and delivery.delivered.is_empty() for delivery in deliveries):
+        raise InputError("Table persons has no rows. Deliver one row per person.")
 
 
 def _check_identity(deliveries: list[_Delivery]) -> None:

@@ -1,6 +1,5 @@
 """Histories: the checked register tables about a set of persons."""
 
-import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -9,10 +8,8 @@ from types import MappingProxyType
 import polars as pl
 
 from somv_risk import schema as s
-from somv_risk.errors import ConfigError, InputError
-
-MIN_KEY_BYTES = 16
-PSEUDONYM_HEX_DIGITS = 32
+from somv_risk.errors import InputError
+from somv_risk.identity import pseudonymise_frame
 
 NOTHING_DROPPED = pl.DataFrame(schema={"source_table": pl.String, "reason": pl.String, "rows": pl.Int64})
 
@@ -136,7 +133,6 @@ class Histories:
         return replace(
             self,
             tables={name: frame.join(ids, on=s.PERSON_ID, how="semi") for name, frame in self.tables.items()},
-            data_end=self.data_end,
         )
 
     def pseudonymise(self, key: str | bytes) -> "Histories":
@@ -153,28 +149,3 @@ class Histories:
         return replace(
             self, tables={name: pseudonymise_frame(frame, key) for name, frame in self.tables.items()}
         )
-
-
-def pseudonymise_frame(frame: pl.LazyFrame, key: str | bytes) -> pl.LazyFrame:
-    """Replace the column `person_id` of one table by its keyed hash."""
-    secret = key.encode() if isinstance(key, str) else key
-    if len(secret) < MIN_KEY_BYTES:
-        raise ConfigError(
-            f"The pseudonymisation key has {len(secret)} bytes. Give at least {MIN_KEY_BYTES} random bytes and keep them secret."
-        )
-    return frame.with_columns(
-        pl.col(s.PERSON_ID)
-        .cast(pl.String)
-        .str.strip_chars()
-        .map_batches(lambda ids: _hash_ids(ids, secret), return_dtype=pl.String, is_elementwise=True)
-    )
-
-
-def _hash_ids(ids: pl.Series, secret: bytes) -> pl.Series:
-    unique = ids.drop_nulls().unique()
-    pseudonyms = [_hash_id(value, secret) for value in unique]
-    return ids.replace_strict(unique, pseudonyms, default=None, return_dtype=pl.String)
-
-
-def _hash_id(value: str, secret: bytes) -> str:
-    return hmac.new(secret, value.encode(), "sha256").hexdigest()[:PSEUDONYM_HEX_DIGITS]

@@ -6,12 +6,12 @@ from typing import Literal
 import polars as pl
 
 from somv_risk import schema as s
-from somv_risk.asof import KEY
+from somv_risk.asof import KEY, NO_LAGS, Lags, build_asof_view
 from somv_risk.cohort import Cohort
 from somv_risk.errors import ConfigError
 from somv_risk.histories import Histories
 from somv_risk.stays import HAS_PSYCHIATRIC, IS_ACUTE, IS_ADMISSION, UNTIL, build_stays
-from somv_risk.windows import Horizon
+from somv_risk.windows import Horizon, Lookback
 
 OUTCOME = "outcome"
 OUTCOME_EVENTS = "outcome_events"
@@ -42,6 +42,11 @@ class Target:
             raise ConfigError(f"Target {self.name} counts from {self.min_count}. Give at least 1.")
         _check_subset(self.name, "sectors", self.sectors, s.SECTORS)
         _check_subset(self.name, "admission types", self.admission_types, s.ADMISSION_TYPES)
+
+
+def _check_subset(target: str, what: str, given: tuple[str, ...], known: tuple[str, ...]) -> None:
+    if not given or set(given) - set(known):
+        raise ConfigError(f"Target {target} names {what} {list(given)}. Give some of {list(known)}.")
 
 
 FREQUENT_ADMISSION = Target("frequent_admission")
@@ -87,12 +92,7 @@ def build_outcome_stays(histories: Histories) -> pl.LazyFrame:
 def _count_events(histories: Histories, moments: pl.LazyFrame, target: Target) -> pl.LazyFrame:
     counted = build_outcome_stays(histories).filter(*_counts(target)).select(s.PERSON_ID, _moment_of(target))
     in_horizon = target.horizon.contains(pl.col(_COUNTED_AT), pl.col(s.INDEX_TIME))
-    return (
-        moments.join(counted, on=s.PERSON_ID)
-        .filter(in_horizon)
-        .group_by(KEY)
-        .agg(pl.len().cast(pl.Int32).alias(OUTCOME_EVENTS))
-    )
+    return moments.join(counted, on=s.PERSON_ID).filter(in_horizon).group_by(KEY).agg(_count())
 
 
 def _moment_of(target: Target) -> pl.Expr:
@@ -145,6 +145,25 @@ def _decide(target: Target) -> pl.Expr:
     )
 
 
-def _check_subset(target: str, what: str, given: tuple[str, ...], known: tuple[str, ...]) -> None:
-    if not given or set(given) - set(known):
-        raise ConfigError(f"Target {target} names {what} {list(given)}. Give some of {list(known)}.")
+def count_past_events(
+    histories: Histories, rows: Cohort | pl.LazyFrame | pl.DataFrame, target: Target, lags: Lags = NO_LAGS
+) -> pl.LazyFrame:
+    """Count the target's events in the look-back of the horizon's length, as known at the index.
+
+    Returns
+    -------
+    One row per cohort row in cohort order: `person_id`, `index_time`, `outcome_events` (Int32).
+    """
+    asked = rows.lazy().select(KEY)
+    moments, window = asked.unique(), Lookback(target.horizon.days)
+    contacts = build_asof_view(histories.admissions, moments, s.ADMISSIONS, lags.of(s.ADMISSIONS))
+    stays = build_stays(contacts.with_columns(pl.col(s.INDEX_TIME).alias(UNTIL)), by=KEY)
+    age = (pl.col(s.INDEX_TIME) - _moment_of(target)).dt.total_microseconds()
+    counts = stays.filter(*_counts(target), window.contains(age)).group_by(KEY).agg(_count())
+    return asked.join(counts, on=KEY, how="left", maintain_order="left").with_columns(
+        pl.col(OUTCOME_EVENTS).fill_null(0)
+    )
+
+
+def _count() -> pl.Expr:
+    return pl.len().cast(pl.Int32).alias(OUTCOME_EVENTS)

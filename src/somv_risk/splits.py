@@ -1,6 +1,5 @@
 """Splits: which persons and which index moments serve which purpose."""
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,8 +7,8 @@ from itertools import pairwise
 
 import polars as pl
 
-from somv_risk import schema as s
 from somv_risk.errors import ConfigError
+from somv_risk.identity import hash_person
 from somv_risk.windows import Horizon
 
 ROLE = "role"
@@ -59,9 +58,7 @@ class PersonSplit:
 
 def add_role(rows: pl.LazyFrame, split: PersonSplit) -> pl.LazyFrame:
     """Add the column `role`; the same person always has the same role, whoever else is present."""
-    fraction = pl.col(s.PERSON_ID).map_batches(
-        lambda ids: _hash_to_fraction(ids, split.salt), return_dtype=pl.Float64, is_elementwise=True
-    )
+    fraction = hash_person(split.salt) / _HASH_SPACE
     return rows.with_columns(fraction.alias(ROLE)).with_columns(_role_of(pl.col(ROLE), split).alias(ROLE))
 
 
@@ -71,12 +68,3 @@ def _role_of(fraction: pl.Expr, split: PersonSplit) -> pl.Expr:
         upper -= split.shares[ROLES[ROLES.index(name) + 1]]
         role = pl.when(fraction < upper).then(pl.lit(name)).otherwise(role)
     return role.cast(pl.Enum(ROLES))
-
-
-def _hash_to_fraction(ids: pl.Series, salt: str) -> pl.Series:
-    unique = ids.unique()
-    fractions = [
-        int.from_bytes(hashlib.blake2b(f"{salt}:{value}".encode(), digest_size=4).digest()) / _HASH_SPACE
-        for value in unique
-    ]
-    return ids.replace_strict(unique, fractions, return_dtype=pl.Float64)

@@ -174,7 +174,7 @@ def read_definition(identity: str, row: Mapping[str, Any]) -> Definition:
         ) from None
 
 
-def write_definition(definition: Definition) -> dict[str, Any]:
+def describe_definition(definition: Definition) -> dict[str, Any]:
     """Return the catalogue row of a definition; `read_definition` reads it back."""
     row = {name: getattr(definition, name) for name in Definition.__slots__ if name != "id"}
     plain = {key: list(value) if isinstance(value, tuple) else value for key, value in row.items()}

@@ -1,5 +1,7 @@
 """Pages: what people read on screen and on paper."""
 
+from somv_risk.report.card import render_card
+from somv_risk.report.outputs import render_page, render_simulation_note, write_outputs
 from somv_risk.report.worklist_page import render_worklist
 
-__all__ = ["render_worklist"]
+__all__ = ["render_card", "render_page", "render_simulation_note", "render_worklist", "write_outputs"]

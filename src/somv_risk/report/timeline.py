@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cache
 from itertools import accumulate
 from types import MappingProxyType
 from typing import Final, Literal
@@ -120,10 +119,9 @@ class Month:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """One person's placed events, oldest first, and the months beneath them."""
+    """One person's placed events, oldest first."""
 
     events: tuple[PlacedEvent, ...]
-    months: tuple[Month, ...]
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -169,10 +167,7 @@ class Timeline:
 def build_timelines(scores: pl.DataFrame, events: pl.DataFrame) -> tuple[Timeline, ...]:
     """Build one timeline per row of `scores`, in the same order."""
     placed = place_events(scores, events).partition_by(CARD, as_dict=True, include_key=False)
-    return tuple(
-        Timeline(events=_read_events(placed.get((card,))), months=find_months(index_time))
-        for card, index_time in enumerate(scores[INDEX_TIME])
-    )
+    return tuple(Timeline(_read_events(placed.get((card,)))) for card in range(scores.height))
 
 
 def place_events(scores: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
@@ -196,7 +191,6 @@ def place_events(scores: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-@cache
 def find_months(index_time: datetime) -> tuple[Month, ...]:
     """Find the first of every month in the window, oldest first."""
     opens_at = index_time - timedelta(days=WINDOW.days)

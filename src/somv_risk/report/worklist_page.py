@@ -50,7 +50,7 @@ class Language:
 
     def format_category(self, category: str, count: int) -> str:
         """Write how many events of a category there are."""
-        return f"{count} {self.texts['category'][category]['one' if count == 1 else 'other']}"
+        return f"{count}\u00a0{self.texts['category'][category]['one' if count == 1 else 'other']}"
 
     def format_percent(self, percent: float, decimals: int = 0) -> str:
         """Write a percentage."""
@@ -161,7 +161,7 @@ def render_worklist(
         check_columns(table, frame)
     return _load_template().render(
         cards=tuple(_build_cards(scores, events, persons)),
-        index_times=sorted(set(scores[INDEX_TIME])),
+        index_times=scores[INDEX_TIME].unique().sort().to_list(),
         known_count=(scores["known_or_new"] == "known").sum(),
         language=words,
         new_count=(scores["known_or_new"] == "new").sum(),
@@ -192,7 +192,8 @@ def check_columns(table: str, frame: pl.DataFrame) -> None:
 
 def _build_cards(scores: pl.DataFrame, events: pl.DataFrame, persons: pl.DataFrame) -> Iterator[Card]:
     about = persons.select(REQUIRED_COLUMNS["persons"]).with_columns(pl.col(SEX).cast(pl.String))
-    rows = scores.join(about, on=PERSON_ID, how="left", validate="m:1", maintain_order="left")
+    shown = scores.select(REQUIRED_COLUMNS["scores"])
+    rows = shown.join(about, on=PERSON_ID, how="left", validate="m:1", maintain_order="left")
     timelines = build_timelines(scores, events)
     return (Card(row, line) for row, line in zip(rows.iter_rows(named=True), timelines, strict=True))
 

@@ -1,4 +1,4 @@
-"""The catalogue: what the region, its people and their troubles are like, read from the TOML files beside it."""
+"""The catalogue: what the region, its people and their troubles are like, read from TOML files."""
 
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -126,7 +126,7 @@ def read_hospitals() -> tuple[str, ...]:
 def apply_curve(name: str, ages: Floats) -> Floats:
     """The multiplier that a named age curve gives to each age; the first holds before birth."""
     curves = read_table("causes")["curves"]
-    return np.interp(ages, curves["knots"], curves[name])
+    return np.asarray(np.interp(ages, curves["knots"], curves[name]))
 
 
 def list_cause_values(name: str) -> Floats:

@@ -6,6 +6,7 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
+from somv_risk import schema
 from somv_risk.simulate.catalogue import (
     PSYCHIATRY,
     read_causes,
@@ -15,9 +16,10 @@ from somv_risk.simulate.catalogue import (
     read_table,
 )
 from somv_risk.simulate.draws import Flags, Floats, Ints, make_stream, number_within, spread_out
+from somv_risk.simulate.occasions import ACUTE, PLANNED, VISIT
 from somv_risk.simulate.population import Population
-from somv_risk.simulate.stays import ACUTE, PLANNED, VISIT
 
+EMERGENCY: Final = "emergency"
 HOURS_BETWEEN_WARDS: Final = 2 / 24
 DRIVERS_WITH_PSYCHIATRIC_PART: Final = ("alcohol", "drugs", "personality")
 
@@ -37,11 +39,12 @@ def draw_contacts(people: Population, stays: pl.DataFrame, seed: int) -> pl.Data
         pl.Series("is_last", number == counts[row] - 1),
         pl.Series("parts", counts[row]),
     )
-    contacts = _add_times(rng, contacts)
+    contacts = people.keep_seen(_add_times(rng, contacts))
     return _add_department(rng, contacts, settings).with_columns(
         discharge=_tell_discharge(rng, contacts),
         admission_type=pl.when(pl.col("mode") == PLANNED).then(pl.lit("planned")).otherwise(pl.lit("acute")),
         diagnosis=pl.when(pl.col("until") < people.period.days).then("code"),
+        known=pl.lit(None, pl.Float64),
     )
 
 
@@ -63,7 +66,7 @@ def _draw_places(
     home = homes[people.places[stays["person"].to_numpy()]]
     unrest = stays["unrest"].to_numpy() > 0
     away = rng.random(home.size) < np.where(unrest, settings["elsewhere_in_unrest"], settings["elsewhere"])
-    return np.where(away, rng.integers(0, len(hospitals), home.size), home)
+    return np.asarray(np.where(away, rng.integers(0, len(hospitals), home.size), home))
 
 
 def _draw_ward_counts(rng: np.random.Generator, stays: pl.DataFrame, settings: Mapping[str, Any]) -> Ints:
@@ -89,20 +92,19 @@ def _add_times(rng: np.random.Generator, contacts: pl.DataFrame) -> pl.DataFrame
 def _add_department(
     rng: np.random.Generator, contacts: pl.DataFrame, settings: Mapping[str, Any]
 ) -> pl.DataFrame:
-    names = read_table("causes")["departments"]
-    kind = pl.Series([cause.department for cause in read_causes()]).gather(contacts["cause"])
-    psychiatric = (kind == PSYCHIATRY).to_numpy() | _draw_psychiatric_parts(rng, contacts, settings)
-    at_the_door = ~psychiatric & _draw_emergency_wards(rng, contacts, settings)
+    causes = read_table("causes")
+    kinds = list(causes["departments"])
+    kind = np.array([kinds.index(cause.department) for cause in read_causes()])[contacts["cause"].to_numpy()]
+    psychiatric = (kind == kinds.index(PSYCHIATRY)) | _draw_psychiatric_parts(rng, contacts, settings)
+    at_the_door = _draw_emergency_wards(rng, contacts, settings)
+    ward = np.where(at_the_door, kinds.index(EMERGENCY), kind)
+    ward = np.where(psychiatric, kinds.index(PSYCHIATRY), ward)
     hospital = pl.Series(read_hospitals()).gather(contacts["place"])
-    at_psychiatry = pl.Series(psychiatric)
+    elsewhere = hospital.replace_strict(causes["psychiatric_hospitals"])
     return contacts.with_columns(
-        sector=pl.Series("sector", np.where(psychiatric, "psychiatric", "somatic")),
-        hospital=hospital.replace(read_table("causes")["psychiatric_hospitals"]).zip_with(
-            at_psychiatry, hospital
-        ),
-        department=pl.Series(
-            np.where(psychiatric, PSYCHIATRY, np.where(at_the_door, "emergency", kind.to_numpy()))
-        ).replace_strict(names, return_dtype=pl.String),
+        pl.Series(schema.SECTOR, schema.SECTORS).gather(psychiatric.astype(np.int64)),
+        elsewhere.zip_with(pl.Series(psychiatric), hospital).alias(schema.HOSPITAL),
+        pl.Series(schema.DEPARTMENT, list(causes["departments"].values())).gather(ward),
     )
 
 
@@ -144,7 +146,7 @@ def draw_diagnoses(people: Population, contacts: pl.DataFrame, seed: int) -> pl.
     """One row per diagnosis of a closed contact; `contacts` carry their id."""
     rng = make_stream(seed, "diagnoses")
     closed = contacts.filter(pl.col("diagnosis").is_not_null())
-    wanted = ["person", "day", "until", "contact_id", "code", "kind"]
+    wanted = ["person", "day", "until", "known", "contact_id", "code", "kind"]
     rows = [closed.with_columns(code="diagnosis", kind=pl.lit("primary")), _draw_self_harm(rng, closed)]
     rows += [
         closed.filter(
@@ -173,4 +175,4 @@ def _draw_self_harm(rng: np.random.Generator, closed: pl.DataFrame) -> pl.DataFr
 
 
 def _carries(people: Population, contacts: pl.DataFrame, driver: str) -> Floats:
-    return (people.traits[driver][contacts["person"].to_numpy()] > 0).astype(np.float64)
+    return np.asarray(people.traits[driver][contacts["person"].to_numpy()] > 0, dtype=np.float64)

@@ -40,7 +40,8 @@ def _draw_kind(rng: np.random.Generator, people: Population, number: int, multip
     severity = people.traits[kind.driver]
     who = np.flatnonzero(severity)
     curve = apply_curve(kind.curve, people.ages_by_year[who])
-    rates = kind.per_year * severity[who, None] * curve * multiplier[who]
+    levels = read_table("crises")["multiplier"]
+    rates = levels["often"] * kind.per_year * severity[who, None] * curve * multiplier[who]
     row, day = draw_events(rng, np.minimum(rates, 6.0), DAYS_PER_YEAR)
     return pl.DataFrame(
         {
@@ -48,7 +49,9 @@ def _draw_kind(rng: np.random.Generator, people: Population, number: int, multip
             "day": day,
             "days": draw_skewed(rng, kind.days, kind.days_spread, row.size),
             "kind": np.full(row.size, number),
-            "stays": np.minimum(draw_skewed(rng, kind.stays, kind.stays_spread, row.size), 25.0),
+            "stays": np.minimum(
+                levels["size"] * draw_skewed(rng, kind.stays, kind.stays_spread, row.size), 25.0
+            ),
         }
     )
 

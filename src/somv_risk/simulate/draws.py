@@ -28,7 +28,7 @@ def pick_per_row(rng: np.random.Generator, weights: Floats) -> Ints:
     """One position per row, drawn with the weights of that row."""
     bounds = np.cumsum(weights, axis=1)
     marks = rng.random(len(weights)) * bounds[:, -1]
-    return np.minimum((bounds <= marks[:, None]).sum(axis=1), weights.shape[1] - 1)
+    return np.asarray(np.minimum((bounds <= marks[:, None]).sum(axis=1), weights.shape[1] - 1))
 
 
 def draw_skewed(

@@ -4,8 +4,8 @@ import numpy as np
 import polars as pl
 
 from somv_risk import schema
-from somv_risk.simulate.population import DAYS_PER_CALENDAR_YEAR, Population
 from somv_risk.simulate.catalogue import read_municipalities
+from somv_risk.simulate.population import DAYS_PER_CALENDAR_YEAR, Population
 
 
 def name_persons(people: Population) -> pl.Series:
@@ -28,7 +28,7 @@ def finish_persons(people: Population) -> pl.DataFrame:
         schema.OBSERVED_FROM: period.dates(people.arrives),
         schema.OBSERVED_UNTIL: period.dates(people.leaves),
     }
-    return pl.DataFrame(columns).cast(dict(schema.get_columns(schema.PERSONS)))
+    return pl.DataFrame(columns).cast(pl.Schema(schema.get_columns(schema.PERSONS)))
 
 
 def number_events(events: pl.DataFrame, column: str, letter: str) -> pl.DataFrame:
@@ -50,7 +50,7 @@ def finish_events(table: str, people: Population, events: pl.DataFrame) -> pl.Da
         people.period.moments("known").alias(schema.KNOWN_AT),
         *[pl.when(is_over).then(name).alias(name) for name in ("discharge", "end_reason") if name in wanted],
     )
-    return timed.select(wanted).cast(dict(wanted))
+    return timed.select(*wanted).cast(pl.Schema(wanted))
 
 
 def add_point_columns(events: pl.DataFrame) -> pl.DataFrame:

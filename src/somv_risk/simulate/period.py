@@ -43,11 +43,6 @@ class Period:
         return ceil(self.days / DAYS_PER_YEAR)
 
     @property
-    def year_starts(self) -> Floats:
-        """The day on which each year begins."""
-        return np.arange(self.years) * DAYS_PER_YEAR
-
-    @property
     def first_weekday(self) -> int:
         """Weekday of the first day; Monday is 0."""
         return self.start.weekday()

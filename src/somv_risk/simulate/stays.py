@@ -5,112 +5,41 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from somv_risk.simulate.catalogue import Cause, apply_curve, list_cause_values, read_causes, read_table
-from somv_risk.simulate.crises import (
-    draw_crisis_causes,
-    draw_moments_within,
-    get_crisis_value,
-    mark_in_crisis,
-)
-from somv_risk.simulate.draws import (
-    Flags,
-    Floats,
-    Ints,
-    draw_events,
-    draw_skewed,
-    make_stream,
-    pick,
-    place_on_line,
-)
-from somv_risk.simulate.period import DAYS_PER_YEAR, stack
+from somv_risk.simulate.catalogue import list_cause_values, read_table
+from somv_risk.simulate.crises import mark_in_crisis
+from somv_risk.simulate.draws import Flags, Floats, Ints, draw_skewed, make_stream, place_on_line
+from somv_risk.simulate.occasions import ACUTE, PLANNED, VISIT, draw_occasions, make_occasions
+from somv_risk.simulate.period import stack
 from somv_risk.simulate.population import Population
-
-ACUTE: Final = 0
-PLANNED: Final = 1
-VISIT: Final = 2
-MODES: Final = ("acute", "planned", "visit")
 
 DAYS_BETWEEN_STAYS: Final = 0.25
 SHORTEST_STAY: Final = 0.51
 LONGEST_VISIT: Final = 0.46
+LAST_DAYS: Final = 21.0
 
 
 def draw_stays(people: Population, crises: pl.DataFrame, seed: int) -> pl.DataFrame:
     """One row per stay or visit: person, day, until, cause, mode, unrest, left, died; none overlap."""
     rng = make_stream(seed, "stays")
-    reasons = stack([*_draw_steady(rng, people), *_draw_in_crises(rng, crises), _draw_last(rng, people)])
-    stays = _add_course(rng, people, crises, reasons)
+    stays = _add_course(rng, people, crises, draw_occasions(rng, people, crises))
     rounds = [stays]
     for _ in range(read_table("stays")["return_rounds"]):
         stays = _add_course(rng, people, crises, _draw_returns(rng, stays))
         rounds.append(stays)
     seen = people.keep_seen(stack(rounds)).sort("person", "day", maintain_order=True)
-    return _end_at_death(people, keep_separate(seen, DAYS_BETWEEN_STAYS))
-
-
-def _draw_steady(rng: np.random.Generator, people: Population) -> list[pl.DataFrame]:
-    """What happens to people year in, year out."""
-    weights = read_table("causes")["multiplier"]
-    average = (weights["frailty"] ** 2 + weights["swing"] ** 2) / 2
-    logs = weights["frailty"] * people.traits["frailty"][:, None] + weights["swing"] * people.swings
-    multiplier = np.exp(logs - average)
-    return [_draw_cause(rng, people, number, cause, multiplier) for number, cause in enumerate(read_causes())]
-
-
-def _draw_cause(
-    rng: np.random.Generator, people: Population, number: int, cause: Cause, multiplier: Floats
-) -> pl.DataFrame:
-    severity = people.traits[cause.driver]
-    who = np.flatnonzero(severity)
-    rates = severity[who, None] * multiplier[who] * apply_curve(cause.curve, people.ages_by_year[who])
-    each = np.array([cause.acute, cause.planned, cause.visit])
-    row, day = draw_events(rng, rates * each.sum(), DAYS_PER_YEAR)
-    return _make_reasons(who[row], day, np.full(row.size, number), pick(rng, each, row.size))
-
-
-def _make_reasons(person: Ints, day: Floats, cause: Ints, mode: Ints) -> pl.DataFrame:
-    return pl.DataFrame({"person": person, "day": day, "cause": cause, "mode": mode})
-
-
-def _draw_in_crises(rng: np.random.Generator, crises: pl.DataFrame) -> list[pl.DataFrame]:
-    expected = crises["stays"].to_numpy()
-    visits = expected * get_crisis_value(crises["kind"].to_numpy(), "visits")
-    return [_draw_crisis_mode(rng, crises, expected, ACUTE), _draw_crisis_mode(rng, crises, visits, VISIT)]
-
-
-def _draw_crisis_mode(
-    rng: np.random.Generator, crises: pl.DataFrame, expected: Floats, mode: int
-) -> pl.DataFrame:
-    row, day = draw_moments_within(rng, crises, expected)
-    cause = draw_crisis_causes(rng, crises["kind"].to_numpy()[row])
-    return _make_reasons(crises["person"].to_numpy()[row], day, cause, np.full(row.size, mode))
-
-
-def _draw_last(rng: np.random.Generator, people: Population) -> pl.DataFrame:
-    """The last stays of those who die: one that ends in death for many, and some before it."""
-    settings = read_table("region")["mortality"]
-    dying = np.flatnonzero(np.isfinite(people.dies))
-    in_hospital = dying[rng.random(dying.size) < settings["dies_in_hospital"]]
-    earlier = np.repeat(dying, rng.poisson(settings["declines_before"], dying.size))
-    who = np.concatenate([in_hospital, earlier])
-    before = np.concatenate(
-        [draw_skewed(rng, 4.0, 1.0, in_hospital.size), 5 + rng.exponential(60.0, earlier.size)]
-    )
-    day = np.maximum(people.dies[who] - before, 0.0)
-    weights = np.array([cause.acute * (cause.curve == "old") for cause in read_causes()])
-    return _make_reasons(who, day, pick(rng, weights, who.size), np.full(who.size, ACUTE))
+    return _end_at_death(rng, people, keep_separate(seen, DAYS_BETWEEN_STAYS))
 
 
 def _add_course(
-    rng: np.random.Generator, people: Population, crises: pl.DataFrame, reasons: pl.DataFrame
+    rng: np.random.Generator, people: Population, crises: pl.DataFrame, occasions: pl.DataFrame
 ) -> pl.DataFrame:
     """Adds how long a stay lasts and whether the person leaves before it is finished."""
-    person, day, cause, mode = (reasons[name].to_numpy() for name in ("person", "day", "cause", "mode"))
+    person, day, cause, mode = (occasions[name].to_numpy() for name in ("person", "day", "cause", "mode"))
     day = place_in_day(rng, people, day, mode == PLANNED)
     unrest = mark_in_crisis(crises, person, day)
     left = rng.random(day.size) < _compute_leaving(people, person, cause, unrest)
     length = _draw_lengths(rng, cause, mode, left)
-    return reasons.with_columns(
+    return occasions.with_columns(
         pl.Series("day", day),
         pl.Series("until", day + length),
         pl.Series("unrest", unrest),
@@ -131,7 +60,7 @@ def _compute_leaving(people: Population, person: Ints, cause: Ints, unrest: Floa
     settings = read_table("stays")["leaving"]
     logs = settings["tendency"] * people.traits["leaving"][person] + settings["unrest"] * unrest
     logs += settings["housing"] * np.minimum(people.traits["housing"][person], 1.0)
-    return np.minimum(list_cause_values("leaves")[cause] * np.exp(logs), settings["most"])
+    return np.asarray(np.minimum(list_cause_values("leaves")[cause] * np.exp(logs), settings["most"]))
 
 
 def _draw_lengths(rng: np.random.Generator, cause: Ints, mode: Ints, left: Flags) -> Floats:
@@ -154,14 +83,14 @@ def _draw_returns(rng: np.random.Generator, stays: pl.DataFrame) -> pl.DataFrame
     until = stays["until"].to_numpy()
     person, cause = stays["person"].to_numpy()[back], stays["cause"].to_numpy()[back]
     day = until[back] + DAYS_BETWEEN_STAYS + wait[back]
-    return _make_reasons(person, day, cause, np.full(day.size, ACUTE))
+    return make_occasions(person, day, cause, ACUTE)
 
 
 def keep_separate(events: pl.DataFrame, gap: float) -> pl.DataFrame:
-    """Drops events that begin before an earlier one of the same person has ended; rows sorted by person and day."""
+    """Drops events that begin before the person's earlier ones have ended; rows sorted by person and day."""
     while True:
         clash = _find_clashes(events, gap)
-        # Only the first of a run of clashes is certain to go: what it clashed with may be all that the next one met.
+        # Only the first of a run is certain to go: the next may have met nothing but that one.
         first = clash & ~np.concatenate([[False], clash[:-1]])
         if not first.any():
             return events
@@ -176,9 +105,15 @@ def _find_clashes(events: pl.DataFrame, gap: float) -> Flags:
     return np.asarray(begins < before + gap)
 
 
-def _end_at_death(people: Population, stays: pl.DataFrame) -> pl.DataFrame:
+def _end_at_death(rng: np.random.Generator, people: Population, stays: pl.DataFrame) -> pl.DataFrame:
+    """Stays that last until death; some of those who leave shortly before it stay on instead."""
+    settings = read_table("region")["mortality"]
     dies = people.dies[stays["person"].to_numpy()]
-    died = stays["until"].to_numpy() >= dies
+    last = (stays["person"] != stays["person"].shift(-1, fill_value=-1)).to_numpy()
+    near = last & (stays["mode"].to_numpy() == ACUTE) & (dies - stays["day"].to_numpy() < LAST_DAYS)
+    died = (stays["until"].to_numpy() >= dies) | (
+        near & (rng.random(dies.size) < settings["dies_in_hospital"])
+    )
     until = np.where(died, dies, stays["until"].to_numpy())
     return stays.with_columns(
         pl.Series("until", until),

@@ -49,7 +49,7 @@ def simulate_tables(
     Raises
     ------
     ConfigError
-        If `persons` is not a positive or `seed` not a non-negative whole number, or `end` is not after `start`.
+        If `persons` or `seed` is not a whole number from 1 or 0, or `end` is not after `start`.
 
     Examples
     --------
@@ -62,7 +62,7 @@ def simulate_tables(
     people = draw_population(persons, seed, Period(start, end))
     events = _draw_events(people, seed)
     finished = {table: finish_events(table, people, rows) for table, rows in events.items()}
-    return {table: finished.get(table, finish_persons(people)) for table in schema.SCHEMAS}
+    return {schema.PERSONS: finish_persons(people)} | finished
 
 
 def _draw_events(people: Population, seed: int) -> Mapping[str, pl.DataFrame]:

@@ -14,8 +14,8 @@ FRAILTY = "frailty"
 
 def draw_traits(rng: np.random.Generator, ages: Floats, male: Flags, places: Ints) -> dict[str, Floats]:
     """Every trait of every person: the common ones are standard normal, the others severities from 0."""
-    traits = _draw_common(rng, places) | {
-        "male": male - 0.5,
+    traits: dict[str, Floats] = _draw_common(rng, places) | {
+        "male": male.astype(np.float64) - 0.5,
         "female": (~male).astype(np.float64),
         "ordinary": np.ones(ages.size),
     }
@@ -27,7 +27,7 @@ def draw_traits(rng: np.random.Generator, ages: Floats, male: Flags, places: Int
 def _draw_common(rng: np.random.Generator, places: Ints) -> dict[str, Floats]:
     common = read_table("traits")["common"]
     shift = common["deprivation"] * measure_deprivation()[places]
-    vulnerability = shift + rng.standard_normal(places.size)
+    vulnerability: Floats = shift + rng.standard_normal(places.size)
     shared = common["frailty_of_vulnerable"]
     frailty = shared * vulnerability + np.sqrt(1 - shared**2) * rng.standard_normal(places.size)
     return {VULNERABILITY: vulnerability, FRAILTY: frailty}
@@ -56,7 +56,7 @@ def _draw_severity(
 
 
 def draw_swings(rng: np.random.Generator, persons: int, years: int) -> Floats:
-    """Standard normal ups and downs, one row per person and one column per year, each year recalling the last."""
+    """Standard normal ups and downs by person and year, each year recalling the last."""
     memory = read_table("traits")["common"]["swing_memory"]
     swings = rng.standard_normal((persons, years))
     for year in range(1, years):

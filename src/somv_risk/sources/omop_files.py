@@ -32,29 +32,14 @@ class TableLayout:
 
 
 def scan_tables(folder: Path, layouts: Mapping[str, TableLayout]) -> dict[str, pl.LazyFrame]:
-    """Tables that the folder has, every column as clean text; ids are checked, the rest stays lazy."""
+    """Tables that the folder has, every column as clean text; each file is read once to check it."""
     files = _find_files(folder, layouts)
-    tables = {table: _scan_table(table, file, layouts[table]) for table, file in files.items()}
-    for table, frame in tables.items():
-        _check_ids(table, frame)
-    return tables
+    return {table: _scan_table(table, file, layouts[table]) for table, file in files.items()}
 
 
 def build_empty(layout: TableLayout) -> pl.LazyFrame:
     """Table without rows, in place of one that the folder does not have."""
     return pl.LazyFrame(schema=dict.fromkeys(layout.columns, pl.String))
-
-
-def collect_checked(frame: pl.LazyFrame) -> pl.DataFrame:
-    """Collect; a file that turns out to be broken half-way is a source error."""
-    try:
-        return frame.collect()
-    except (pl.exceptions.PolarsError, OSError):
-        # The cause is left out because Polars quotes the offending cell.
-        raise SourceError(
-            "A file of the OMOP folder breaks off or is malformed further down. "
-            "Export its tables anew, as UTF-8 CSV or Parquet."
-        ) from None
 
 
 def _find_files(folder: Path, layouts: Mapping[str, TableLayout]) -> dict[str, Path]:
@@ -94,11 +79,13 @@ def _check_required(folder: Path, files: Mapping[str, Path]) -> None:
 def _scan_table(table: str, file: Path, layout: TableLayout) -> pl.LazyFrame:
     frame = _scan_file(table, file)
     given = frame.collect_schema().names()
-    return frame.select(_select_column(table, column, given, layout) for column in layout.columns)
+    wanted = frame.select(_select_column(table, column, given, layout) for column in layout.columns)
+    _check_cells(table, frame, [column for column in layout.columns if is_key(column) and column in given])
+    return wanted
 
 
 def _select_column(table: str, column: str, given: Sequence[str], layout: TableLayout) -> pl.Expr:
-    for name in (column, layout.older_names.get(column)):
+    for name in (column, layout.older_names.get(column, column)):
         if name in given:
             return clean_cell(name, column)
     if column in layout.required:
@@ -112,7 +99,7 @@ def _select_column(table: str, column: str, given: Sequence[str], layout: TableL
 def _scan_file(table: str, file: Path) -> pl.LazyFrame:
     try:
         frame = pl.scan_parquet(file) if file.suffix.lower() == ".parquet" else _scan_csv(file)
-        named = frame.rename(lambda name: name.strip("\ufeff ").lower())
+        named = frame.rename(lambda name: name.strip().lower())
         named.collect_schema()
     except (pl.exceptions.PolarsError, OSError):
         raise SourceError(
@@ -130,13 +117,25 @@ def _scan_csv(file: Path) -> pl.LazyFrame:
     return pl.scan_csv(file, infer_schema=False, separator=separator, quote_char=quote)
 
 
-def _check_ids(table: str, frame: pl.LazyFrame) -> None:
-    keys = [column for column in frame.collect_schema().names() if is_key(column)]
-    counts = collect_checked(frame.select(pl.col(keys).str.contains(FLOAT_ID).sum()))
-    for column, rows in counts.row(0, named=True).items():
-        if rows:
+def _check_cells(table: str, frame: pl.LazyFrame, keys: Sequence[str]) -> None:
+    floats = _count_cells(table, frame, keys)
+    for column in keys:
+        if rows := floats[column]:
             raise InputError(
                 f"Table {table}, column {column}: {rows} ids are written as floating-point numbers, "
                 "where whole numbers or text were expected; a float cannot hold a 64-bit id. "
                 "Export ids as integers or text from the database itself."
             )
+
+
+def _count_cells(table: str, frame: pl.LazyFrame, keys: Sequence[str]) -> dict[str, int]:
+    """Float-like cells per key; all cells are read, as Polars overlooks faults in columns not asked for."""
+    floats = pl.col(keys).cast(pl.String).str.strip_chars().str.contains(FLOAT_ID).sum()
+    try:
+        return frame.select(floats, pl.all().null_count().name.prefix("nulls_")).collect().row(0, named=True)
+    except (pl.exceptions.ComputeError, OSError):
+        # The cause is left out because Polars quotes the offending cell.
+        raise SourceError(
+            f"A line of table {table} is malformed, such as by a separator or quotation mark in a text. "
+            "Export it anew, as UTF-8 CSV with quoted texts or as Parquet."
+        ) from None

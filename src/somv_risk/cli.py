@@ -1,0 +1,337 @@
+"""The command line: the same verbs as the library."""
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Final
+
+import polars as pl
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.table import Table
+
+from somv_risk import errors
+from somv_risk.cohort import parse_moment
+from somv_risk.histories import Histories
+from somv_risk.store import DEFAULT_BUCKETS, write_store
+
+EXIT_CODES: Final[Mapping[type[errors.SomvRiskError], int]] = MappingProxyType(
+    {
+        errors.SourceError: 3,
+        errors.InputError: 4,
+        errors.IdentityError: 5,
+        errors.ConfigError: 6,
+        errors.ModelError: 7,
+        errors.CohortError: 8,
+        errors.SystemLibraryError: 9,
+    }
+)
+EXIT_ROWS_SET_ASIDE: Final = 10
+SHOWN_ROWS: Final = 10
+
+app = typer.Typer(
+    name="somv-risk",
+    help="Find the citizens whom the health system keeps losing, and say in plain words why.",
+    epilog=(
+        "Exit codes: 0 done; 2 wrong call; 3 file or folder; 4 table; 5 CPR-like ids; 6 configuration; "
+        "7 model; 8 nobody left; 9 system library; 10 rows set aside (check)."
+    ),
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+class Origin(StrEnum):
+    """Where a delivery comes from."""
+
+    canonical = "canonical"
+    omop = "omop"
+
+
+class Language(StrEnum):
+    """Language of the sentences."""
+
+    da = "da"
+    en = "en"
+
+
+StoreOption = Annotated[Path, typer.Option("--store", "-s", help="A store, or a folder of canonical tables.")]
+ModelOption = Annotated[Path, typer.Option("--model", "-m", help="Folder of a trained model.")]
+IndexOption = Annotated[
+    str, typer.Option("--index-time", "-t", help="The moment seen from, like 2026-01-01.")
+]
+LanguageOption = Annotated[Language, typer.Option("--language", "-l", help="Language of the reasons.")]
+PersonsOption = Annotated[int, typer.Option("--persons", "-n", help="How many persons.")]
+SeedOption = Annotated[int, typer.Option("--seed", help="Same seed, same region.")]
+KeyOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--pseudonymise-key-file",
+        help="File with a secret of at least 16 bytes; ids are replaced by keyed hashes.",
+    ),
+]
+DataEndOption = Annotated[str | None, typer.Option("--data-end", help="Moment at which the delivery ends.")]
+
+
+def main() -> None:
+    """Run the command line; a known error is one sentence and its own exit code."""
+    try:
+        app()
+    except errors.SomvRiskError as error:
+        Console(stderr=True, soft_wrap=True).print(
+            f"[bold red]Error:[/] {_escape(str(error))}", highlight=False
+        )
+        sys.exit(EXIT_CODES.get(type(error), 1))
+
+
+@app.command()
+def simulate(
+    store: Annotated[Path, typer.Option("--store", "-s", help="New folder for the store.")],
+    persons: PersonsOption = 100_000,
+    seed: SeedOption = 7,
+    buckets: Annotated[int, typer.Option(help="Number of buckets.", min=1)] = DEFAULT_BUCKETS,
+) -> None:
+    """Make up a region and write it as a store."""
+    from somv_risk.simulate import simulate as simulate_region  # noqa: PLC0415 - only this command needs it
+
+    with _show_progress() as progress:
+        progress("simulating", 0, 1)
+        histories = simulate_region(persons=persons, seed=seed)
+        progress("writing", 0, 1)
+        write_store(histories, store, buckets=buckets)
+    _print_histories(histories)
+    _say(f"Store: {store}")
+
+
+@app.command()
+def ingest(
+    input_folder: Annotated[Path, typer.Option("--input", "-i", help="Folder with the delivery.")],
+    store: Annotated[Path, typer.Option("--store", "-s", help="New folder for the store.")],
+    source: Annotated[Origin, typer.Option("--source", help="Form of the delivery.")] = Origin.canonical,
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", help="Mapping of the source (TOML).")
+    ] = None,
+    data_end: DataEndOption = None,
+    key_file: KeyOption = None,
+    buckets: Annotated[int, typer.Option(help="Number of buckets.", min=1)] = DEFAULT_BUCKETS,
+) -> None:
+    """Read a delivery, check every row, and write it as a store."""
+    histories = _read(source, input_folder, config, data_end, key_file)
+    write_store(histories, store, buckets=buckets)
+    _print_histories(histories)
+    _say(f"Store: {store}")
+
+
+@app.command()
+def check(
+    store: Annotated[Path, typer.Argument(help="A store, or a folder of canonical tables.")],
+    data_end: DataEndOption = None,
+    key_file: KeyOption = None,
+) -> None:
+    """Check a delivery and tell what was set aside; exit code 10 if anything was."""
+    histories = _read(Origin.canonical, store, None, data_end, key_file)
+    _print_histories(histories)
+    if histories.quarantine.count():
+        raise typer.Exit(EXIT_ROWS_SET_ASIDE)
+
+
+@app.command()
+def train(
+    store: StoreOption,
+    model: Annotated[Path, typer.Option("--model", "-m", help="Folder for the model.")],
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", help="Training configuration (TOML).")
+    ] = None,
+) -> None:
+    """Train a model, measure it beside its references, and save it."""
+    from somv_risk.pipeline import train as train_model  # noqa: PLC0415 - LightGBM is slow to import
+
+    with _show_progress() as progress:
+        fitted = train_model(_read(Origin.canonical, store, None, None, None), config, progress=progress)
+    fitted.save(model)
+    _print_metrics(fitted.facts["metrics"])
+    _say(f"Model: {model}  (card: {model / 'CARD.md'})")
+
+
+@app.command()
+def score(
+    store: StoreOption,
+    model: ModelOption,
+    index_time: IndexOption,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for scores, worklist and page.")],
+    capacity: Annotated[int | None, typer.Option(help="Flag this many persons.")] = None,
+    threshold: Annotated[float | None, typer.Option(help="Flag persons from this risk up.")] = None,
+    reasons: Annotated[int, typer.Option(help="Reasons per flagged person.")] = 3,
+    language: LanguageOption = Language.da,
+) -> None:
+    """Score everyone at an index moment and write the worklist."""
+    from somv_risk.model import load_model  # noqa: PLC0415 - LightGBM is slow to import
+    from somv_risk.report import write_outputs  # noqa: PLC0415
+    from somv_risk.scoring import score as score_histories  # noqa: PLC0415
+
+    fitted, histories = load_model(model), _read(Origin.canonical, store, None, None, None)
+    with _show_progress() as progress:
+        progress("scoring", 0, 1)
+        scores = score_histories(
+            fitted,
+            histories,
+            index_time=index_time,
+            capacity=capacity,
+            threshold=threshold,
+            reasons=reasons,
+            language=language,
+        )
+    write_outputs(fitted, histories, scores, out, language=language)
+    _print_histories(histories)
+    _print_scores(scores)
+    _print_files(out)
+
+
+@app.command()
+def explain(
+    store: StoreOption,
+    model: ModelOption,
+    index_time: IndexOption,
+    person: Annotated[str, typer.Option("--person", "-p", help="Pseudonym of the person.")],
+    language: LanguageOption = Language.da,
+) -> None:
+    """Explain one person's risk, with the events behind every reason."""
+    from somv_risk.explanation import explain_person  # noqa: PLC0415 - LightGBM is slow to import
+    from somv_risk.model import load_model  # noqa: PLC0415
+
+    histories = _read(Origin.canonical, store, None, None, None)
+    _say(str(explain_person(load_model(model), histories, person, index_time, language=language)))
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")] = Path("demo"),
+    persons: PersonsOption = 100_000,
+    seed: SeedOption = 7,
+    language: LanguageOption = Language.da,
+) -> None:
+    """Simulate a region, train, score everyone, and write a worklist to look at."""
+    from somv_risk.demo import run_demo  # noqa: PLC0415 - LightGBM is slow to import
+
+    with _show_progress() as progress:
+        made = run_demo(out, persons=persons, seed=seed, language=language, progress=progress)
+    _print_metrics(made.model.facts["metrics"])
+    _print_scores(made.scores)
+    _print_files(made.folder)
+
+
+def _read(
+    source: Origin, folder: Path, config: Path | None, data_end: str | None, key_file: Path | None
+) -> Histories:
+    from somv_risk.sources import from_omop, read_histories  # noqa: PLC0415 - keeps --help fast
+
+    end = None if data_end is None else parse_moment(data_end)
+    key = None if key_file is None else _read_key(key_file)
+    if source is Origin.omop:
+        return from_omop(folder, config, data_end=end, pseudonymise_key=key)
+    return read_histories(folder, data_end=end, pseudonymise_key=key)
+
+
+def _read_key(file: Path) -> bytes:
+    try:
+        return file.read_bytes().strip()
+    except OSError as error:
+        raise errors.SourceError(
+            f"Key file {file} cannot be read ({error.strerror}). Give its path."
+        ) from None
+
+
+@contextmanager
+def _show_progress() -> Iterator[Callable[[str, int, int], None]]:
+    """Show a bar per step on a terminal, and nothing elsewhere."""
+    console = Console(stderr=True)
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
+        tasks: dict[str, int] = {}
+
+        def show(step: str, done: int, total: int) -> None:
+            task = tasks.setdefault(step, -1)
+            if task < 0:
+                tasks[step] = bars.add_task(step, total=total)
+            bars.update(tasks[step], completed=done, total=total)  # type: ignore[arg-type]
+
+        yield show
+
+
+def _say(text: str) -> None:
+    Console(soft_wrap=True).print(text, highlight=False, markup=False)
+
+
+def _escape(text: str) -> str:
+    return text.replace("[", "\\[")
+
+
+def _print_histories(histories: Histories) -> None:
+    table = Table("table", "rows", title="Histories", title_justify="left")
+    for name, frame in histories.tables.items():
+        table.add_row(name, f"{frame.select(pl.len()).collect().item():,}")
+    for name in histories.absent:
+        table.add_row(name, "absent")
+    Console().print(table)
+    if histories.dropped.height:
+        _print_frame("Not taken over", histories.dropped)
+    _say(f"Rows set aside: {histories.quarantine.count():,}")
+    if histories.quarantine.count():
+        _print_frame("Set aside", histories.quarantine.summary())
+
+
+def _print_frame(title: str, frame: pl.DataFrame) -> None:
+    table = Table(*frame.columns, title=title, title_justify="left")
+    for row in frame.iter_rows():
+        table.add_row(*(f"{value:,}" if isinstance(value, int) else str(value) for value in row))
+    Console().print(table)
+
+
+def _print_metrics(metrics: list[dict[str, object]]) -> None:
+    shown = ("events", "auroc", "average_precision", "precision_top_1.0%")
+    frame = pl.DataFrame(metrics).filter(pl.col("metric").is_in(shown))
+    wide = frame.pivot(on="metric", index=["target", "ranking"], values="value").with_columns(
+        pl.col("events").cast(pl.Int64), pl.col(shown[1:]).round(3)
+    )
+    _print_frame("Measured on persons and a period that did not train it", wide)
+
+
+def _print_scores(scores: pl.DataFrame) -> None:
+    table = Table(
+        "rank",
+        "person",
+        "risk",
+        "",
+        "reasons",
+        title="The first on the list",
+        title_justify="left",
+        show_lines=True,
+    )
+    for row in scores.head(SHOWN_ROWS).iter_rows(named=True):
+        reasons = "\n".join(reason["text"] for reason in row["reasons"])
+        table.add_row(str(row["rank"]), row["person_id"], f"{row['risk']:.0%}", row["known_or_new"], reasons)
+    Console().print(table)
+    _say(f"Scored: {scores.height:,}. Flagged: {scores['flagged'].sum():,}.")
+
+
+def _print_files(folder: Path) -> None:
+    for file in sorted(folder.iterdir()):
+        _say(f"{file}")

@@ -1,0 +1,97 @@
+"""The explanation of one person: every theme, the sentence that says it, and the events behind it."""
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from somv_risk import schema as s
+from somv_risk.asof import KEY
+from somv_risk.cohort import Moment, parse_moment
+from somv_risk.contributions import compute_contributions
+from somv_risk.features import Feature, Timeline, build_features, list_evidence
+from somv_risk.histories import Histories
+from somv_risk.model import RiskModel
+from somv_risk.reasons import Reason, build_reasons
+from somv_risk.scoring import choose_persons
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why one person has the risk they have.
+
+    `reasons` are all themes that moved the score, as `score` orders them; `evidence` maps the feature of
+    each reason to its events (`events`, `started_at`, `ended_at`, latest first). `contributions` has one
+    row per feature: `feature`, `theme`, `contribution` (log-odds), largest first; with `base` they sum to
+    `raw`, the log-odds before calibration.
+    """
+
+    risk: float
+    percentile: float
+    raw: float
+    base: float
+    reasons: tuple[Reason, ...]
+    evidence: dict[str, pl.DataFrame]
+    contributions: pl.DataFrame
+
+    def __str__(self) -> str:
+        lines = [f"{self.risk:.1%}"]
+        for reason in self.reasons:
+            lines.append(f"{reason.contribution:+.2f}  {reason.text}")
+            lines += [_tell_event(event) for event in self.evidence[reason.feature].iter_rows(named=True)]
+        return "\n".join(lines)
+
+
+def explain_person(
+    model: RiskModel, histories: Histories, person_id: str, index_time: Moment, *, language: str = "da"
+) -> Explanation:
+    """Explain one person's risk, with the underlying events as evidence.
+
+    Raises
+    ------
+    CohortError
+        If the person is not found or not eligible.
+    """
+    moment = parse_moment(index_time)
+    own = histories.keep_persons(pl.LazyFrame({s.PERSON_ID: [person_id]}))
+    rows = choose_persons(model, own, moment, None)
+    frame = build_features(own, rows, model.features, lags=model.lags).collect()
+    matrix = model.encoding.to_matrix(frame)
+    values = compute_contributions(model.main.booster, matrix)
+    reasons = build_reasons(model.features, frame, values, count=len(model.features), language=language)[0]
+    timeline = Timeline(own, rows.lazy(), model.lags)
+    features = {feature.name: feature for feature in model.features}
+    risk = model.main.predict_risk(matrix)
+    return Explanation(
+        risk=float(risk[0]),
+        percentile=float(model.main.rank_percentile(risk)[0]),
+        raw=float(model.main.predict_raw(matrix)[0]),
+        base=float(values[0, -1]),
+        reasons=tuple(reasons),
+        evidence={
+            reason.feature: _collect_evidence(timeline, features[reason.feature]) for reason in reasons
+        },
+        contributions=_tabulate(model.features, values[0, :-1].tolist()),
+    )
+
+
+def _collect_evidence(timeline: Timeline, feature: Feature) -> pl.DataFrame:
+    if set(feature.definition.tables) & set(timeline.histories.absent):
+        return pl.DataFrame(
+            schema={"events": pl.String, s.STARTED_AT: pl.Datetime("us"), s.ENDED_AT: pl.Datetime("us")}
+        )
+    return list_evidence(timeline, feature).drop(KEY).collect()
+
+
+def _tabulate(features: tuple[Feature, ...], contributions: list[float]) -> pl.DataFrame:
+    frame = pl.DataFrame(
+        {
+            "feature": [feature.name for feature in features],
+            "theme": [feature.definition.theme for feature in features],
+            "contribution": contributions,
+        }
+    )
+    return frame.sort(pl.col("contribution").abs(), descending=True)
+
+
+def _tell_event(event: dict[str, object]) -> str:
+    return f"         {event['events']}: {event[s.STARTED_AT]} - {event[s.ENDED_AT] or ''}"

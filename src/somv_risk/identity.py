@@ -1,0 +1,63 @@
+"""Identity: pseudonyms of persons, and stable numbers drawn from them."""
+
+import hashlib
+import hmac
+from collections.abc import Callable
+
+import polars as pl
+from polars._typing import PolarsDataType
+
+from somv_risk import schema as s
+from somv_risk.errors import ConfigError
+
+MIN_KEY_BYTES = 16
+PSEUDONYM_HEX_DIGITS = 32
+_HASH_BYTES = 4
+
+
+def pseudonymise_frame(frame: pl.LazyFrame, key: str | bytes) -> pl.LazyFrame:
+    """Replace the column `person_id` of one table by a keyed hash (HMAC-SHA-256, 128 bits as text).
+
+    A plain hash would not do: there are so few civil registration numbers that all can be tried.
+
+    Raises
+    ------
+    ConfigError
+        If the key is shorter than 16 bytes.
+    """
+    secret = key.encode() if isinstance(key, str) else key
+    if len(secret) < MIN_KEY_BYTES:
+        raise ConfigError(
+            f"The pseudonymisation key has {len(secret)} bytes. "
+            f"Give at least {MIN_KEY_BYTES} random bytes and keep them secret."
+        )
+    text = pl.col(s.PERSON_ID).cast(pl.String).str.strip_chars()
+    pseudonym = text.map_batches(
+        lambda ids: _map_unique(ids, lambda value: _sign(value, secret), pl.String()),
+        return_dtype=pl.String,
+        is_elementwise=True,
+    )
+    return frame.with_columns(pseudonym.alias(s.PERSON_ID))
+
+
+def hash_person(salt: str) -> pl.Expr:
+    """Hash `person_id` to a whole number in [0, 2^32), the same on every machine and version."""
+    return pl.col(s.PERSON_ID).map_batches(
+        lambda ids: _map_unique(ids, lambda value: _digest(value, salt), pl.UInt32()),
+        return_dtype=pl.UInt32,
+        is_elementwise=True,
+    )
+
+
+def _map_unique(ids: pl.Series, function: Callable[[str], str | int], dtype: PolarsDataType) -> pl.Series:
+    unique = ids.drop_nulls().unique()
+    values = pl.Series([function(value) for value in unique], dtype=dtype)
+    return ids.replace_strict(unique, values, default=None, return_dtype=dtype)
+
+
+def _sign(value: str, secret: bytes) -> str:
+    return hmac.new(secret, value.encode(), "sha256").hexdigest()[:PSEUDONYM_HEX_DIGITS]
+
+
+def _digest(value: str, salt: str) -> int:
+    return int.from_bytes(hashlib.blake2b(f"{salt}:{value}".encode(), digest_size=_HASH_BYTES).digest())

@@ -1,0 +1,66 @@
+"""Number words: how one language writes counts, days, durations and shares."""
+
+from dataclasses import dataclass
+from math import floor
+from typing import Final
+
+DAYS_PER_YEAR: Final = 365.25
+DAYS_PER_MONTH: Final = DAYS_PER_YEAR / 12
+# Nobody says "614 days ago": from two months on a duration is told in months, from 23 months on in years.
+MONTHS_FROM: Final = 60
+YEARS_FROM: Final = 700
+
+
+@dataclass(frozen=True, slots=True)
+class NumberWords:
+    """The words of numbers in one language; templates hold the number as ``{n}``."""
+
+    decimal_mark: str
+    percent: str
+    percent_below: str
+    percent_above: str
+    days_below: str
+    day: str
+    days: str
+    months: str
+    years: str
+
+    def write_number(self, value: float) -> str:
+        """Write a number with at most two decimals."""
+        plain = f"{value:.2f}".rstrip("0").rstrip(".")
+        return plain.replace(".", self.decimal_mark)
+
+    def write_percent(self, share: float) -> str:
+        """Write a share between 0 and 1; only exactly none is 0 % and only exactly all is 100 %."""
+        percent = 100 * share
+        if 0 < percent < 0.5:
+            return self.percent_below
+        if 99.5 <= percent < 100:
+            return self.percent_above
+        return self.percent.format(n=round_half_up(percent))
+
+    def write_days(self, days: float) -> str:
+        """Write whole days with their unit."""
+        if 0 < days < 0.5:
+            return self.days_below
+        whole = round_half_up(days)
+        return self.day if whole == 1 else self.days.format(n=whole)
+
+    def write_duration(self, days: float) -> str:
+        """Write a duration in the unit in which one would say it."""
+        if days < MONTHS_FROM:
+            return self.write_days(days)
+        if days < YEARS_FROM:
+            return self.months.format(n=round_half_up(days / DAYS_PER_MONTH))
+        return self.years.format(n=round_half_up(days / DAYS_PER_YEAR))
+
+
+def round_half_up(value: float) -> int:
+    """Round to the nearest whole number, halves up.
+
+    Examples
+    --------
+    >>> round_half_up(2.5), round(2.5)
+    (3, 2)
+    """
+    return floor(value + 0.5)

@@ -1,0 +1,269 @@
+"""Reason texts of one language, read from data and checked."""
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from itertools import pairwise
+from string import Formatter
+from types import MappingProxyType
+from typing import Any, Final
+
+from somv_risk.errors import ConfigError
+from somv_risk.features import THEMES, Definition, load_definitions
+from somv_risk.reasons._numbers import NumberWords
+
+LANGUAGES: Final = ("da", "en")
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How the values of a measure are spoken: one template per form, and the placeholder of the value.
+
+    `is_open` shapes may have further forms, each named by the value it is for.
+    """
+
+    forms: tuple[str, ...]
+    placeholder: str | None = None
+    is_open: bool = False
+
+
+COUNTED: Final = Shape(("zero", "one", "other", "null"), "n")
+DAYS: Final = Shape(("zero", "other", "all", "null"), "days")
+RECENCY: Final = Shape(("today", "other", "null"), "duration")
+LENGTH: Final = Shape(("other", "null"), "days")
+GAP: Final = Shape(("other", "null"), "duration")
+SHARE: Final = Shape(("zero", "other", "all", "null"), "percent")
+YES_OR_NO: Final = Shape(("yes", "no", "null"))
+BANDED: Final = Shape(("spread", "mixed", "mostly_one", "one", "null"))
+AGE: Final = Shape(("one", "other", "null"), "n")
+CATEGORY: Final = Shape(("other", "null"), "value", is_open=True)
+
+SHAPES: Final[Mapping[str, Shape]] = MappingProxyType(
+    {
+        "count": COUNTED,
+        "distinct": COUNTED,
+        "distinct_now": COUNTED,
+        "most_within": COUNTED,
+        "days": DAYS,
+        "days_since": RECENCY,
+        "days_open": RECENCY,
+        "longest": LENGTH,
+        "mean": LENGTH,
+        "smallest": GAP,
+        "share": SHARE,
+        "any": YES_OR_NO,
+        "now": YES_OR_NO,
+        "last": YES_OR_NO,
+        "continuity": BANDED,
+        "entropy": BANDED,
+        "age": AGE,
+        "category": CATEGORY,
+    }
+)
+
+_NO_PLACEHOLDER: Final[frozenset[str]] = frozenset()
+_NUMBER: Final = frozenset({"n"})
+_NUMBERED_WORDS: Final = ("percent", "days", "months", "years")
+_SECTIONS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "themes": THEMES,
+        "directions": ("raises", "lowers", "neither"),
+        "bands": ("continuity", "entropy"),
+        "fallback": ("windowed", "plain", "yes", "no", "null"),
+    }
+)
+_FALLBACK_PLACEHOLDERS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
+    {"windowed": frozenset({"title", "value", "window"}), "plain": frozenset({"title", "value"})}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """One text, where it stands, and the placeholders it may use."""
+
+    place: str
+    text: str
+    placeholders: frozenset[str]
+    is_sentence: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """The reviewed texts of one language.
+
+    Parameters
+    ----------
+    language
+        Key of the language, such as ``da``.
+    version, review
+        Which texts these are, and who has reviewed them.
+    themes, directions, windows
+        Words of the themes, of the direction of a contribution, and of windows by their days.
+    numbers
+        How the language writes numbers.
+    bands
+        By measure, the value from which each verbal band holds, ascending from 0.
+    fallback
+        What is written for features without texts of their own.
+    features
+        By feature id, one template per form.
+
+    Raises
+    ------
+    ConfigError
+        If a section, form or placeholder is unknown or missing.
+    """
+
+    language: str
+    version: str
+    review: str
+    themes: Mapping[str, str]
+    directions: Mapping[str, str]
+    windows: Mapping[str, str]
+    numbers: NumberWords
+    bands: Mapping[str, Mapping[str, float]]
+    fallback: Mapping[str, str]
+    features: Mapping[str, Mapping[str, str]]
+
+    def __post_init__(self) -> None:
+        for section, keys in _SECTIONS.items():
+            _check_keys(f"{self.language}: {section}", set(getattr(self, section)), set(keys))
+        _check_keys(f"{self.language}: windows", {"other"} & set(self.windows), {"other"})
+        for measure, bands in self.bands.items():
+            _check_bands(f"{self.language}: bands.{measure}", bands)
+        for template in list_templates(self):
+            _check_template(self.language, template)
+
+    def theme(self, name: str) -> str:
+        """Return what a theme is called.
+
+        Examples
+        --------
+        >>> load_texts("en").theme("bursts")
+        'Admissions close together'
+        """
+        if name not in self.themes:
+            raise ConfigError(f"There is no theme {name!r}. Known themes are {', '.join(self.themes)}.")
+        return self.themes[name]
+
+    def window(self, days: int) -> str:
+        """Return what a look-back window is called."""
+        return self.windows.get(str(days), self.windows["other"]).format(n=days)
+
+    def direction(self, contribution: float) -> str:
+        """Return the sentence that says which way a contribution pulls."""
+        if contribution > 0:
+            return self.directions["raises"]
+        return self.directions["lowers"] if contribution < 0 else self.directions["neither"]
+
+
+@cache
+def load_texts(language: str) -> Texts:
+    """Load the packaged texts of a language.
+
+    Raises
+    ------
+    ConfigError
+        If there are no texts in that language.
+    """
+    if language not in LANGUAGES:
+        raise ConfigError(
+            f"There are no reason texts in language {language!r}. Known languages are {', '.join(LANGUAGES)}."
+        )
+    text = resources.files("somv_risk.reasons").joinpath(f"{language}.toml").read_text(encoding="utf-8")
+    return read_texts(language, tomllib.loads(text))
+
+
+def read_texts(language: str, content: Mapping[str, Any]) -> Texts:
+    """Read texts as TOML gives them.
+
+    Raises
+    ------
+    ConfigError
+        If a section, form or placeholder is unknown or missing.
+    """
+    try:
+        numbers = NumberWords(**content.get("numbers", {}))
+        return Texts(language=language, **_freeze({**content, "numbers": numbers}))
+    except TypeError as error:
+        sections = ", ".join(name for name in Texts.__slots__ if name != "language")
+        raise ConfigError(
+            f"Reason texts {language!r} have unknown or missing keys ({error}). Sections are {sections}."
+        ) from None
+
+
+def list_templates(texts: Texts) -> Iterator[Template]:
+    """List every text with its place and its placeholders."""
+    for form, text in texts.directions.items():
+        yield Template(f"directions.{form}", text, _NO_PLACEHOLDER, is_sentence=True)
+    for days, text in texts.windows.items():
+        yield Template(f"windows.{days}", text, _NUMBER if days == "other" else _NO_PLACEHOLDER)
+    for word in NumberWords.__slots__:
+        allowed = _NUMBER if word in _NUMBERED_WORDS else _NO_PLACEHOLDER
+        yield Template(f"numbers.{word}", getattr(texts.numbers, word), allowed)
+    for form, text in texts.fallback.items():
+        allowed = _FALLBACK_PLACEHOLDERS.get(form, _NO_PLACEHOLDER)
+        yield Template(f"fallback.{form}", text, allowed, is_sentence=bool(allowed))
+    yield from _list_feature_templates(texts)
+
+
+def _list_feature_templates(texts: Texts) -> Iterator[Template]:
+    definitions = {definition.id: definition for definition in load_definitions()}
+    for identity, forms in texts.features.items():
+        place = f"features.{identity}"
+        if identity not in definitions:
+            raise ConfigError(f"{texts.language}: {place} is for no feature of the catalogue. Remove it.")
+        definition = definitions[identity]
+        _check_forms(f"{texts.language}: {place}", definition, set(forms))
+        allowed = _list_placeholders(definition)
+        for form, text in forms.items():
+            yield Template(f"{place}.{form}", text, allowed, is_sentence=True)
+
+
+def _list_placeholders(definition: Definition) -> frozenset[str]:
+    placeholder = SHAPES[definition.measure].placeholder
+    return frozenset(
+        ({placeholder} if placeholder else set()) | ({"window"} if definition.windows else set())
+    )
+
+
+def _check_forms(place: str, definition: Definition, given: set[str]) -> None:
+    shape = SHAPES[definition.measure]
+    _check_keys(place, given & set(shape.forms) if shape.is_open else given, set(shape.forms))
+
+
+def _check_keys(place: str, given: set[str], expected: set[str]) -> None:
+    if given != expected:
+        raise ConfigError(f"{place} has the keys {sorted(given)}. It needs exactly {sorted(expected)}.")
+
+
+def _check_bands(place: str, bands: Mapping[str, float]) -> None:
+    _check_keys(place, {*bands, "null"}, set(BANDED.forms))
+    starts = list(bands.values())
+    if starts[0] != 0 or any(later <= earlier for earlier, later in pairwise(starts)):
+        raise ConfigError(f"{place} starts its bands at {starts}. Let them ascend from 0.")
+
+
+def _check_template(language: str, template: Template) -> None:
+    place = f"{language}: {template.place}"
+    if unknown := _list_fields(place, template.text) - template.placeholders:
+        raise ConfigError(
+            f"{place} uses the placeholders {sorted(unknown)}. It may use {sorted(template.placeholders)}."
+        )
+    if template.is_sentence and not template.text.endswith("."):
+        raise ConfigError(f"{place} does not end like a sentence. End it with a period.")
+
+
+def _list_fields(place: str, text: str) -> set[str]:
+    try:
+        return {field for _, field, _, _ in Formatter().parse(text) if field is not None}
+    except ValueError as error:
+        raise ConfigError(f"{place} is no template ({error}). Write placeholders like {{n}}.") from None
+
+
+def _freeze(content: Mapping[str, Any]) -> Mapping[str, Any]:
+    return MappingProxyType(
+        {key: _freeze(value) if isinstance(value, dict) else value for key, value in content.items()}
+    )

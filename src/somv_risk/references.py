@@ -1,0 +1,75 @@
+"""References: what every model has to beat, the count of last year and a penalised logistic regression."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from somv_risk.matrix import Encoding, Matrix
+
+COUNT_FEATURE: Final = "acute_admissions_365d"
+PENALTY_STRENGTH: Final = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class PenalisedLogistic:
+    """Ridge logistic regression on log(1 + value), standardised, null set to the mean.
+
+    Categories are left out: they have no order.
+    """
+
+    names: tuple[str, ...]
+    mean: tuple[float, ...]
+    scale: tuple[float, ...]
+    coefficients: tuple[float, ...]
+    intercept: float
+
+    def predict_raw(self, encoding: Encoding, matrix: Matrix) -> npt.NDArray[np.float64]:
+        """Return log-odds per row."""
+        columns = [encoding.names.index(name) for name in self.names]
+        standard = (_transform(matrix[:, columns]) - np.array(self.mean)) / np.array(self.scale)
+        return np.asarray(np.nan_to_num(standard) @ np.array(self.coefficients) + self.intercept)
+
+    def describe(self) -> dict[str, Any]:
+        """Return the fitted values as plain data."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+def read_logistic(data: Mapping[str, Any]) -> PenalisedLogistic:
+    """Read what `PenalisedLogistic.describe` returned."""
+    fitted: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in data.items()
+    }
+    return PenalisedLogistic(**fitted)
+
+
+def fit_logistic(encoding: Encoding, matrix: Matrix, outcome: npt.NDArray[np.bool_]) -> PenalisedLogistic:
+    """Fit the penalised logistic reference on the rows that train the trees."""
+    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415 - half a second, needed in training only
+
+    is_number = ~np.isin(np.arange(len(encoding.features)), encoding.category_columns)
+    columns = np.flatnonzero(is_number & ~np.isnan(matrix).all(axis=0)).tolist()
+    values = _transform(matrix[:, columns])
+    mean, scale = np.nanmean(values, axis=0), np.nanstd(values, axis=0)
+    scale[scale == 0] = 1.0
+    standard = np.nan_to_num((values - mean) / scale)
+    line = LogisticRegression(C=PENALTY_STRENGTH, max_iter=200).fit(standard, outcome)
+    return PenalisedLogistic(
+        names=tuple(encoding.names[column] for column in columns),
+        mean=tuple(mean.tolist()),
+        scale=tuple(scale.tolist()),
+        coefficients=tuple(line.coef_[0].tolist()),
+        intercept=float(line.intercept_[0]),
+    )
+
+
+def rank_by_count(encoding: Encoding, matrix: Matrix) -> npt.NDArray[np.float64]:
+    """Return last year's acute admissions per row: the rule "the same people as last year"."""
+    return np.asarray(matrix[:, encoding.names.index(COUNT_FEATURE)], dtype=np.float64)
+
+
+def _transform(matrix: Matrix) -> npt.NDArray[np.float64]:
+    """Log(1 + value): counts and days are skewed, and none is negative."""
+    return np.log1p(np.asarray(matrix, dtype=np.float64))

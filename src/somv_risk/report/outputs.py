@@ -1,0 +1,89 @@
+"""The outputs of a scoring run: scores, the flat worklist, and the page front-line staff read."""
+
+import tomllib
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from somv_risk import schema as s
+from somv_risk.codes import load_municipalities
+from somv_risk.errors import SourceError
+from somv_risk.histories import Histories
+from somv_risk.model import RiskModel
+from somv_risk.report.worklist_page import render_worklist
+from somv_risk.scoring import FLAGGED
+from somv_risk.worklist import build_timeline_events, build_worklist, describe_persons
+
+SCORES_FILE = "scores.parquet"
+WORKLIST_FILE = "worklist.csv"
+PAGE_FILE = "worklist.html"
+
+
+def write_outputs(
+    model: RiskModel,
+    histories: Histories,
+    scores: pl.DataFrame,
+    folder: Path,
+    *,
+    language: str,
+    notes: tuple[str, ...] = (),
+) -> None:
+    """Write `scores.parquet` (everyone), `worklist.csv` and `worklist.html` (the flagged).
+
+    Raises
+    ------
+    SourceError
+        If the folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        scores.write_parquet(folder / SCORES_FILE)
+        build_worklist(scores).write_csv(folder / WORKLIST_FILE)
+        page = render_page(model, histories, scores, language=language, notes=notes)
+        (folder / PAGE_FILE).write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise SourceError(
+            f"Results cannot be written to {folder} ({error.strerror}). Choose another folder."
+        ) from None
+
+
+def render_page(
+    model: RiskModel,
+    histories: Histories,
+    scores: pl.DataFrame,
+    *,
+    language: str,
+    notes: tuple[str, ...] = (),
+) -> str:
+    """Render the page of the flagged persons with their timelines."""
+    flagged = scores.filter(FLAGGED)
+    texts = _load_texts()[language]
+    names = load_municipalities()
+    persons = describe_persons(histories, flagged).with_columns(
+        pl.col(s.MUNICIPALITY).replace(list(names), list(names.values()))
+    )
+    target = model.main.target
+    return render_worklist(
+        flagged,
+        build_timeline_events(histories, flagged, model.lags),
+        persons,
+        title=texts["title"],
+        risk_meaning=texts["risk"][target.counts].format(count=target.min_count, days=target.horizon.days),
+        language=language,
+        notes=notes,
+    )
+
+
+def render_simulation_note(language: str) -> str:
+    """Write the sentence that every page with simulated persons carries."""
+    note: str = _load_texts()[language]["simulated"]
+    return note
+
+
+@cache
+def _load_texts() -> dict[str, Any]:
+    text = resources.files("somv_risk.report").joinpath("outputs.toml").read_text(encoding="utf-8")
+    return tomllib.loads(text)

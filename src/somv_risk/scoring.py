@@ -1,0 +1,226 @@
+"""Scoring: from raw histories to ranked persons with risks and reasons."""
+
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Final, Literal
+
+import numpy as np
+import polars as pl
+
+from somv_risk import schema as s
+from somv_risk.cohort import Cohort, Moment, make_cohort, parse_moment
+from somv_risk.contributions import compute_contributions
+from somv_risk.errors import CohortError, ConfigError
+from somv_risk.features import build_features
+from somv_risk.histories import Histories
+from somv_risk.matrix import Matrix
+from somv_risk.model import RiskModel, load_model
+from somv_risk.outcomes import OUTCOME_EVENTS, UNFINISHED_TREATMENT, count_past_events
+from somv_risk.reasons import Reason, build_reasons, load_texts, render_warnings
+
+Explain = Literal["flagged", "all", "none"]
+
+RISK: Final = "risk"
+PERCENTILE: Final = "percentile"
+RANK: Final = "rank"
+FLAGGED: Final = "flagged"
+KNOWN_OR_NEW: Final = "known_or_new"
+REASONS: Final = "reasons"
+UNFINISHED_RISK: Final = "unfinished_risk"
+WARNINGS: Final = "warnings"
+REASON: Final = pl.Struct(
+    {
+        "theme": pl.String,
+        "feature": pl.String,
+        "value": pl.Float64,
+        "contribution": pl.Float64,
+        "text": pl.String,
+    }
+)
+_RAW: Final = "raw"
+_PLACE: Final = "place"
+
+
+class EligibilityWarning(UserWarning):
+    """Some of the persons asked for are not eligible and have no score."""
+
+
+def score(
+    model: RiskModel | str | Path,
+    histories: Histories,
+    *,
+    index_time: Moment,
+    person_ids: Iterable[str] | None = None,
+    capacity: int | None = None,
+    threshold: float | None = None,
+    reasons: int = 3,
+    language: str = "da",
+    explain: Explain = "flagged",
+) -> pl.DataFrame:
+    """Score every eligible person, or the persons named, at one index moment.
+
+    Parameters
+    ----------
+    model
+        A trained model, or the folder of one.
+    index_time
+        Only what was known before this moment is used.
+    person_ids
+        Score only these; risk, percentile and reasons are the same as in a whole region.
+    capacity
+        Flag this many persons, highest first. Not together with `threshold`.
+    threshold
+        Flag persons from this risk (0 to 1) up. By default the model's own threshold.
+    reasons
+        Number of themes explained per person.
+    language
+        "da" or "en".
+    explain
+        Whom to give reasons: the "flagged", "all" or "none".
+
+    Returns
+    -------
+    One row per eligible person, highest risk first, ties by person id: `person_id`, `index_time`, `risk`
+    (0 to 1), `percentile` (of the reference population with a lower risk), `rank` (from 1, within this
+    call), `flagged`, `known_or_new` ("known" if the target's count was met in the days before the index),
+    `reasons` (list of theme, feature, value, contribution in log-odds, text), `unfinished_risk` (null if
+    the model has no such target) and `warnings` (list of sentences).
+
+    Raises
+    ------
+    ConfigError
+        If an argument is out of its range.
+    CohortError
+        If none of the persons is eligible.
+
+    Warns
+    -----
+    EligibilityWarning
+        If some of the persons named are not eligible.
+    """
+    _check_arguments(capacity, threshold, reasons, explain)
+    load_texts(language)
+    model = model if isinstance(model, RiskModel) else load_model(model)
+    moment = parse_moment(index_time)
+    cohort = choose_persons(model, histories, moment, person_ids)
+    frame = build_features(histories, cohort, model.features, lags=model.lags).collect()
+    matrix = model.encoding.to_matrix(frame)
+    ranked = _rank(_score_rows(model, histories, frame, matrix)).with_columns(
+        _flag(model, capacity, threshold)
+    )
+    explained = ranked.filter(_is_explained(explain))[_PLACE].to_list()
+    told = explain_rows(model, frame[explained], matrix[explained], count=reasons, language=language)
+    absent = [table for table in model.tables if table in histories.absent]
+    notes = render_warnings(absent, moment, histories.data_end, language=language)
+    return _attach(ranked, dict(zip(explained, told, strict=True)), notes)
+
+
+def choose_persons(
+    model: RiskModel, histories: Histories, index_time: datetime, person_ids: Iterable[str] | None
+) -> pl.DataFrame:
+    """Choose the eligible persons, of all or of those named, in order of their id."""
+    chosen = None if person_ids is None else list(dict.fromkeys(person_ids))
+    asked = histories if chosen is None else histories.keep_persons(pl.LazyFrame({s.PERSON_ID: chosen}))
+    cohort = make_cohort(
+        asked,
+        [index_time],
+        minimum_age_years=model.eligibility.minimum_age_years,
+        minimum_residence_days=model.eligibility.minimum_residence_days,
+    )
+    rows = cohort.rows.collect()
+    if rows.is_empty():
+        raise CohortError(
+            f"Nobody is eligible at {index_time}: {_tell_attrition(cohort)}. Check the index time."
+        )
+    if chosen is not None and rows.height < len(chosen):
+        warnings.warn(
+            f"{len(chosen) - rows.height} of {len(chosen)} persons have no score: "
+            f"not found, or {_tell_attrition(cohort)}.",
+            EligibilityWarning,
+            stacklevel=3,
+        )
+    return rows
+
+
+def explain_rows(
+    model: RiskModel, frame: pl.DataFrame, matrix: Matrix, *, count: int, language: str
+) -> list[list[Reason]]:
+    """Explain feature rows by the themes that moved the score of the main target."""
+    contributions = compute_contributions(model.main.booster, matrix)
+    return build_reasons(model.features, frame, contributions, count=count, language=language)
+
+
+def _tell_attrition(cohort: Cohort) -> str:
+    steps = cohort.attrition.collect().iter_rows(named=True)
+    lost = [f"{step['rows_before'] - step['rows_after']} fail '{step[s.RULE]}'" for step in steps]
+    return ", ".join(part for part in lost if not part.startswith("0 ")) or "no rule failed"
+
+
+def _score_rows(model: RiskModel, histories: Histories, frame: pl.DataFrame, matrix: Matrix) -> pl.DataFrame:
+    raw = model.main.predict_raw(matrix)
+    risk = model.main.calibration.predict_risk(raw)
+    unfinished = model.heads.get(UNFINISHED_TREATMENT.name)
+    unfinished_risk = pl.Series(
+        UNFINISHED_RISK,
+        unfinished.predict_risk(matrix) if unfinished else [None] * len(matrix),
+        dtype=pl.Float64,
+    )
+    rows = frame.select(s.PERSON_ID, s.INDEX_TIME)
+    past = count_past_events(histories, rows, model.main.target, model.lags).collect()[OUTCOME_EVENTS]
+    is_known = past >= model.main.target.min_count
+    return rows.with_columns(
+        pl.Series(_RAW, raw),
+        pl.Series(RISK, risk),
+        pl.Series(PERCENTILE, model.main.rank_percentile(risk)),
+        pl.Series(KNOWN_OR_NEW, np.where(is_known.to_numpy(), "known", "new"), dtype=pl.String),
+        unfinished_risk,
+        pl.int_range(pl.len()).alias(_PLACE),
+    )
+
+
+def _rank(scored: pl.DataFrame) -> pl.DataFrame:
+    """Put the highest first; the raw score orders what is equal as a probability, the person id the rest."""
+    ranked = scored.sort(_RAW, s.PERSON_ID, descending=[True, False])
+    return ranked.with_columns(pl.int_range(1, pl.len() + 1, dtype=pl.Int64).alias(RANK))
+
+
+def _flag(model: RiskModel, capacity: int | None, threshold: float | None) -> pl.Expr:
+    if capacity is not None:
+        return (pl.col(RANK) <= capacity).alias(FLAGGED)
+    return (pl.col(RISK) >= (model.main.threshold if threshold is None else threshold)).alias(FLAGGED)
+
+
+def _is_explained(explain: Explain) -> pl.Expr:
+    return {"flagged": pl.col(FLAGGED), "all": pl.lit(value=True), "none": pl.lit(value=False)}[explain]
+
+
+def _attach(ranked: pl.DataFrame, told: dict[int, list[Reason]], notes: Sequence[str]) -> pl.DataFrame:
+    reasons = [[asdict(reason) for reason in told.get(place, [])] for place in ranked[_PLACE]]
+    return ranked.select(
+        s.PERSON_ID,
+        s.INDEX_TIME,
+        RISK,
+        PERCENTILE,
+        RANK,
+        FLAGGED,
+        KNOWN_OR_NEW,
+        pl.Series(REASONS, reasons, dtype=pl.List(REASON)),
+        UNFINISHED_RISK,
+        pl.Series(WARNINGS, [list(notes)] * ranked.height, dtype=pl.List(pl.String)),
+    )
+
+
+def _check_arguments(capacity: int | None, threshold: float | None, reasons: int, explain: str) -> None:
+    if capacity is not None and threshold is not None:
+        raise ConfigError("Both capacity and threshold were given. Give one of them.")
+    if capacity is not None and capacity < 0:
+        raise ConfigError(f"capacity is {capacity}. Give 0 or more persons.")
+    if threshold is not None and not 0 <= threshold <= 1:
+        raise ConfigError(f"threshold is {threshold}. Give a risk from 0 to 1.")
+    if reasons < 1:
+        raise ConfigError(f"reasons is {reasons}. Give 1 or more.")
+    if explain not in {"flagged", "all", "none"}:
+        raise ConfigError(f"explain is {explain!r}. Give 'flagged', 'all' or 'none'.")

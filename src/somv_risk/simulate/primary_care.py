@@ -1,0 +1,81 @@
+"""Primary care: contacts with the family doctor in the daytime and with the doctor on call at other hours."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from somv_risk import schema
+from somv_risk.simulate.catalogue import apply_curve, read_table
+from somv_risk.simulate.crises import draw_moments_within
+from somv_risk.simulate.draws import Floats, draw_events, make_stream
+from somv_risk.simulate.frames import add_point_columns
+from somv_risk.simulate.period import DAYS_PER_YEAR, stack
+from somv_risk.simulate.population import Population
+
+DAYS_PER_MONTH = 30.0
+
+
+def draw_primary_care(people: Population, crises: pl.DataFrame, seed: int) -> pl.DataFrame:
+    """One row per contact."""
+    rng = make_stream(seed, "primary_care")
+    settings = read_table("care")["primary_care"]
+    rates = _compute_rates(people, settings)
+    months = crises["days"].to_numpy() / DAYS_PER_MONTH
+    daytime = stack(
+        [
+            _draw_steady(rng, rates * settings["gp_per_year"]),
+            _draw_unrest(rng, crises, months * settings["gp_in_unrest"]),
+        ]
+    )
+    on_call = stack(
+        [
+            _draw_steady(rng, rates * settings["out_of_hours_per_year"]),
+            _draw_unrest(rng, crises, months * settings["out_of_hours_in_unrest"]),
+        ]
+    )
+    contacts = stack(
+        [
+            _place(daytime, _draw_surgery_hours(rng, people, daytime["day"].to_numpy()), "gp"),
+            _place(on_call, _draw_other_hours(rng, on_call["day"].to_numpy()), "out_of_hours"),
+        ]
+    )
+    return add_point_columns(people.keep_seen(contacts))
+
+
+def _compute_rates(people: Population, settings: Mapping[str, Any]) -> Floats:
+    logs = (
+        settings["gp_frailty"] * people.traits["frailty"]
+        + settings["gp_exclusion"] * people.traits["exclusion"]
+    )
+    swing = settings["gp_swing"] * people.swings
+    average = (settings["gp_frailty"] ** 2 + settings["gp_swing"] ** 2) / 2
+    curve = apply_curve(settings["gp_curve"], people.ages_by_year)
+    return np.asarray(curve * np.exp(logs[:, None] + swing - average))
+
+
+def _draw_steady(rng: np.random.Generator, rates: Floats) -> pl.DataFrame:
+    person, day = draw_events(rng, rates, DAYS_PER_YEAR)
+    return pl.DataFrame({"person": person, "day": day})
+
+
+def _draw_unrest(rng: np.random.Generator, crises: pl.DataFrame, expected: Floats) -> pl.DataFrame:
+    row, day = draw_moments_within(rng, crises, expected)
+    return pl.DataFrame({"person": crises["person"].to_numpy()[row], "day": day})
+
+
+def _place(contacts: pl.DataFrame, days: Floats, kind: str) -> pl.DataFrame:
+    name = pl.lit(kind, pl.Enum(schema.PRIMARY_CARE_KINDS)).alias(schema.KIND)
+    return contacts.with_columns(pl.Series("day", days), name)
+
+
+def _draw_surgery_hours(rng: np.random.Generator, people: Population, days: Floats) -> Floats:
+    """Working days from 8 to 16; what would fall on a weekend comes on the Thursday or Friday before."""
+    weekend = np.maximum(people.period.weekdays(days) - 4, 0)
+    return np.asarray(np.floor(days) - weekend + rng.uniform(8.0, 16.0, days.size) / 24)
+
+
+def _draw_other_hours(rng: np.random.Generator, days: Floats) -> Floats:
+    """From 16 in the afternoon to 8 in the morning."""
+    return np.asarray(np.floor(days) + rng.uniform(16.0, 32.0, days.size) / 24)

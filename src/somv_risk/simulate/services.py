@@ -1,0 +1,103 @@
+"""Municipal services: home care for the frail, support and shelter for those without a footing."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from somv_risk import schema
+from somv_risk.simulate.catalogue import apply_curve, read_municipalities, read_table
+from somv_risk.simulate.draws import Floats, Ints, draw_events, draw_skewed, make_stream, pick
+from somv_risk.simulate.period import DAYS_PER_YEAR, stack
+from somv_risk.simulate.population import Population
+from somv_risk.simulate.stays import keep_separate, place_in_day
+
+
+def draw_services(people: Population, crises: pl.DataFrame, seed: int) -> pl.DataFrame:
+    """One row per spell of a service; spells of the same service do not overlap."""
+    rng = make_stream(seed, "services")
+    return stack(_draw_service(rng, people, crises, service) for service in read_table("care")["service"])
+
+
+def _draw_service(
+    rng: np.random.Generator, people: Population, crises: pl.DataFrame, service: Mapping[str, Any]
+) -> pl.DataFrame:
+    rates = _compute_rates(people, service)
+    running = _draw_running(rng, rates[:, 0], service)
+    starts = stack(
+        [running, _draw_starts(rng, people, rates), _draw_after_crises(rng, people, crises, service)]
+    )
+    length = draw_skewed(rng, service["days"], service["spread"], starts.height)
+    spells = starts.with_columns(pl.Series("until", starts["day"].to_numpy() + np.maximum(length, 0.6)))
+    seen = people.keep_seen(spells).sort("person", "day", maintain_order=True)
+    return _describe(rng, people, keep_separate(seen, 0.5), service)
+
+
+def _compute_rates(people: Population, service: Mapping[str, Any]) -> Floats:
+    """New spells per person and year."""
+    ages = people.ages_by_year
+    weight = np.zeros(people.size)
+    for trait, each in service["weights"].items():
+        weight += each * people.traits[trait]
+    swing = np.exp(0.2 * people.swings + service["frailty"] * people.traits["frailty"][:, None])
+    general = service["per_year"] * _curve(service["curve"], ages)
+    return np.asarray(
+        (general + weight[:, None] * _curve(_curve_of_troubles(service), ages)) * swing * (ages >= 18)
+    )
+
+
+def _curve_of_troubles(service: Mapping[str, Any]) -> str:
+    return "working" if service["curve"] == "working" else "flat"
+
+
+def _curve(name: str, ages: Floats) -> Floats:
+    if name == "working":
+        curve = read_table("care")["working_curve"]
+        return np.asarray(np.interp(ages, curve["knots"], curve["values"]))
+    return apply_curve(name, ages)
+
+
+def _draw_running(rng: np.random.Generator, rates: Floats, service: Mapping[str, Any]) -> pl.DataFrame:
+    """Spells that had begun before the period: they are seen from its first minute."""
+    mean = service["days"] * np.exp(service["spread"] ** 2 / 2) / DAYS_PER_YEAR
+    who = np.flatnonzero(rng.random(rates.size) < 1 - np.exp(-rates * mean))
+    return pl.DataFrame({"person": who, "day": np.zeros(who.size)})
+
+
+def _draw_starts(rng: np.random.Generator, people: Population, rates: Floats) -> pl.DataFrame:
+    person, day = draw_events(rng, rates, DAYS_PER_YEAR)
+    return pl.DataFrame(
+        {"person": person, "day": place_in_day(rng, people, day, np.ones(day.size, dtype=np.bool_))}
+    )
+
+
+def _draw_after_crises(
+    rng: np.random.Generator, people: Population, crises: pl.DataFrame, service: Mapping[str, Any]
+) -> pl.DataFrame:
+    chosen = crises.filter(rng.random(crises.height) < service["after_crisis"])
+    old = people.ages_on(chosen["person"].to_numpy(), chosen["day"].to_numpy()) >= 18
+    day = chosen["day"].to_numpy() + chosen["days"].to_numpy() * rng.random(chosen.height)
+    return pl.DataFrame({"person": chosen["person"], "day": day}).filter(old)
+
+
+def _describe(
+    rng: np.random.Generator, people: Population, spells: pl.DataFrame, service: Mapping[str, Any]
+) -> pl.DataFrame:
+    person = spells["person"].to_numpy()
+    paragraphs = pl.Series(list(service["paragraphs"]))
+    weights = np.array(list(service["paragraphs"].values()))
+    last = np.minimum(people.dies, people.leaves)[person]
+    return spells.with_columns(
+        pl.Series("until", np.minimum(spells["until"].to_numpy(), last)),
+        pl.lit(service["name"]).alias(schema.SERVICE),
+        paragraphs.gather(pick(rng, weights, spells.height)).alias(schema.PARAGRAPH),
+        _name_providers(people, person).alias(schema.PROVIDER),
+        pl.lit(None, pl.Float64).alias("known"),
+    )
+
+
+def _name_providers(people: Population, person: Ints) -> pl.Series:
+    return pl.Series([f"{place.name} Kommune" for place in read_municipalities()]).gather(
+        people.places[person]
+    )

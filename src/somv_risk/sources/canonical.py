@@ -1,0 +1,77 @@
+"""Canonical folders: one Parquet or CSV file per table, with the schema's own names."""
+
+from datetime import datetime
+from pathlib import Path
+
+import polars as pl
+
+from somv_risk import schema as s
+from somv_risk.errors import SourceError
+from somv_risk.histories import Histories
+from somv_risk.sources.frames import TIMEZONE, check_delivery
+from somv_risk.store import is_store, scan_store
+
+SUFFIXES = (".parquet", ".csv", ".csv.gz")
+SEPARATORS = (";", "\t", ",")
+
+
+def read_histories(
+    path: str | Path,
+    *,
+    data_end: datetime | None = None,
+    pseudonymise_key: str | bytes | None = None,
+    timezone: str = TIMEZONE,
+) -> Histories:
+    """Read histories from a store, or from a folder of canonical tables.
+
+    A store (written by `ingest`) was checked when it was written and is scanned lazily. A folder holds
+    `persons.parquet`, `admissions.csv`, ... (Parquet, CSV or gzipped CSV; the separator of a CSV is
+    read from its header) and is checked row by row.
+
+    Parameters
+    ----------
+    data_end, pseudonymise_key, timezone
+        As in `from_frames`; a store has its own and takes none.
+
+    Raises
+    ------
+    SourceError
+        If the folder or a file is missing or cannot be read.
+    InputError, IdentityError
+        As in `from_frames`.
+    """
+    folder = Path(path)
+    if not folder.is_dir():
+        raise SourceError(f"There is no folder {folder}. Give a store or a folder of Parquet or CSV tables.")
+    if is_store(folder):
+        return scan_store(folder)
+    tables = {table: _scan(file) for table in s.SCHEMAS if (file := _find(folder, table))}
+    if not tables:
+        raise SourceError(
+            f"Folder {folder} holds none of the tables {list(s.SCHEMAS)}. Name the files after the tables."
+        )
+    return check_delivery(tables, data_end=data_end, pseudonymise_key=pseudonymise_key, timezone=timezone)
+
+
+def _find(folder: Path, table: str) -> Path | None:
+    files = [folder / f"{table}{suffix}" for suffix in SUFFIXES if (folder / f"{table}{suffix}").exists()]
+    if len(files) > 1:
+        raise SourceError(
+            f"Table {table} is there twice: {[file.name for file in files]}. Keep one of the files."
+        )
+    return files[0] if files else None
+
+
+def _scan(file: Path) -> pl.LazyFrame:
+    try:
+        if file.suffix == ".parquet":
+            return pl.read_parquet(file).lazy()
+        return pl.read_csv(file, separator=_sniff_separator(file), infer_schema=False).lazy()
+    except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
+        raise SourceError(f"File {file} cannot be read ({type(error).__name__}). Deliver it again.") from None
+
+
+def _sniff_separator(file: Path) -> str:
+    header = pl.read_csv(file, has_header=False, n_rows=1, infer_schema=False, separator="\x1f").item(0, 0)
+    counts = {separator: str(header).count(separator) for separator in SEPARATORS}
+    return max(SEPARATORS, key=lambda separator: counts[separator])

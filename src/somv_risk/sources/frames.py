@@ -1,0 +1,87 @@
+"""Frames: histories from tables a notebook already holds."""
+
+from datetime import datetime
+from typing import Any
+
+import polars as pl
+
+from somv_risk.checks import check_tables
+from somv_risk.errors import InputError
+from somv_risk.histories import Histories
+from somv_risk.identity import pseudonymise_frame
+
+TIMEZONE = "Europe/Copenhagen"
+
+
+def from_frames(
+    *,
+    data_end: datetime | None = None,
+    pseudonymise_key: str | bytes | None = None,
+    timezone: str = TIMEZONE,
+    **tables: Any,  # noqa: ANN401 - any frame that speaks Arrow
+) -> Histories:
+    """Make checked histories of frames in canonical form.
+
+    Parameters
+    ----------
+    **tables
+        `persons=`, `admissions=` and any of the other tables of the schema, each a Polars, pandas or
+        Arrow frame. Columns that may be null may be left out.
+    data_end
+        Moment at which the delivery ends: events after it are set aside, and outcomes that would need
+        later data are null. By default the present moment bounds the events, and the start of the last
+        hospital contact ends the follow-up.
+    pseudonymise_key
+        Secret of at least 16 bytes; person ids are replaced by keyed hashes before anything else.
+    timezone
+        Zoned moments are converted to this zone and then made naive.
+
+    Raises
+    ------
+    InputError
+        If a table or column is missing or has an unusable type.
+    IdentityError
+        If person ids look like CPR numbers and no key is given.
+
+    Examples
+    --------
+    >>> from datetime import datetime
+    >>> histories = from_frames(
+    ...     persons=pl.DataFrame({"person_id": ["a"], "birth_date": ["1980-05-01"], "sex": ["male"]}),
+    ...     admissions=pl.DataFrame(
+    ...         {
+    ...             "person_id": ["a", "a"],
+    ...             "contact_id": ["1", "2"],
+    ...             "started_at": ["2025-03-01T10:00", "2025-03-09T10:00"],
+    ...             "ended_at": ["2025-03-02T10:00", "2025-03-01T10:00"],
+    ...             "sector": ["somatic", "somatic"],
+    ...             "admission_type": ["acute", "acute"],
+    ...         }
+    ...     ),
+    ... )
+    >>> print(histories.quarantine)
+             1 admissions: ends_after_it_starts
+    """
+    frames = {name: _to_lazy(name, frame) for name, frame in tables.items() if frame is not None}
+    return check_delivery(frames, data_end=data_end, pseudonymise_key=pseudonymise_key, timezone=timezone)
+
+
+def check_delivery(
+    tables: dict[str, pl.LazyFrame],
+    *,
+    data_end: datetime | None,
+    pseudonymise_key: str | bytes | None,
+    timezone: str = TIMEZONE,
+) -> Histories:
+    """Pseudonymise and check tables at the door; the present moment bounds what has no data end."""
+    if pseudonymise_key is not None:
+        tables = {name: pseudonymise_frame(frame, pseudonymise_key) for name, frame in tables.items()}
+    return check_tables(tables, latest=data_end or datetime.now(), data_end=data_end, timezone=timezone)  # noqa: DTZ005 - times are naive local wall-clock by contract
+
+
+def _to_lazy(name: str, frame: Any) -> pl.LazyFrame:  # noqa: ANN401 - any frame that speaks Arrow
+    if isinstance(frame, pl.LazyFrame | pl.DataFrame):
+        return frame.lazy()
+    if hasattr(frame, "__arrow_c_stream__"):
+        return pl.DataFrame(frame).lazy()
+    raise InputError(f"Table {name} is a {type(frame).__name__}. Give a Polars, pandas or Arrow frame.")

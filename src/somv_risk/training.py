@@ -1,0 +1,102 @@
+"""Training: one head per target, grown on some persons and calibrated on others, later."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from somv_risk.calibration import fit_calibration
+from somv_risk.errors import CohortError
+from somv_risk.matrix import Encoding, Matrix
+from somv_risk.model import Head, load_trees
+from somv_risk.outcomes import Target
+from somv_risk.references import fit_logistic
+from somv_risk.trees import lightgbm
+
+QUANTILES = 1001
+MINIMUM_EVENTS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Rows of one role: the matrix and, aligned to it, the outcome."""
+
+    matrix: Matrix
+    outcome: npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class TreeSettings:
+    """How the trees are grown; `parameters` go to LightGBM as they are."""
+
+    rounds: int
+    patience: int
+    seed: int
+    flag_share: float
+    parameters: Mapping[str, Any]
+
+
+def fit_head(target: Target, encoding: Encoding, slices: Mapping[str, Slice], settings: TreeSettings) -> Head:
+    """Fit trees on slice `fit`, stop by slice `stop`, calibrate on slice `calibrate`.
+
+    Raises
+    ------
+    CohortError
+        If a slice has fewer than 10 rows with the outcome, or none without.
+    """
+    for role, part in slices.items():
+        _check_events(target, role, part)
+    trees = grow_trees(encoding, slices["fit"], slices["stop"], settings)
+    booster = load_trees(trees)
+    later = slices["calibrate"]
+    raw = np.asarray(booster.predict(later.matrix, raw_score=True), dtype=np.float64)
+    calibration = fit_calibration(raw, later.outcome)
+    risk = calibration.predict_risk(raw)
+    return Head(
+        target=target,
+        trees=trees,
+        calibration=calibration,
+        logistic=fit_logistic(encoding, slices["fit"].matrix, slices["fit"].outcome),
+        reference_risks=tuple(np.quantile(risk, np.linspace(0, 1, QUANTILES)).tolist()),
+        threshold=float(np.quantile(risk, 1 - settings.flag_share)),
+        booster=booster,
+    )
+
+
+def grow_trees(encoding: Encoding, fit: Slice, stop: Slice, settings: TreeSettings) -> str:
+    """Grow boosted trees until the loss on the slice `stop` no longer falls; return them as text."""
+    parameters = {
+        "objective": "binary",
+        "verbosity": -1,
+        "deterministic": True,
+        "force_row_wise": True,
+        "seed": settings.seed,
+        "monotone_constraints": [feature.definition.monotone for feature in encoding.features],
+        **settings.parameters,
+    }
+    data = lightgbm.Dataset(
+        fit.matrix,
+        fit.outcome,
+        feature_name=encoding.names,
+        categorical_feature=encoding.category_columns,
+    )
+    watched = lightgbm.Dataset(stop.matrix, stop.outcome, reference=data)
+    booster = lightgbm.train(
+        parameters,
+        data,
+        num_boost_round=settings.rounds,
+        valid_sets=[watched],
+        callbacks=[lightgbm.early_stopping(settings.patience, verbose=False)],
+    )
+    return str(booster.model_to_string(num_iteration=booster.best_iteration))
+
+
+def _check_events(target: Target, role: str, part: Slice) -> None:
+    events = int(part.outcome.sum())
+    if events < MINIMUM_EVENTS or events == len(part.outcome):
+        raise CohortError(
+            f"Target {target.name} has {events} events in {len(part.outcome)} rows of slice {role}; at least "
+            f"{MINIMUM_EVENTS} events, and some rows without, are needed. Add persons or index times."
+        )

@@ -1,0 +1,612 @@
+"""The reference: stays, features, outcomes and eligibility in plain Python, slow and obvious.
+
+It is written from the glossary, the catalogue and the decision on what the features count, and shares no
+computation with the library. A table is a list of rows, a row is a dict, an absent table is not there.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from itertools import pairwise
+from typing import Any
+
+from somv_risk.codes import load_groups
+from somv_risk.features import Definition, load_definitions
+
+Row = dict[str, Any]
+Rows = list[Row]
+Tables = Mapping[str, Rows]
+Lags = Mapping[str, float]  # days by table
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+MERGE_GAP = 4 * HOUR
+ADMISSION_LENGTH = 12 * HOUR
+READMISSION_SPAN = 30 * DAY
+EARLY_READMISSION_SPAN = RETURN_SPAN = 72 * HOUR
+FOLLOW_UP_SPAN = 14 * DAY
+NEVER = datetime(9999, 12, 31)
+
+POINT_TABLES = ("psychiatric_contacts", "primary_care")
+LEARNT_AT_END = ("ended_at", "diagnosis", "code", "discharge", "end_reason", "attendance")
+BENEFIT_ORDER = (
+    *("self_support", "education", "unemployment", "social_assistance", "sickness", "rehabilitation"),
+    *("flex_job", "early_retirement", "pension", "parental", "other"),
+)
+NEEDED_TABLES = {
+    "psychiatric_contacts": ("psychiatric_contacts",),
+    "treatments": ("substance_abuse",),
+    "treatment_spells": ("substance_abuse",),
+    "benefit_spells": ("social_benefits",),
+    "service_spells": ("social_services",),
+    "primary_care": ("primary_care",),
+    "discharges": ("psychiatric_contacts", "primary_care"),
+}
+
+
+# What was known
+
+
+@dataclass
+class Known:
+    """What was known of one person before the index moment."""
+
+    index: datetime
+    person: Row
+    tables: dict[str, Rows]
+
+    def rows(self, table: str) -> Rows:
+        return self.tables.get(table, [])
+
+
+def cut_to_known(tables: Tables, person_id: str, index: datetime, lags: Lags) -> Known:
+    events = {
+        name: [
+            mask_unknown_end(row, name, index, lag_of(lags, name))
+            for row in of_person(rows, person_id)
+            if is_known(row, index, lag_of(lags, name))
+        ]
+        for name, rows in tables.items()
+        if name != "persons"
+    }
+    (person,) = of_person(tables["persons"], person_id)
+    return Known(index, person, events)
+
+
+def of_person(rows: Rows, person_id: str) -> Rows:
+    return [row for row in rows if row["person_id"] == person_id]
+
+
+def lag_of(lags: Lags, table: str) -> timedelta:
+    return timedelta(days=lags.get(table, 0))
+
+
+def is_known(row: Row, index: datetime, lag: timedelta) -> bool:
+    if row["started_at"] >= index:
+        return False
+    if row["known_at"] is not None:
+        return row["known_at"] < index
+    return row["started_at"] + lag < index
+
+
+def mask_unknown_end(row: Row, table: str, index: datetime, lag: timedelta) -> Row:
+    end = row["ended_at"]
+    if end is None and table in POINT_TABLES:
+        end = row["started_at"]
+    if end is not None and end + lag < index:
+        return row | {"ended_at": end}
+    return {name: None if name in LEARNT_AT_END else value for name, value in row.items()}
+
+
+# Stays
+
+
+@dataclass
+class Event:
+    """One thing that is counted: when it was, what it is (flags), and what can be measured of it."""
+
+    start: datetime
+    end: datetime | None
+    flags: set[str] = field(default_factory=set)
+    values: dict[str, Any] = field(default_factory=dict)
+
+    def end_or(self, moment: datetime) -> datetime:
+        return moment if self.end is None else self.end
+
+
+def reference_stays(contacts: Rows, until: datetime) -> Rows:
+    """Stays of one person's contacts; an open contact has lasted until `until`."""
+    stays: list[Rows] = []
+    for contact in sorted(contacts, key=lambda row: (row["started_at"], row["contact_id"])):
+        if stays and contact["started_at"] - last_end(stays[-1], until) <= MERGE_GAP:
+            stays[-1].append(contact)
+        else:
+            stays.append([contact])
+    return [describe_stay(stay, until) for stay in stays]
+
+
+def last_end(rows: Rows, until: datetime) -> datetime:
+    return max(until if row["ended_at"] is None else row["ended_at"] for row in rows)
+
+
+def describe_stay(contacts: Rows, until: datetime) -> Row:
+    first = contacts[0]
+    is_open = any(contact["ended_at"] is None for contact in contacts)
+    lasted = last_end(contacts, until) - first["started_at"]
+    return {
+        "started_at": first["started_at"],
+        "ended_at": None if is_open else last_end(contacts, until),
+        "sector": first["sector"],
+        "diagnosis": first["diagnosis"],
+        "is_acute": first["admission_type"] == "acute",
+        "has_psychiatric": any(contact["sector"] == "psychiatric" for contact in contacts),
+        "discharge": None if is_open else max(contacts, key=lambda row: row["ended_at"])["discharge"],
+        "lasted": lasted,
+        "is_admission": lasted >= ADMISSION_LENGTH,
+    }
+
+
+# The kinds of events that features count
+
+
+def list_stays(known: Known) -> list[Event]:
+    stays = [stay_event(stay) for stay in reference_stays(known.rows("admissions"), known.index)]
+    left_early = [stay.end for stay in stays if "unfinished" in stay.flags]
+    for stay in stays:
+        if any(timedelta(0) <= stay.start - end < RETURN_SPAN for end in left_early):
+            stay.flags.add("return_after_unfinished")
+    return stays
+
+
+def stay_event(stay: Row) -> Event:
+    holds = {
+        "acute": stay["is_acute"],
+        "planned": not stay["is_acute"],
+        "admission": stay["is_admission"],
+        "emergency_visit": stay["is_acute"] and not stay["is_admission"],
+        "psychiatric": stay["has_psychiatric"],
+        "ended": stay["ended_at"] is not None,
+        "unfinished": stay["discharge"] == "left_early",
+    }
+    flags = {name for name in holds if holds[name]}
+    return Event(
+        stay["started_at"], stay["ended_at"], flags, {name: stay[name] for name in ("lasted", "sector")}
+    )
+
+
+def list_admissions(known: Known) -> list[Event]:
+    admissions = [stay for stay in list_stays(known) if "admission" in stay.flags]
+    for before, admission in pairwise(admissions):
+        gap = admission.start - before.end
+        admission.values["gap"] = gap
+        if "acute" in admission.flags and gap < READMISSION_SPAN:
+            admission.flags.add("readmission")
+        if "acute" in admission.flags and gap < EARLY_READMISSION_SPAN:
+            admission.flags.add("early_readmission")
+        if admission.values["sector"] != before.values["sector"]:
+            admission.flags.add("sector_switch")
+    return admissions
+
+
+def list_discharges(known: Known) -> list[Event]:
+    ended = [admission for admission in list_admissions(known) if admission.end is not None]
+    discharges = [
+        Event(admission.start, admission.end)
+        for admission in ended
+        if known.index - admission.end >= FOLLOW_UP_SPAN
+    ]
+    contacts = list_community_contacts(known)
+    for discharge in discharges:
+        followed_up = any(timedelta(0) <= moment - discharge.end < FOLLOW_UP_SPAN for moment in contacts)
+        discharge.flags.add("followed_up" if followed_up else "not_followed_up")
+    return discharges
+
+
+def list_community_contacts(known: Known) -> list[datetime]:
+    visits = [
+        row["started_at"]
+        for row in known.rows("psychiatric_contacts")
+        if row["contact_type"] in ("outpatient", "home_visit", "virtual") and was_attended(row)
+    ]
+    return visits + [row["started_at"] for row in known.rows("primary_care") if row["kind"] == "gp"]
+
+
+def was_attended(row: Row) -> bool:
+    return row["attendance"] in ("attended", "unknown")
+
+
+def list_contacts(known: Known) -> list[Event]:
+    return [
+        Event(row["started_at"], row["ended_at"], values={"hospital": row["hospital"], "unit": unit_of(row)})
+        for row in known.rows("admissions")
+    ]
+
+
+def unit_of(contact: Row) -> tuple[str | None, str] | None:
+    return None if contact["department"] is None else (contact["hospital"], contact["department"])
+
+
+def list_psychiatric_contacts(known: Known) -> list[Event]:
+    return [
+        Event(row["started_at"], row["ended_at"], psychiatric_flags(row), {"provider": row["provider"]})
+        for row in known.rows("psychiatric_contacts")
+    ]
+
+
+def psychiatric_flags(row: Row) -> set[str]:
+    flags = {row["contact_type"]}
+    if was_attended(row):
+        flags |= {"attended", "kept_or_missed"}
+    if row["attendance"] == "no_show":
+        flags |= {"no_show", "kept_or_missed"}
+    return flags
+
+
+def list_treatments(known: Known) -> list[Event]:
+    rows = known.rows("substance_abuse")
+    first_start = min((row["started_at"] for row in rows), default=None)
+    return [
+        Event(row["started_at"], row["ended_at"], treatment_flags(row) | restart_flag(row, first_start))
+        for row in rows
+    ]
+
+
+def treatment_flags(row: Row) -> set[str]:
+    flags = {row["substance"]}
+    if row["ended_at"] is not None:
+        flags.add("ended")
+    if row["end_reason"] == "dropped_out":
+        flags.add("dropped_out")
+    return flags
+
+
+def restart_flag(row: Row, first_start: datetime) -> set[str]:
+    return {"restart"} if row["started_at"] > first_start else set()
+
+
+def list_treatment_spells(known: Known) -> list[Event]:
+    return join_spells(known.rows("substance_abuse"), known.index)
+
+
+def join_spells(rows: Iterable[Row], index: datetime) -> list[Event]:
+    """Join rows that overlap or adjoin; an open one reaches to the index."""
+    spells: list[Event] = []
+    for row in sorted(rows, key=lambda row: row["started_at"]):
+        if spells and row["started_at"] <= spells[-1].end_or(index):
+            spells[-1].end = later_end(spells[-1].end, row["ended_at"])
+        else:
+            spells.append(Event(row["started_at"], row["ended_at"]))
+    return spells
+
+
+def later_end(one: datetime | None, other: datetime | None) -> datetime | None:
+    return None if one is None or other is None else max(one, other)
+
+
+def join_spells_by(rows: Rows, column: str, index: datetime) -> list[Event]:
+    """Join rows of the same benefit or service; the flag and the value say which it is."""
+    return [
+        Event(spell.start, spell.end, {value}, {column: value})
+        for value in {row[column] for row in rows}
+        for spell in join_spells([row for row in rows if row[column] == value], index)
+    ]
+
+
+def list_benefit_spells(known: Known) -> list[Event]:
+    spells = join_spells_by(known.rows("social_benefits"), "benefit", known.index)
+    spells.sort(key=lambda spell: (spell.start, BENEFIT_ORDER.index(spell.values["benefit"])))
+    for before, spell in pairwise(spells):
+        if spell.values["benefit"] != before.values["benefit"]:
+            spell.flags.add("switch")
+    return spells
+
+
+def list_service_spells(known: Known) -> list[Event]:
+    return join_spells_by(known.rows("social_services"), "service", known.index)
+
+
+def list_primary_care(known: Known) -> list[Event]:
+    return [Event(row["started_at"], row["ended_at"], {row["kind"]}) for row in known.rows("primary_care")]
+
+
+def list_diagnoses(known: Known) -> list[Event]:
+    found = [
+        *((row, row["diagnosis"], {"hospital"}) for row in known.rows("admissions")),
+        *((row, row["code"], {"hospital"}) for row in known.rows("diagnoses")),
+        *((row, row["diagnosis"], set()) for row in known.rows("psychiatric_contacts")),
+    ]
+    return [
+        Event(row["started_at"], row["ended_at"], flags | groups_of(code), {"contact_id": row["contact_id"]})
+        for row, code, flags in found
+        if code is not None
+    ]
+
+
+def groups_of(code: str) -> set[str]:
+    return {name for name, group in load_groups().items() if any(map(code.startswith, group.prefixes))}
+
+
+def list_background(known: Known) -> list[Event]:
+    person = known.person
+    values = {"age_years": age_in_years(person["birth_date"], known.index)}
+    values |= {name: person[name] for name in ("sex", "municipality")}
+    return [Event(known.index, None, values=values)]
+
+
+def age_in_years(birth: date, index: datetime) -> int:
+    """Completed years; the tuple comparison makes 29 February turn on 1 March of a common year."""
+    return index.year - birth.year - ((index.month, index.day) < (birth.month, birth.day))
+
+
+EVENTS: dict[str, Callable[[Known], list[Event]]] = {
+    "stays": list_stays,
+    "admissions": list_admissions,
+    "discharges": list_discharges,
+    "contacts": list_contacts,
+    "psychiatric_contacts": list_psychiatric_contacts,
+    "treatments": list_treatments,
+    "treatment_spells": list_treatment_spells,
+    "benefit_spells": list_benefit_spells,
+    "service_spells": list_service_spells,
+    "primary_care": list_primary_care,
+    "diagnoses": list_diagnoses,
+    "background": list_background,
+}
+
+
+# The ways of measuring
+
+
+@dataclass
+class Question:
+    """One feature asked of one person: which events, over how many days, at which index moment."""
+
+    definition: Definition
+    days: int | None
+    index: datetime
+    events: list[Event]
+
+    def anchor(self, event: Event) -> datetime | None:
+        return event.end if self.definition.anchor == "end" else event.start
+
+    def is_in_window(self, event: Event) -> bool:
+        moment = self.anchor(event)
+        return moment is not None and self.index - self.days * DAY <= moment < self.index
+
+    def has(self, event: Event, flags: Sequence[str]) -> bool:
+        return set(flags) <= event.flags
+
+    def chosen(self) -> list[Event]:
+        """Events in the window with the flags asked for."""
+        return [e for e in self.events if self.is_in_window(e) and self.has(e, self.definition.where)]
+
+    def values(self, events: Iterable[Event]) -> list[Any]:
+        found = [event.values.get(self.definition.value) for event in events]
+        return [value for value in found if value is not None]
+
+    def open(self) -> list[Event]:
+        return [e for e in self.events if e.end is None and self.has(e, self.definition.where)]
+
+    def base(self) -> list[Event]:
+        """Events in the window of which a share or a last one is taken."""
+        return [e for e in self.events if self.is_in_window(e) and self.has(e, self.definition.of)]
+
+
+def in_days(duration: timedelta) -> float:
+    return duration / DAY
+
+
+def count(question: Question) -> int:
+    return len(question.chosen())
+
+
+def any_event(question: Question) -> bool:
+    return bool(question.chosen())
+
+
+def days_inside(question: Question) -> float:
+    """Days of the window that some chosen interval covers; intervals of one kind never overlap."""
+    start = question.index - question.days * DAY
+    total = timedelta(0)
+    for event in question.events:
+        if question.has(event, question.definition.where):
+            inside = event.end_or(question.index) - max(event.start, start)
+            total += max(inside, timedelta(0))
+    return in_days(total)
+
+
+def days_since(question: Question) -> float | None:
+    return min((in_days(question.index - question.anchor(e)) for e in question.chosen()), default=None)
+
+
+def longest(question: Question) -> float | None:
+    return max(map(in_days, question.values(question.chosen())), default=None)
+
+
+def smallest(question: Question) -> float | None:
+    return min(map(in_days, question.values(question.chosen())), default=None)
+
+
+def mean(question: Question) -> float | None:
+    lengths = [in_days(length) for length in question.values(question.chosen())]
+    return math.fsum(lengths) / len(lengths) if lengths else None
+
+
+def share(question: Question) -> float | None:
+    base = question.base()
+    return len([e for e in base if question.has(e, question.definition.where)]) / len(base) if base else None
+
+
+def last(question: Question) -> bool | None:
+    base = question.base()
+    return question.has(max(base, key=question.anchor), question.definition.where) if base else None
+
+
+def distinct(question: Question) -> int:
+    return len(set(question.values(question.chosen())))
+
+
+def now(question: Question) -> bool:
+    return bool(question.open())
+
+
+def distinct_now(question: Question) -> int:
+    return len(set(question.values(question.open())))
+
+
+def days_open(question: Question) -> float | None:
+    return min((in_days(question.index - event.start) for event in question.open()), default=None)
+
+
+def most_within(question: Question) -> int:
+    """Try a span at each start: some fullest span begins with one of its events."""
+    starts = [event.start for event in question.chosen()]
+    span = question.definition.within_days * DAY
+    return max((sum(first <= start < first + span for start in starts) for first in starts), default=0)
+
+
+def continuity(question: Question) -> float | None:
+    """Share of pairs of different contacts that were with the same unit: Bice and Boxerman's index."""
+    units = question.values(question.chosen())
+    pairs = [(one, other) for i, one in enumerate(units) for j, other in enumerate(units) if i != j]
+    return sum(one == other for one, other in pairs) / len(pairs) if pairs else None
+
+
+def entropy(question: Question) -> float | None:
+    counts = Counter(question.values(question.chosen())).values()
+    shares = [n / sum(counts) for n in counts]
+    return -sum(p * math.log(p) for p in shares) if shares else None
+
+
+def value_itself(question: Question) -> Any:
+    return question.events[0].values[question.definition.value]
+
+
+MEASURES: dict[str, Callable[[Question], Any]] = {
+    "count": count,
+    "any": any_event,
+    "days": days_inside,
+    "days_since": days_since,
+    "longest": longest,
+    "smallest": smallest,
+    "mean": mean,
+    "share": share,
+    "last": last,
+    "distinct": distinct,
+    "now": now,
+    "distinct_now": distinct_now,
+    "days_open": days_open,
+    "most_within": most_within,
+    "continuity": continuity,
+    "entropy": entropy,
+    "age": value_itself,
+    "category": value_itself,
+}
+
+
+def reference_features(
+    tables: Tables, person_id: str, index_time: datetime, lags: Lags | None = None
+) -> dict[str, Any]:
+    """Every feature of the catalogue for one person at one index moment; None is null."""
+    known = cut_to_known(tables, person_id, index_time, lags or {})
+    events = {name: list_events(known) for name, list_events in EVENTS.items()}
+    answers = {}
+    for definition in load_definitions():
+        is_absent = not set(NEEDED_TABLES.get(definition.events, ())) <= set(tables)
+        for days in definition.windows or (None,):
+            name = definition.id if days is None else f"{definition.id}_{days}d"
+            question = Question(definition, days, index_time, events[definition.events])
+            answers[name] = None if is_absent else MEASURES[definition.measure](question)
+    return answers
+
+
+# Outcomes and eligibility
+
+
+@dataclass
+class Followed:
+    """One person followed from the index moment."""
+
+    index: datetime
+    horizon_end: datetime
+    follow_up_end: datetime
+    died_at: datetime | None
+
+    def sees(self, moment: datetime | None) -> bool:
+        return moment is not None and self.index <= moment < self.horizon_end
+
+    @property
+    def is_dead_before(self) -> bool:
+        return self.died_at is not None and self.died_at < self.index
+
+
+def midnight(day: date | None) -> datetime | None:
+    return None if day is None else datetime(day.year, day.month, day.day)
+
+
+def reference_outcome(
+    tables: Tables, person_id: str, index_time: datetime, target: Any, data_end: datetime | None
+) -> tuple[int, bool | None]:
+    """Number of events in the horizon, and the label."""
+    (person,) = of_person(tables["persons"], person_id)
+    data_end = data_end or max((row["started_at"] for row in tables["admissions"]), default=index_time)
+    followed = Followed(
+        index_time,
+        index_time + target.horizon.days * DAY,
+        min(data_end, midnight(person["observed_until"]) or NEVER),
+        midnight(person["death_date"]),
+    )
+    stays = reference_stays(of_person(tables["admissions"], person_id), data_end)
+    events = sum(is_target_event(stay, target, followed) for stay in stays)
+    return events, label(events, target, followed)
+
+
+def is_target_event(stay: Row, target: Any, followed: Followed) -> bool:
+    if stay["sector"] not in target.sectors or admission_type(stay) not in target.admission_types:
+        return False
+    if any((stay["diagnosis"] or "").startswith(prefix) for prefix in target.excluded_diagnoses):
+        return False
+    if target.counts == "admissions":
+        return stay["is_admission"] and followed.sees(stay["started_at"])
+    return stay["discharge"] == "left_early" and followed.sees(stay["ended_at"])
+
+
+def admission_type(stay: Row) -> str:
+    return "acute" if stay["is_acute"] else "planned"
+
+
+def label(events: int, target: Any, followed: Followed) -> bool | None:
+    if followed.is_dead_before:
+        return None
+    if events >= target.min_count:
+        return True
+    if followed.sees(followed.died_at) and followed.died_at <= followed.follow_up_end:
+        return {"negative": False, "exclude": None, "event": True}[target.death]
+    return None if followed.follow_up_end < followed.horizon_end else False
+
+
+def reference_cohort(
+    tables: Tables,
+    index_times: Iterable[datetime],
+    minimum_age_years: int = 18,
+    minimum_residence_days: int = 365,
+) -> list[tuple[str, datetime]]:
+    """Eligible persons and index moments, sorted."""
+    return sorted(
+        (person["person_id"], index)
+        for person in tables["persons"]
+        for index in set(index_times)
+        if is_alive(person, index)
+        and age_in_years(person["birth_date"], index) >= minimum_age_years
+        and is_resident(person, index, minimum_residence_days)
+    )
+
+
+def is_alive(person: Row, index: datetime) -> bool:
+    return person["death_date"] is None or midnight(person["death_date"]) >= index
+
+
+def is_resident(person: Row, index: datetime, days: int) -> bool:
+    start, end = midnight(person["observed_from"]), midnight(person["observed_until"])
+    return (start is None or start <= index - days * DAY) and (end is None or index < end)

@@ -1,0 +1,230 @@
+"""The small world: Hypothesis draws of three persons around the index moment, rich in exact coincidences.
+
+Days run from -6 to 3 with few hours of the day, so that events often touch each other and the index; some
+lie exactly one window back, or a microsecond or a minute beside it.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from functools import partial
+
+import polars as pl
+from hypothesis import strategies as st
+
+from reference import Row, Rows
+from somv_risk import schema as s
+from somv_risk.histories import Histories
+
+HOUR, DAY, MINUTE = timedelta(hours=1), timedelta(days=1), timedelta(minutes=1)
+MICROSECOND = timedelta(microseconds=1)
+
+INDEX = datetime(2025, 3, 1)
+INDEX_TIMES = (INDEX, INDEX - 2 * DAY, INDEX + DAY + 4 * HOUR, INDEX + 30 * DAY, INDEX + 365 * DAY)
+PERSONS = ("ada", "bo", "cy")
+
+HOURS = (timedelta(0), 4 * HOUR, 4 * HOUR + MINUTE, 12 * HOUR, 16 * HOUR)
+NEAR = [INDEX + day * DAY + hour for day in (*range(-1, -7, -1), *range(4)) for hour in HOURS]
+WINDOWS = (3, 7, 14, 30, 90, 180, 365, 730, 1825)
+BESIDE = (timedelta(0), MICROSECOND, -MICROSECOND, MINUTE, -MINUTE)
+FAR = [INDEX - days * DAY + beside for days in WINDOWS for beside in BESIDE]
+LENGTHS = (
+    12 * HOUR,
+    None,
+    4 * HOUR,
+    DAY,
+    timedelta(0),
+    12 * HOUR - MINUTE,
+    3 * DAY,
+    14 * DAY,
+    30 * DAY,
+    400 * DAY,
+)
+
+CODES = (
+    *(None, "F102", "F112", "E119", "F200", "F320", "F411", "F603", "X619", "J440", "I500", "I426"),
+    *("N189", "K700", "G409", "F009", "T510", "S060", "Z590", "T401", "I109"),
+)
+# Joined without care, A with B/C is the same unit as A/B with C.
+HOSPITALS, DEPARTMENTS = ("A", "A/B", None), ("B/C", "C", None)
+PROVIDERS = ("north", "south", None)
+
+moments = st.one_of(st.sampled_from(NEAR), st.sampled_from(NEAR), st.sampled_from(FAR))
+
+
+def known_at(row: Row) -> list[datetime | None]:
+    """Moments at which a row may become known: from before it started to after the index."""
+    start = row["started_at"]
+    return [
+        *(None, None, None, start, start + 4 * HOUR, start - DAY, start + 3 * DAY),
+        *(INDEX, INDEX - MICROSECOND, INDEX + 2 * DAY),
+    ]
+
+
+@st.composite
+def events(draw: st.DrawFn, **columns: st.SearchStrategy) -> Row:
+    """One row of an event table."""
+    row = {"person_id": draw(st.sampled_from(PERSONS)), "started_at": draw(moments)}
+    length = draw(st.sampled_from(LENGTHS))
+    row["ended_at"] = None if length is None else row["started_at"] + length
+    row["known_at"] = draw(st.sampled_from(known_at(row)))
+    return row | {name: draw(strategy) for name, strategy in columns.items()}
+
+
+def number_rows(rows: Rows, column: str, prefix: str) -> Rows:
+    return [row | {column: f"{prefix}{number}"} for number, row in enumerate(rows)]
+
+
+def rows_of(most: int, **columns: st.SearchStrategy) -> st.SearchStrategy[Rows]:
+    return st.lists(events(**columns), max_size=most)
+
+
+def numbered_rows(
+    most: int, column: str, prefix: str, **columns: st.SearchStrategy
+) -> st.SearchStrategy[Rows]:
+    return rows_of(most, **columns).map(partial(number_rows, column=column, prefix=prefix))
+
+
+def one_of(values: tuple) -> st.SearchStrategy:
+    return st.sampled_from(values)
+
+
+days_around = st.sampled_from(
+    [
+        *(None, None, None),
+        *(
+            (INDEX + days * DAY).date()
+            for days in (-730, -366, -365, -364, -2, -1, 0, 1, 30, 364, 365, 366, 800)
+        ),
+    ]
+)
+birth_dates = st.sampled_from(
+    [
+        date(1980, 6, 1),
+        date(2007, 3, 1),
+        date(2007, 3, 2),
+        date(2007, 2, 28),
+        date(2004, 2, 29),
+        date(2025, 2, 28),
+    ]
+)
+
+
+@st.composite
+def person_rows(draw: st.DrawFn, person_id: str) -> Row:
+    birth = draw(birth_dates)
+    death, start, end = (draw(days_around) for _ in range(3))
+    return {
+        "person_id": person_id,
+        "birth_date": birth,
+        "sex": draw(one_of(s.SEXES)),
+        "municipality": draw(one_of((None, "376", "360"))),
+        "death_date": death if death is None or death >= birth else None,
+        "observed_from": start,
+        "observed_until": end if None in (start, end) or end >= start else None,
+    }
+
+
+TABLES: dict[str, st.SearchStrategy[Rows]] = {
+    "persons": st.tuples(*map(person_rows, PERSONS)).map(list),
+    "admissions": numbered_rows(
+        14,
+        "contact_id",
+        "a",
+        sector=one_of(s.SECTORS),
+        admission_type=one_of(s.ADMISSION_TYPES),
+        hospital=one_of(HOSPITALS),
+        department=one_of(DEPARTMENTS),
+        diagnosis=one_of(CODES),
+        discharge=one_of((*s.DISCHARGES, "left_early", None)),
+    ),
+    "diagnoses": rows_of(
+        4,
+        contact_id=one_of(("a0", "a1", "p0")),
+        code=one_of(CODES[1:]),
+        kind=one_of(s.DIAGNOSIS_KINDS),
+    ),
+    "psychiatric_contacts": numbered_rows(
+        5,
+        "contact_id",
+        "p",
+        contact_type=one_of(s.CONTACT_TYPES),
+        attendance=one_of(s.ATTENDANCES),
+        diagnosis=one_of(CODES),
+        provider=one_of(PROVIDERS),
+    ),
+    "substance_abuse": numbered_rows(
+        5,
+        "episode_id",
+        "e",
+        substance=one_of(s.SUBSTANCES),
+        end_reason=one_of((*s.END_REASONS, None)),
+        provider=one_of(PROVIDERS),
+    ),
+    "social_benefits": rows_of(6, benefit=one_of(s.BENEFITS)),
+    "social_services": rows_of(
+        5, service=one_of(s.SERVICES), paragraph=one_of((None, "85")), provider=one_of(PROVIDERS)
+    ),
+    "primary_care": rows_of(4, kind=one_of(s.PRIMARY_CARE_KINDS)),
+}
+OPTIONAL_TABLES = tuple(table for table in TABLES if table not in s.REQUIRED_TABLES)
+
+
+@dataclass
+class World:
+    """Tables as plain rows, cohort rows (repeats included), and the end of the data."""
+
+    tables: dict[str, Rows]
+    cohort: list[tuple[str, datetime]]
+    data_end: datetime | None
+
+    @property
+    def histories(self) -> Histories:
+        return build_histories(self.tables, self.data_end)
+
+
+def build_histories(tables: Mapping[str, Rows], data_end: datetime | None = None) -> Histories:
+    """Type plain rows and put them into histories, unchecked."""
+    frames = {name: pl.LazyFrame(rows, schema=s.get_columns(name)) for name, rows in tables.items()}
+    return Histories(frames, data_end=data_end)
+
+
+def build_cohort(rows: list[tuple[str, datetime]]) -> pl.DataFrame:
+    schema = {s.PERSON_ID: pl.String, s.INDEX_TIME: pl.Datetime("us")}
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+data_ends = st.sampled_from(
+    [INDEX + 365 * DAY, None, INDEX + 3 * DAY, INDEX, INDEX + 365 * DAY - MICROSECOND, INDEX + 800 * DAY]
+)
+
+
+@st.composite
+def cohort_rows(draw: st.DrawFn) -> list[tuple[str, datetime]]:
+    """Persons at the index and at one other moment, in any order, some of them twice."""
+    times = (INDEX, draw(st.sampled_from(INDEX_TIMES[1:])))
+    pairs = [(person_id, moment) for person_id in PERSONS for moment in times]
+    return draw(st.permutations(pairs)) + draw(st.lists(st.sampled_from(pairs), max_size=2))
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> World:
+    """Draw the tables, of which optional ones are sometimes absent."""
+    absent = draw(st.one_of(st.just(set()), st.sets(st.sampled_from(OPTIONAL_TABLES), max_size=3)))
+    tables = {name: draw(rows) for name, rows in TABLES.items() if name not in absent}
+    return World(tables, draw(cohort_rows()), draw(data_ends))
+
+
+lags = st.sampled_from(
+    [
+        {},
+        {"admissions": 1.0},
+        {"psychiatric_contacts": 2.0, "substance_abuse": 1.0},
+        dict.fromkeys(s.EVENT_TABLES, 3.0),
+    ]
+)
+
+
+def map_tables(world: World, change: Callable[[Rows], Rows]) -> World:
+    """Return the world with each table changed."""
+    return World({name: change(rows) for name, rows in world.tables.items()}, world.cohort, world.data_end)

@@ -1,0 +1,266 @@
+"""The made-up region: reproducible, lawful, and near the published figures."""
+
+from collections import defaultdict
+from datetime import date, datetime, timedelta
+from itertools import pairwise, zip_longest
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from somv_risk import schema
+from somv_risk.errors import ConfigError
+from somv_risk.simulate import simulate_tables
+
+PERSONS = 30_000
+START, END = date(2020, 1, 1), date(2026, 1, 1)
+END_TIME = datetime(2026, 1, 1)
+HALF_A_DAY = timedelta(hours=12)
+FOUR_HOURS = timedelta(hours=4)
+
+
+@pytest.fixture(scope="module")
+def region():
+    return simulate_tables(PERSONS, seed=7)
+
+
+@pytest.fixture(scope="module")
+def lives(region):
+    """Birth, first and last day of residence, and municipality of each person."""
+    return {
+        row["person_id"]: (
+            row["birth_date"],
+            row["observed_from"],
+            min(row["observed_until"] or END, row["death_date"] or END),
+            row["municipality"],
+        )
+        for row in region["persons"].iter_rows(named=True)
+    }
+
+
+@pytest.fixture(scope="module")
+def person_years(lives):
+    return sum((last - first).days for _, first, last, _ in lives.values()) / 365
+
+
+@pytest.fixture(scope="module")
+def stays(region):
+    """Contacts at most four hours apart as one stay, counted in plain Python."""
+    merged = defaultdict(list)
+    for row in region["admissions"].iter_rows(named=True):
+        ended_at = row["ended_at"] or END_TIME
+        own = merged[row["person_id"]]
+        if own and row["started_at"] - own[-1]["ended_at"] <= FOUR_HOURS:
+            own[-1]["ended_at"] = max(own[-1]["ended_at"], ended_at)
+            own[-1]["discharge"] = row["discharge"]
+        else:
+            own.append({**row, "ended_at": ended_at})
+    return dict(merged)
+
+
+@pytest.fixture(scope="module")
+def admissions(stays):
+    return {
+        person: [stay for stay in own if stay["ended_at"] - stay["started_at"] >= HALF_A_DAY]
+        for person, own in stays.items()
+    }
+
+
+def count_acute(admissions, year):
+    return {
+        person: sum(stay["started_at"].year == year and stay["admission_type"] == "acute" for stay in own)
+        for person, own in admissions.items()
+    }
+
+
+def share_left(admissions, wanted):
+    chosen = [stay for own in admissions.values() for stay in own if wanted(stay)]
+    return sum(stay["discharge"] == "left_early" for stay in chosen) / len(chosen)
+
+
+def test_the_same_seed_gives_the_same_region_and_another_seed_another():
+    first, second, other = (simulate_tables(800, seed=seed) for seed in (3, 3, 4))
+    for table in schema.SCHEMAS:
+        assert_frame_equal(first[table], second[table])
+        assert not first[table].equals(other[table])
+
+
+@pytest.mark.parametrize("table", schema.SCHEMAS)
+def test_every_table_has_exactly_the_columns_and_types_of_the_schema(region, table):
+    assert dict(region[table].schema) == schema.get_columns(table)
+
+
+def test_no_row_breaks_a_rule(region):
+    numbered = {
+        name: table.with_row_index("row").with_columns(pl.col("row").cast(pl.UInt32))
+        for name, table in region.items()
+    }
+    kept, failures = schema.HistoriesCollection.filter(numbered)
+    for name, table in region.items():
+        assert getattr(kept, name).collect().height == table.height
+        assert failures[name].counts() == {}
+
+
+@pytest.mark.parametrize("table", schema.EVENT_TABLES)
+def test_rows_are_in_the_order_of_persons_and_time(region, table):
+    keys = region[table].select("person_id", "started_at").rows()
+    assert keys == sorted(keys)
+
+
+@pytest.mark.parametrize("table", [name for name in schema.EVENT_TABLES if name != "primary_care"])
+def test_ids_and_spells_are_unique(region, table):
+    keys = region[table].select(schema.UNIQUE_BY[table]).rows()
+    assert len(keys) == len(set(keys))
+
+
+@pytest.mark.parametrize("table", schema.EVENT_TABLES)
+def test_everything_happens_in_the_period_during_life_and_residence(region, lives, table):
+    columns = region[table].select("person_id", "started_at", "ended_at", "known_at")
+    for person, started_at, ended_at, known_at in columns.iter_rows():
+        _, first, last, _ = lives[person]
+        # The day of death is still a day of life.
+        assert first <= started_at.date() <= last
+        assert started_at < END_TIME
+        assert ended_at is None or ended_at < END_TIME
+        assert known_at is None or known_at < END_TIME
+
+
+@pytest.mark.parametrize(
+    "table", [name for name in schema.EVENT_TABLES if name not in ("admissions", "diagnoses")]
+)
+def test_care_ends_with_life(region, lives, table):
+    for person, ended_at in region[table].select("person_id", "ended_at").iter_rows():
+        assert ended_at is None or lives[person][2] == END or ended_at.date() <= lives[person][2]
+
+
+def test_stays_that_still_run_have_no_end_no_discharge_and_no_diagnosis(region):
+    running = region["admissions"].filter(pl.col("ended_at").is_null())
+    assert running.height > 0
+    assert running["discharge"].null_count() == running["diagnosis"].null_count() == running.height
+    assert not set(running["contact_id"]) & set(region["diagnoses"]["contact_id"])
+
+
+def test_benefits_cover_every_adult_without_gaps_or_overlaps(region, lives):
+    spells = defaultdict(list)
+    for person, started_at, ended_at in (
+        region["social_benefits"].select("person_id", "started_at", "ended_at").iter_rows()
+    ):
+        spells[person].append((started_at, ended_at))
+    for person, (birth, first, last, _) in lives.items():
+        own = spells[person]
+        if birth.replace(day=1, year=birth.year + 17) >= last:
+            assert own == []
+        assert all(before[1] == after[0] for before, after in pairwise(own))
+        assert all(started_at.weekday() == 0 for started_at, _ in own[1:])
+        if own and last == END:
+            assert own[-1][1] is None
+        if birth <= date(2000, 1, 1) and first == START and last > date(2020, 3, 1):
+            assert own[0][0].date() == START
+
+
+def test_admissions_are_as_many_and_as_acute_as_published(admissions, person_years):
+    stays = [stay for own in admissions.values() for stay in own]
+    assert 135 < 1000 * len(stays) / person_years < 170
+    assert 0.72 < sum(stay["admission_type"] == "acute" for stay in stays) / len(stays) < 0.82
+
+
+def test_short_visits_are_about_250_per_1000_a_year(stays, person_years):
+    visits = sum(stay["ended_at"] - stay["started_at"] < HALF_A_DAY for own in stays.values() for stay in own)
+    assert 220 < 1000 * visits / person_years < 300
+
+
+def test_few_persons_have_many_acute_admissions_and_some_keep_having_them(admissions, lives):
+    shares, persistence, before = defaultdict(list), [], {}
+    for year in range(2020, 2026):
+        counts = count_acute(admissions, year)
+        new_year = date(year, 1, 1)
+        alive = [person for person, (_, first, last, _) in lives.items() if first <= new_year < last]
+        for least in (1, 3, 5):
+            shares[least].append(100 * sum(counts.get(person, 0) >= least for person in alive) / len(alive))
+        if before:
+            frequent = [person for person in alive if before.get(person, 0) >= 3]
+            persistence.append(sum(counts.get(person, 0) >= 3 for person in frequent) / len(frequent))
+        before = counts
+    average = {least: sum(each) / len(each) for least, each in shares.items()}
+    assert 6.8 < average[1] < 8.6
+    assert 0.70 < average[3] < 1.10
+    assert 0.14 < average[5] < 0.36
+    assert 0.20 < sum(persistence) / len(persistence) < 0.38
+
+
+def test_leaving_early_is_rare_except_where_drink_drugs_or_psychiatry_are_the_cause(admissions):
+    def drinks(stay):
+        return (stay["diagnosis"] or "").startswith(("F10", "K70", "T51", "F11", "F12", "F15", "F19", "T40"))
+
+    assert 0.006 < share_left(admissions, lambda _: True) < 0.017
+    assert 0.07 < share_left(admissions, drinks) < 0.17
+    assert 0.06 < share_left(admissions, lambda stay: stay["sector"] == "psychiatric") < 0.15
+
+
+def test_whoever_left_early_comes_back_sooner(admissions):
+    back = {True: [], False: []}
+    for own in admissions.values():
+        for stay, following in zip_longest(own, own[1:]):
+            soon = following is not None and following["started_at"] - stay["ended_at"] <= timedelta(days=30)
+            back[stay["discharge"] == "left_early"].append(soon)
+    rates = {left: sum(each) / len(each) for left, each in back.items()}
+    assert rates[True] > 1.6 * rates[False]
+
+
+def test_about_eleven_in_a_thousand_die_in_a_year(region, person_years):
+    deaths = PERSONS - region["persons"]["death_date"].null_count()
+    assert 9.5 < 1000 * deaths / person_years < 13.5
+
+
+def test_people_in_lolland_live_on_benefits_twice_as_often_as_in_roskilde(region, lives):
+    moment = datetime(2023, 6, 1)
+    on_benefits = {"360": [], "265": []}
+    rows = region["social_benefits"].select("person_id", "started_at", "ended_at", "benefit").iter_rows()
+    for person, started_at, ended_at, benefit in rows:
+        birth, _, _, municipality = lives[person]
+        runs = started_at <= moment and (ended_at is None or ended_at > moment)
+        if municipality in on_benefits and runs and 18 <= 2023 - birth.year < 65:
+            on_benefits[municipality].append(benefit not in ("self_support", "education"))
+    shares = {municipality: sum(each) / len(each) for municipality, each in on_benefits.items()}
+    assert 0.30 < shares["360"] < 0.42
+    assert 0.12 < shares["265"] < 0.22
+
+
+def test_missed_appointments_are_about_one_in_eight(region):
+    attendance = region["psychiatric_contacts"]["attendance"].cast(pl.String).to_list()
+    assert 0.09 < attendance.count("no_show") / len(attendance) < 0.16
+
+
+def test_doctors_see_people_in_the_daytime_and_emergencies_come_at_all_hours(region):
+    rows = region["primary_care"].select("started_at", pl.col("kind").cast(pl.String)).head(20_000).rows()
+    daytime = [moment for moment, kind in rows if kind == "gp"]
+    assert all(8 <= moment.hour < 16 and moment.weekday() < 5 for moment in daytime)
+    acute = region["admissions"].filter(pl.col("admission_type") == "acute")["started_at"].to_list()
+    assert {moment.hour for moment in acute} == set(range(24))
+
+
+def test_a_single_person_and_a_single_day_are_possible():
+    tables = simulate_tables(1, end=date(2020, 1, 2))
+    assert tables["persons"].height == 1
+    assert set(tables) == set(schema.SCHEMAS)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"persons": 0},
+        {"persons": -3},
+        {"persons": 2.5},
+        {"persons": True},
+        {"persons": "10"},
+        {"persons": 10, "seed": -1},
+        {"persons": 10, "seed": 1.0},
+        {"persons": 10, "start": date(2021, 1, 1), "end": date(2021, 1, 1)},
+        {"persons": 10, "start": date(2021, 1, 2), "end": date(2021, 1, 1)},
+        {"persons": 10, "start": "2020-01-01"},
+        {"persons": 10, "end": datetime(2022, 1, 1)},
+    ],
+)
+def test_bad_arguments_are_refused(arguments):
+    with pytest.raises(ConfigError):
+        simulate_tables(**arguments)
