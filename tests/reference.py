@@ -127,7 +127,13 @@ def reference_stays(contacts: Rows, until: datetime) -> Rows:
 
 
 def last_end(rows: Rows, until: datetime) -> datetime:
-    return max(until if row["ended_at"] is None else row["ended_at"] for row in rows)
+    """Latest end; an open contact that starts after `until` has not lasted at all."""
+    return max(row["ended_at"] or max(until, row["started_at"]) for row in rows)
+
+
+def discharge_of(contacts: Rows) -> str | None:
+    """Of the contact that ended last; of several, the one that started last."""
+    return max(contacts, key=lambda row: (row["ended_at"], row["started_at"], row["contact_id"]))["discharge"]
 
 
 def describe_stay(contacts: Rows, until: datetime) -> Row:
@@ -141,7 +147,7 @@ def describe_stay(contacts: Rows, until: datetime) -> Row:
         "diagnosis": first["diagnosis"],
         "is_acute": first["admission_type"] == "acute",
         "has_psychiatric": any(contact["sector"] == "psychiatric" for contact in contacts),
-        "discharge": None if is_open else max(contacts, key=lambda row: row["ended_at"])["discharge"],
+        "discharge": None if is_open else discharge_of(contacts),
         "lasted": lasted,
         "is_admission": lasted >= ADMISSION_LENGTH,
     }
@@ -152,9 +158,9 @@ def describe_stay(contacts: Rows, until: datetime) -> Row:
 
 def list_stays(known: Known) -> list[Event]:
     stays = [stay_event(stay) for stay in reference_stays(known.rows("admissions"), known.index)]
-    left_early = [stay.end for stay in stays if "unfinished" in stay.flags]
-    for stay in stays:
-        if any(timedelta(0) <= stay.start - end < RETURN_SPAN for end in left_early):
+    for number, stay in enumerate(stays):
+        left_early = [before.end for before in stays[:number] if "unfinished" in before.flags]
+        if any(stay.start - end < RETURN_SPAN for end in left_early):
             stay.flags.add("return_after_unfinished")
     return stays
 
@@ -311,16 +317,18 @@ def list_primary_care(known: Known) -> list[Event]:
 
 
 def list_diagnoses(known: Known) -> list[Event]:
+    hospital = {row["contact_id"] for row in known.rows("admissions")}
     found = [
-        *((row, row["diagnosis"], {"hospital"}) for row in known.rows("admissions")),
-        *((row, row["code"], {"hospital"}) for row in known.rows("diagnoses")),
-        *((row, row["diagnosis"], set()) for row in known.rows("psychiatric_contacts")),
+        *((row, row["diagnosis"]) for row in known.rows("admissions")),
+        *((row, row["code"]) for row in known.rows("diagnoses")),
+        *((row, row["diagnosis"]) for row in known.rows("psychiatric_contacts")),
     ]
-    return [
-        Event(row["started_at"], row["ended_at"], flags | groups_of(code), {"contact_id": row["contact_id"]})
-        for row, code, flags in found
-        if code is not None
-    ]
+    return [diagnosis_event(row, code, hospital) for row, code in found if code is not None]
+
+
+def diagnosis_event(row: Row, code: str, hospital: set[str]) -> Event:
+    flags = groups_of(code) | ({"hospital"} if row["contact_id"] in hospital else set())
+    return Event(row["started_at"], row["ended_at"], flags, {"contact_id": row["contact_id"]})
 
 
 def groups_of(code: str) -> set[str]:
@@ -563,13 +571,17 @@ def reference_outcome(
 
 
 def is_target_event(stay: Row, target: Any, followed: Followed) -> bool:
-    if stay["sector"] not in target.sectors or admission_type(stay) not in target.admission_types:
+    if sector_of(stay) not in target.sectors or admission_type(stay) not in target.admission_types:
         return False
     if any((stay["diagnosis"] or "").startswith(prefix) for prefix in target.excluded_diagnoses):
         return False
     if target.counts == "admissions":
         return stay["is_admission"] and followed.sees(stay["started_at"])
     return stay["discharge"] == "left_early" and followed.sees(stay["ended_at"])
+
+
+def sector_of(stay: Row) -> str:
+    return "psychiatric" if stay["has_psychiatric"] else "somatic"
 
 
 def admission_type(stay: Row) -> str:

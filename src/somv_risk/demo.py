@@ -18,7 +18,7 @@ from somv_risk.testing.people import PEOPLE, mix
 from somv_risk.worklist import build_worklist
 
 CAPACITY: Final = 100
-REASONS: Final = 4
+REASONS: Final = 6
 
 
 @dataclass(frozen=True, slots=True)

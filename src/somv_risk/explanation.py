@@ -19,8 +19,8 @@ from somv_risk.scoring import choose_persons
 class Explanation:
     """Why one person has the risk they have.
 
-    `reasons` are all themes that moved the score, as `score` orders them; `evidence` maps the feature of
-    each reason to its events (`events`, `started_at`, `ended_at`, latest first). `contributions` has one
+    `reasons` are all themes that moved the score, as `score` orders them; `evidence` maps each feature
+    told to its events (`events`, `started_at`, `ended_at`, latest first). `contributions` has one
     row per feature: `feature`, `theme`, `contribution` (log-odds), largest first; with `base` they sum to
     `raw`, the log-odds before calibration.
     """
@@ -37,7 +37,8 @@ class Explanation:
         lines = [f"{self.risk:.1%}"]
         for reason in self.reasons:
             lines.append(f"{reason.contribution:+.2f}  {reason.text}")
-            lines += [_tell_event(event) for event in self.evidence[reason.feature].iter_rows(named=True)]
+            events = pl.concat([self.evidence[name] for name in reason.told])
+            lines += [_tell_event(event) for event in events.iter_rows(named=True)]
         return "\n".join(lines)
 
 
@@ -60,6 +61,8 @@ def explain_person(
     reasons = build_reasons(model.features, frame, values, count=len(model.features), language=language)[0]
     timeline = Timeline(own, rows.lazy(), model.lags)
     features = {feature.name: feature for feature in model.features}
+    told = [name for reason in reasons for name in reason.told]
+    evidence = {name: _collect_evidence(timeline, features[name]) for name in told}
     risk = model.main.predict_risk(matrix)
     return Explanation(
         risk=float(risk[0]),
@@ -67,9 +70,7 @@ def explain_person(
         raw=float(model.main.predict_raw(matrix)[0]),
         base=float(values[0, -1]),
         reasons=tuple(reasons),
-        evidence={
-            reason.feature: _collect_evidence(timeline, features[reason.feature]) for reason in reasons
-        },
+        evidence=evidence,
         contributions=_tabulate(model.features, values[0, :-1].tolist()),
     )
 

@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Final, Literal
@@ -198,7 +197,7 @@ def _is_explained(explain: Explain) -> pl.Expr:
 
 
 def _attach(ranked: pl.DataFrame, told: dict[int, list[Reason]], notes: Sequence[str]) -> pl.DataFrame:
-    reasons = [[asdict(reason) for reason in told.get(place, [])] for place in ranked[_PLACE]]
+    reasons = [[_to_struct(reason) for reason in told.get(place, [])] for place in ranked[_PLACE]]
     return ranked.select(
         s.PERSON_ID,
         s.INDEX_TIME,
@@ -211,6 +210,10 @@ def _attach(ranked: pl.DataFrame, told: dict[int, list[Reason]], notes: Sequence
         UNFINISHED_RISK,
         pl.Series(WARNINGS, [list(notes)] * ranked.height, dtype=pl.List(pl.String)),
     )
+
+
+def _to_struct(reason: Reason) -> dict[str, object]:
+    return {field.name: getattr(reason, field.name) for field in REASON.fields}
 
 
 def _check_arguments(capacity: int | None, threshold: float | None, reasons: int, explain: str) -> None:

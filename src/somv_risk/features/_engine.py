@@ -12,6 +12,7 @@ from somv_risk.asof import KEY, NO_LAGS, Lags
 from somv_risk.cohort import Cohort
 from somv_risk.errors import ConfigError
 from somv_risk.features._catalogue import load_catalogue
+from somv_risk.features._measures import divide_exactly
 from somv_risk.features._spec import Feature
 from somv_risk.features._timeline import START_AGE, Timeline
 from somv_risk.features._views import VIEWS
@@ -133,7 +134,7 @@ def build_entropy(placed: pl.LazyFrame, feature: Feature) -> pl.LazyFrame:
     Equal to ln N - (sum n ln n) / N for n contacts per unit and N in all.
     """
     n = pl.col(EVENTS)
-    weighted = (n * n.log() * ENTROPY_SCALE).round().cast(pl.Int64).sum() / ENTROPY_SCALE
+    weighted = divide_exactly((n * n.log() * ENTROPY_SCALE).round().cast(pl.Int64).sum(), ENTROPY_SCALE)
     entropy = (n.sum().log() - weighted / n.sum()).clip(lower_bound=0.0)
     return _count_by_value(placed, feature).agg(entropy.alias(feature.name))
 

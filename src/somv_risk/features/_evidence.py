@@ -30,7 +30,7 @@ def list_evidence(timeline: Timeline, feature: Feature) -> pl.LazyFrame:
         return placed.select(KEY).clear().with_columns(*_as_moments(feature, pl.lit(0), pl.lit(0)))
     selected = _narrow(placed.filter(_behind(feature)), feature)
     moments = _as_moments(feature, pl.col(START_AGE), pl.col(END_AGE))
-    return selected.sort(*KEY, START_AGE).select(*KEY, *moments)
+    return selected.select(*KEY, *moments).unique().sort(*KEY, s.STARTED_AT, descending=[False, False, True])
 
 
 def _as_moments(feature: Feature, start_age: pl.Expr, end_age: pl.Expr) -> list[pl.Expr]:
@@ -43,14 +43,14 @@ def _as_moments(feature: Feature, start_age: pl.Expr, end_age: pl.Expr) -> list[
 
 
 def _behind(feature: Feature) -> pl.Expr:
-    """Events that the measure looks at: open ones, overlapping ones, or those whose anchor is in the window."""
+    """Events the measure looks at: open ones, overlapping ones, or those whose anchor is in the window."""
     definition = feature.definition
     flags = pl.all_horizontal(pl.lit(value=True), *(definition.of or definition.where))
     if not feature.measure.has_window:
         return flags & pl.col(END_AGE).is_null()
     if definition.measure == "days":
         return flags & (pl.col(END_AGE).fill_null(0) < feature.lookback.microseconds)
-    return flags & feature.lookback.contains(pl.col(END_AGE if definition.anchor == "end" else START_AGE))
+    return flags & feature.lookback.contains(_anchor(feature))
 
 
 def _narrow(selected: pl.LazyFrame, feature: Feature) -> pl.LazyFrame:
@@ -61,9 +61,12 @@ def _narrow(selected: pl.LazyFrame, feature: Feature) -> pl.LazyFrame:
     return _keep_fullest_span(selected, feature) if feature.definition.measure == "most_within" else selected
 
 
+def _anchor(feature: Feature) -> pl.Expr:
+    return pl.col(END_AGE if feature.definition.anchor == "end" else START_AGE)
+
+
 def _is_latest(feature: Feature) -> pl.Expr:
-    age = pl.col(END_AGE if feature.definition.anchor == "end" else START_AGE)
-    return age == age.min()
+    return _anchor(feature) == _anchor(feature).min()
 
 
 def _is_largest(feature: Feature) -> pl.Expr:

@@ -50,8 +50,17 @@ def _selected(feature: "Feature") -> pl.Expr:
     return _in_window(feature) & _flags(feature.definition.where)
 
 
+def divide_exactly(numerator: pl.Expr, denominator: int) -> pl.Expr:
+    """Divide by a constant so that one row gives the same bits as a million.
+
+    Polars multiplies a long column by the reciprocal of a scalar, but divides a column of one row; a
+    denominator that is itself a column is always divided by.
+    """
+    return numerator / (numerator * 0 + denominator)
+
+
 def _in_days(microseconds: pl.Expr) -> pl.Expr:
-    return microseconds / MICROSECONDS_PER_DAY
+    return divide_exactly(microseconds, MICROSECONDS_PER_DAY)
 
 
 def _is_open(feature: "Feature") -> pl.Expr:

@@ -25,13 +25,13 @@ class NumberWords:
     months: str
     years: str
 
-    def write_number(self, value: float) -> str:
-        """Write a number with at most two decimals."""
+    def format_number(self, value: float) -> str:
+        """Format a number with at most two decimals."""
         plain = f"{value:.2f}".rstrip("0").rstrip(".")
         return plain.replace(".", self.decimal_mark)
 
-    def write_percent(self, share: float) -> str:
-        """Write a share between 0 and 1; only exactly none is 0 % and only exactly all is 100 %."""
+    def format_percent(self, share: float) -> str:
+        """Format a share between 0 and 1; only exactly none is 0 % and only exactly all is 100 %."""
         percent = 100 * share
         if 0 < percent < 0.5:
             return self.percent_below
@@ -39,17 +39,17 @@ class NumberWords:
             return self.percent_above
         return self.percent.format(n=round_half_up(percent))
 
-    def write_days(self, days: float) -> str:
-        """Write whole days with their unit."""
+    def format_days(self, days: float) -> str:
+        """Format whole days with their unit."""
         if 0 < days < 0.5:
             return self.days_below
         whole = round_half_up(days)
         return self.day if whole == 1 else self.days.format(n=whole)
 
-    def write_duration(self, days: float) -> str:
-        """Write a duration in the unit in which one would say it."""
+    def format_duration(self, days: float) -> str:
+        """Format a duration in the unit in which one would say it."""
         if days < MONTHS_FROM:
-            return self.write_days(days)
+            return self.format_days(days)
         if days < YEARS_FROM:
             return self.months.format(n=round_half_up(days / DAYS_PER_MONTH))
         return self.years.format(n=round_half_up(days / DAYS_PER_YEAR))

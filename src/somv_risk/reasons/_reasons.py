@@ -3,23 +3,28 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from somv_risk.features import THEMES, Feature
-from somv_risk.reasons._sentences import write_sentence
+from somv_risk.reasons._sentences import render_reason
 
 FloatArray = npt.NDArray[np.float64]
+
+TOLD_PER_THEME: Final = 2
+LEAST_SHARE: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
     """One theme of one person.
 
-    `contribution` is the theme's total in log-odds; `feature` the one in the theme that moves the score
-    most in the theme's direction, `value` its value (null if unknown or a category), `text` a sentence.
+    `contribution` is the theme's total in log-odds; `feature` what in the theme moves the score most in
+    the theme's direction, `value` its value (null if unknown or a category); `text` tells the features in
+    `told`, and the direction.
     """
 
     theme: str
@@ -27,6 +32,7 @@ class Reason:
     value: float | None
     contribution: float
     text: str
+    told: tuple[str, ...]
 
 
 def sum_themes(features: tuple[Feature, ...], contributions: FloatArray) -> tuple[list[str], FloatArray]:
@@ -71,7 +77,7 @@ def build_reasons(
 def _tell_row(
     features: tuple[Feature, ...],
     themes: list[str],
-    row: dict[str, object],
+    row: dict[str, Any],
     totals: FloatArray,
     contributions: FloatArray,
     ranked: npt.NDArray[np.intp],
@@ -79,18 +85,36 @@ def _tell_row(
 ) -> Iterator[Reason]:
     for place in ranked:
         theme, total = themes[place], float(totals[place])
-        if total == 0:
-            continue
-        feature = _pick_feature(features, contributions, theme, total)
-        value = row[feature.name]
-        number = None if value is None or isinstance(value, str) else float(value)  # type: ignore[arg-type]
-        told = value if isinstance(value, str) else number
-        yield Reason(theme, feature.name, number, total, write_sentence(feature, told, total, language))
+        if total != 0:
+            told = _pick_features(features, contributions, theme, total)
+            findings = [(feature, row[feature.name]) for feature in told]
+            text = render_reason(findings, total, language)
+            yield Reason(
+                theme, told[0].name, _to_number(findings[0][1]), total, text, tuple(f.name for f in told)
+            )
 
 
-def _pick_feature(
+def _to_number(value: float | str | None) -> float | None:
+    return None if value is None or isinstance(value, str) else float(value)
+
+
+def _pick_features(
     features: tuple[Feature, ...], contributions: FloatArray, theme: str, total: float
-) -> Feature:
-    """Pick the feature of the theme that moves the score most in the theme's direction."""
-    places = [place for place, feature in enumerate(features) if feature.definition.theme == theme]
-    return features[max(places, key=lambda place: float(np.sign(total) * contributions[place]))]
+) -> list[Feature]:
+    """Pick the one or two features that say the theme best, in the theme's direction.
+
+    The same thing counted over several windows shares its weight among them, so definitions are weighed by
+    the sum over their windows, and each is told by its weightiest window. Of those that carry at least a
+    tenth of the heaviest, the ones whose direction is beyond dispute come first: that somebody was in
+    treatment is a poor thing to be told as a reason for concern.
+    """
+    pulls: dict[str, list[tuple[float, int]]] = {}
+    for place, feature in enumerate(features):
+        if feature.definition.theme == theme:
+            pull = float(np.sign(total) * contributions[place])
+            pulls.setdefault(feature.definition.id, []).append((pull, place))
+    weights = {identity: sum(pull for pull, _ in windows) for identity, windows in pulls.items()}
+    told = [identity for identity in weights if weights[identity] >= LEAST_SHARE * max(weights.values())]
+    best = {identity: features[max(pulls[identity])[1]] for identity in told}
+    ranked = sorted(told, key=lambda identity: (best[identity].definition.monotone == 0, -weights[identity]))
+    return [best[identity] for identity in ranked[:TOLD_PER_THEME]]

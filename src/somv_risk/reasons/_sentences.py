@@ -1,6 +1,6 @@
 """Sentences: one feature's value, its window and its direction, in plain words."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from math import isnan
 from types import MappingProxyType
 from typing import Final
@@ -28,7 +28,7 @@ from somv_risk.reasons._texts import (
 from somv_risk.schema import MUNICIPALITY
 
 
-def write_sentence(feature: Feature, value: float | str | None, contribution: float, language: str) -> str:
+def render_sentence(feature: Feature, value: float | str | None, contribution: float, language: str) -> str:
     """Write what a feature found in one person's history, and which way it pulls the risk.
 
     It never says why: neither why the value is what it is, nor that it brings anything about. A feature
@@ -51,14 +51,22 @@ def write_sentence(feature: Feature, value: float | str | None, contribution: fl
     --------
     >>> from somv_risk.features import load_catalogue
     >>> feature = {feature.name: feature for feature in load_catalogue()}["acute_admissions_365d"]
-    >>> write_sentence(feature, 12, 0.8, "en")
+    >>> render_sentence(feature, 12, 0.8, "en")
     '12 acute admissions in the past year. This raises the estimated risk.'
-    >>> write_sentence(feature, 0, -0.3, "da")
+    >>> render_sentence(feature, 0, -0.3, "da")
     'Ingen akutte indlæggelser det seneste år. Det trækker den beregnede risiko ned.'
     """
+    return render_reason([(feature, value)], contribution, language)
+
+
+def render_reason(
+    findings: Sequence[tuple[Feature, float | str | None]], contribution: float, language: str
+) -> str:
+    """Tell several findings of one person, and then which way they pull the risk together."""
     texts = load_texts(language)
-    finding = _write_finding(feature, _read_value(feature, value), texts)
-    return f"{finding[0].upper()}{finding[1:]} {texts.direction(contribution)}"
+    told = [_tell_finding(feature, _read_value(feature, value), texts) for feature, value in findings]
+    sentences = [f"{finding[0].upper()}{finding[1:]}" for finding in told]
+    return " ".join([*sentences, texts.direction(contribution)])
 
 
 def _read_value(feature: Feature, value: float | str | None) -> float | str | None:
@@ -69,7 +77,7 @@ def _read_value(feature: Feature, value: float | str | None) -> float | str | No
     return None if isnan(value) else float(value)
 
 
-def _write_finding(feature: Feature, value: float | str | None, texts: Texts) -> str:
+def _tell_finding(feature: Feature, value: float | str | None, texts: Texts) -> str:
     forms = texts.features.get(feature.definition.id, {})
     template = forms.get(_choose_form(feature, value, texts)) or texts.fallback[_choose_fallback(feature)]
     return template.format(**_list_words(feature, value, texts))
@@ -80,7 +88,7 @@ def _choose_fallback(feature: Feature) -> str:
 
 
 def _list_words(feature: Feature, value: float | str | None, texts: Texts) -> dict[str, str]:
-    written = _write_value(feature, value, texts)
+    written = _format_value(feature, value, texts)
     return {
         "title": feature.definition.title[texts.language],
         "value": written,
@@ -93,7 +101,7 @@ def _shape(feature: Feature) -> Shape:
     return SHAPES[feature.definition.measure]
 
 
-def _write_value(feature: Feature, value: float | str | None, texts: Texts) -> str:
+def _format_value(feature: Feature, value: float | str | None, texts: Texts) -> str:
     if value is None:
         return texts.fallback["null"]
     if isinstance(value, str):
@@ -101,20 +109,20 @@ def _write_value(feature: Feature, value: float | str | None, texts: Texts) -> s
         return load_municipalities().get(value, value) if is_code else value
     if _shape(feature) is YES_OR_NO:
         return texts.fallback[_choose_yes_or_no(value)]
-    return _write_number(_shape(feature).placeholder, value, texts)
+    return _format_number(_shape(feature).placeholder, value, texts)
 
 
-def _write_number(placeholder: str | None, value: float, texts: Texts) -> str:
+def _format_number(placeholder: str | None, value: float, texts: Texts) -> str:
     match placeholder:
         case "n":
             return str(round_half_up(value))
         case "days":
-            return texts.numbers.write_days(value)
+            return texts.numbers.format_days(value)
         case "duration":
-            return texts.numbers.write_duration(value)
+            return texts.numbers.format_duration(value)
         case "percent":
-            return texts.numbers.write_percent(value)
-    return texts.numbers.write_number(value)
+            return texts.numbers.format_percent(value)
+    return texts.numbers.format_number(value)
 
 
 def _choose_form(feature: Feature, value: float | str | None, texts: Texts) -> str:

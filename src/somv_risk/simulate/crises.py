@@ -1,6 +1,7 @@
 """Crises: episodes of weeks to months with many events, which then recede."""
 
 from collections.abc import Mapping
+from typing import Final
 
 import numpy as np
 import polars as pl
@@ -19,6 +20,8 @@ from somv_risk.simulate.draws import (
 from somv_risk.simulate.period import DAYS_PER_YEAR, stack
 from somv_risk.simulate.population import Population
 
+STEADY: Final = ("frailty", "exclusion", "leaving")
+
 
 def draw_crises(people: Population, seed: int) -> pl.DataFrame:
     """One row per crisis: person, day, length in days, kind and the stays to expect."""
@@ -30,7 +33,7 @@ def draw_crises(people: Population, seed: int) -> pl.DataFrame:
 
 def _compute_multiplier(people: Population) -> Floats:
     weights = read_table("crises")["multiplier"]
-    steady = weights["frailty"] * people.traits["frailty"] + weights["exclusion"] * people.traits["exclusion"]
+    steady = sum(weights[name] * people.traits[name] for name in STEADY)
     average = (weights["frailty"] ** 2 + weights["swing"] ** 2) / 2
     return np.asarray(np.exp(steady[:, None] + weights["swing"] * people.swings - average))
 

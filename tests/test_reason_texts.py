@@ -1,0 +1,551 @@
+"""The reason texts: every feature has its sentence, in every language, without cause, blame or clumsiness."""
+
+import re
+import tomllib
+from collections.abc import Iterator
+from dataclasses import replace
+from importlib import resources
+from itertools import product
+from math import isnan
+from string import Formatter
+from typing import Any
+
+import pytest
+
+from somv_risk.errors import ConfigError
+from somv_risk.features import THEMES, Feature, load_catalogue, load_definitions
+from somv_risk.features._measures import MEASURES
+from somv_risk.reasons import load_texts, render_sentence
+from somv_risk.reasons._texts import LANGUAGES, RECENCY, SHAPES, list_templates, read_texts
+from somv_risk.windows import Lookback
+
+# Beginnings of words that would claim why something happened.
+CAUSE_WORDS = {
+    "da": (
+        *("fordi", "skyld", "på grund af", "grundet", "årsag", "forårsag", "derfor", "medfør"),
+        *("resulter", "udløs", "som følge af", "takket være", "fører til", "førte til", "idet"),
+    ),
+    "en": (
+        *("because", "cause", "due to", "owing to", "result", "lead to", "leads to", "led to", "therefore"),
+        *("thanks to", "consequence", "reason", "explain", "trigger"),
+    ),
+}
+# Beginnings of words that blame, or put a label on a person.
+STIGMA_WORDS = {
+    "da": (
+        *("misbrug", "afbrød", "afbrudt", "mod råd", "mod lægens", "udeblev", "udebliv", "svigte", "nægte"),
+        *(
+            "mødte ikke",
+            "kom ikke",
+            "komplian",
+            "umotiver",
+            "ustabil",
+            "manipuler",
+            "alkoholiker",
+            "narkoman",
+        ),
+        *("afhængig", "hjemløse", "sindssyg", "psykisk syg", "svingdør", "storforbrug", "belast", "socialt"),
+        *("ressourcesvag", "ressourcekræv", "tung", "uarbejds", "gengang", "afviger", "beruse", "fuld"),
+    ),
+    "en": (
+        *("abus", "misus", "addict", "alcoholic", "drunk", "junk", "against medical", "against advice"),
+        *(
+            "abscond",
+            "complian",
+            "non-complian",
+            "noncomplian",
+            "refus",
+            "fail to",
+            "failed",
+            "drop",
+            "no-show",
+        ),
+        *("missed", "frequent", "revolving", "mentally ill", "the homeless", "unmotivated", "unstable"),
+        *("manipul", "heavy user", "dependen", "burden", "offender", "difficult", "suffer", "victim"),
+    ),
+}
+
+VALUES = (None, float("nan"), 0, 0.0004, 0.3, 0.4, 0.7, 0.999, 1, 1.5, 2, 12, 37, 59.6, 89.7, 400, 4000)
+CATEGORIES = (None, "female", "male", "unknown", "376", "0101")
+CONTRIBUTIONS = (0.7, -0.7, 0.0)
+FEATURES = {feature.name: feature for feature in load_catalogue()}
+
+
+def read_file(language: str) -> dict[str, Any]:
+    return tomllib.loads(
+        resources.files("somv_risk.reasons").joinpath(f"{language}.toml").read_text(encoding="utf-8")
+    )
+
+
+def list_fields(text: str) -> set[str]:
+    return {field for _, field, _, _ in Formatter().parse(text) if field}
+
+
+def list_texts(language: str) -> list[str]:
+    texts = load_texts(language)
+    return [*(template.text for template in list_templates(texts)), *texts.themes.values()]
+
+
+def find_words(text: str, words: tuple[str, ...]) -> list[str]:
+    return [word for word in words if re.search(rf"\b{word}", text.lower())]
+
+
+def build_feature(name: str, days: int) -> Feature:
+    return replace(FEATURES[name], window=Lookback(days))
+
+
+def values_of(feature: Feature) -> tuple[float | str | None, ...]:
+    return CATEGORIES if feature.is_category else VALUES
+
+
+def is_null(value: float | str | None) -> bool:
+    return value is None or (isinstance(value, float) and isnan(value))
+
+
+def every_sentence(language: str) -> Iterator[tuple[Feature, float | str | None, float, str]]:
+    for feature in load_catalogue():
+        for value, contribution in product(values_of(feature), CONTRIBUTIONS):
+            yield feature, value, contribution, render_sentence(feature, value, contribution, language)
+
+
+# The catalogues
+
+
+def test_all_languages_hold_the_same_features_and_forms():
+    danish, english = (load_texts(language).features for language in LANGUAGES)
+    assert {identity: set(forms) for identity, forms in danish.items()} == {
+        identity: set(forms) for identity, forms in english.items()
+    }
+
+
+def test_all_languages_use_the_same_placeholders_in_each_text():
+    danish, english = (
+        {template.place: list_fields(template.text) for template in list_templates(load_texts(language))}
+        for language in LANGUAGES
+    )
+    assert danish == english
+
+
+def test_all_languages_draw_the_same_bands_and_are_of_one_version():
+    danish, english = (load_texts(language) for language in LANGUAGES)
+    assert danish.bands == english.bands
+    assert danish.version == english.version
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_feature_of_the_catalogue_has_an_entry_and_no_entry_is_left_over(language):
+    assert list(load_texts(language).features) == [definition.id for definition in load_definitions()]
+
+
+def test_every_measure_has_a_shape():
+    assert set(SHAPES) == set(MEASURES)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_form_other_tells_the_value_and_no_other_form_does(language):
+    for definition in load_definitions():
+        placeholder = SHAPES[definition.measure].placeholder
+        for form, text in load_texts(language).features[definition.id].items():
+            assert (placeholder in list_fields(text)) == (form == "other" and placeholder is not None), text
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_no_text_claims_a_cause(language):
+    assert [text for text in list_texts(language) if find_words(text, CAUSE_WORDS[language])] == []
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_no_text_blames_or_labels(language):
+    assert [text for text in list_texts(language) if find_words(text, STIGMA_WORDS[language])] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("Indlagt, fordi behandlingen svigtede.", CAUSE_WORDS["da"]),
+        ("Det skyldes alkohol.", CAUSE_WORDS["da"]),
+        ("Admitted because of alcohol.", CAUSE_WORDS["en"]),
+        ("Udskrevet mod råd.", STIGMA_WORDS["da"]),
+        ("2 afbrudte behandlinger.", STIGMA_WORDS["da"]),
+        ("A frequent flyer.", STIGMA_WORDS["en"]),
+    ],
+)
+def test_the_word_lists_catch_what_they_are_for(text, words):
+    assert find_words(text, words)
+
+
+@pytest.mark.parametrize(("language", "words"), [("da", "ikke gennemgået"), ("en", "not yet reviewed")])
+def test_the_files_say_honestly_that_nobody_has_reviewed_them(language, words):
+    assert words in load_texts(language).review.lower()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_theme_has_a_name_of_its_own(language):
+    assert len({load_texts(language).theme(theme) for theme in THEMES}) == len(THEMES) == 11
+
+
+def test_an_unknown_theme_is_told_the_known_ones():
+    with pytest.raises(ConfigError, match="bursts"):
+        load_texts("da").theme("weather")
+
+
+def test_an_unknown_language_is_told_the_known_ones():
+    with pytest.raises(ConfigError, match=r"'fr'.*da, en"):
+        render_sentence(FEATURES["age"], 45, 0.1, "fr")
+
+
+# Every sentence
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_sentence_is_whole(language):
+    for feature, _, _, sentence in every_sentence(language):
+        assert sentence.endswith("."), sentence
+        assert sentence[0] == sentence[0].upper(), sentence
+        assert not re.search(r"[{}]|None|nan|\bd\b|  |\.\.|[a-z]_[a-z]", sentence), (feature.name, sentence)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_sentence_names_its_window_unless_it_tells_how_long_ago(language):
+    for feature, value, _, sentence in every_sentence(language):
+        tells_when = SHAPES[feature.definition.measure] is RECENCY and not is_null(value)
+        if feature.window and not tells_when:
+            assert load_texts(language).window(feature.window.days) in sentence, sentence
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_sentence_tells_its_direction_once(language):
+    directions = load_texts(language).directions
+    for _, _, contribution, sentence in every_sentence(language):
+        form = {0.7: "raises", -0.7: "lowers", 0.0: "neither"}[contribution]
+        assert [name for name, text in directions.items() if text in sentence] == [form]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_finding_does_not_depend_on_the_direction(language):
+    for feature in load_catalogue():
+        for value in values_of(feature):
+            findings = {
+                render_sentence(feature, value, contribution, language).removesuffix(
+                    load_texts(language).direction(contribution)
+                )
+                for contribution in CONTRIBUTIONS
+            }
+            assert len(findings) == 1
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_no_feature_of_the_catalogue_is_told_by_its_title(language):
+    for feature, _, _, sentence in every_sentence(language):
+        # "Age: 45 years" begins like its title and is meant to.
+        if feature.definition.theme != "background":
+            assert not sentence.lower().startswith(f"{feature.definition.title[language]}: "), sentence
+
+
+# Sentences, read and agreed by hand
+
+RAISES = {"da": "Det trækker den beregnede risiko op.", "en": "This raises the estimated risk."}
+AGREED = [
+    (
+        "acute_admissions_365d",
+        12,
+        "12 akutte indlæggelser det seneste år.",
+        "12 acute admissions in the past year.",
+    ),
+    ("acute_admissions_365d", 1, "1 akut indlæggelse det seneste år.", "1 acute admission in the past year."),
+    (
+        "acute_admissions_365d",
+        0,
+        "Ingen akutte indlæggelser det seneste år.",
+        "No acute admissions in the past year.",
+    ),
+    (
+        "acute_admissions_30d",
+        None,
+        "Ingen oplysninger om akutte indlæggelser den seneste måned.",
+        "No information about acute admissions in the past month.",
+    ),
+    (
+        "most_acute_admissions_in_7_days_365d",
+        3,
+        "Op til 3 akutte indlæggelser på 7 dage det seneste år.",
+        "Up to 3 acute admissions within 7 days in the past year.",
+    ),
+    (
+        "unfinished_stays_180d",
+        2,
+        "Gik 2 gange fra hospitalet det seneste halve år, før behandlingen var færdig.",
+        "Left hospital 2 times in the past 6 months before treatment was finished.",
+    ),
+    (
+        "unfinished_share_365d",
+        1 / 3,
+        "33 % af hospitalsopholdene det seneste år blev forladt, før behandlingen var færdig.",
+        "33% of the hospital stays in the past year were left before treatment was finished.",
+    ),
+    (
+        "psychiatric_no_shows_90d",
+        1,
+        "1 aftale i psykiatrien de seneste 3 måneder blev ikke til noget (aflysninger ikke medregnet).",
+        "1 psychiatric appointment fell through in the past 3 months (cancellations not counted).",
+    ),
+    (
+        "bed_days_730d",
+        0.3,
+        "Under 1 dag indlagt på hospital de seneste 2 år.",
+        "Less than 1 day in hospital in the past 2 years.",
+    ),
+    (
+        "bed_days_730d",
+        1.2,
+        "1 dag indlagt på hospital de seneste 2 år.",
+        "1 day in hospital in the past 2 years.",
+    ),
+    (
+        "bed_days_730d",
+        2.5,
+        "3 dage indlagt på hospital de seneste 2 år.",
+        "3 days in hospital in the past 2 years.",
+    ),
+    (
+        "bed_days_30d",
+        30,
+        "Indlagt på hospital hele tiden den seneste måned.",
+        "In hospital the whole time in the past month.",
+    ),
+    (
+        "days_since_discharge_730d",
+        0.5,
+        "Udskrevet fra hospital inden for det seneste døgn.",
+        "Discharged from hospital within the last 24 hours.",
+    ),
+    (
+        "days_since_discharge_730d",
+        1,
+        "Den seneste udskrivning fra hospital var for 1 dag siden.",
+        "The last discharge from hospital was 1 day ago.",
+    ),
+    (
+        "days_since_discharge_730d",
+        400,
+        "Den seneste udskrivning fra hospital var for omkring 13 måneder siden.",
+        "The last discharge from hospital was about 13 months ago.",
+    ),
+    (
+        "days_since_discharge_730d",
+        None,
+        "Ingen registreret udskrivning fra hospital de seneste 2 år.",
+        "No recorded discharge from hospital in the past 2 years.",
+    ),
+    (
+        "days_on_current_benefit",
+        1500,
+        "Den samme forsørgelse i omkring 4 år.",
+        "The same source of income for about 4 years.",
+    ),
+    (
+        "department_continuity_365d",
+        0.2,
+        "Hospitalskontakterne det seneste år var spredt over forskellige afdelinger.",
+        "The hospital contacts in the past year were spread over different departments.",
+    ),
+    (
+        "department_entropy_365d",
+        -1e-17,
+        "Al hospitalskontakt det seneste år var på den samme afdeling.",
+        "All hospital contact in the past year was with the same department.",
+    ),
+    ("in_shelter", 1, "På herberg eller forsorgshjem lige nu.", "In a shelter at the moment."),
+    ("in_shelter", 0, "Ikke på herberg eller forsorgshjem lige nu.", "Not in a shelter at the moment."),
+    (
+        "anxiety_diagnosis_1825d",
+        1,
+        "Angst er noteret som diagnose de seneste 5 år.",
+        "Anxiety was noted as a diagnosis in the past 5 years.",
+    ),
+    ("age", 45, "Alder: 45 år.", "Age: 45 years."),
+    ("sex", "male", "Køn: mand.", "Sex: man."),
+    ("municipality", "376", "Bopælskommune: Guldborgsund.", "Municipality of residence: Guldborgsund."),
+    ("municipality", "Atlantis", "Bopælskommune: Atlantis.", "Municipality of residence: Atlantis."),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "danish", "english"), AGREED)
+def test_agreed_sentences(name, value, danish, english):
+    assert render_sentence(FEATURES[name], value, 0.5, "da") == f"{danish} {RAISES['da']}"
+    assert render_sentence(FEATURES[name], value, 0.5, "en") == f"{english} {RAISES['en']}"
+
+
+@pytest.mark.parametrize(
+    ("days", "danish", "english"),
+    [
+        (1, "det seneste døgn", "in the past day"),
+        (30, "den seneste måned", "in the past month"),
+        (90, "de seneste 3 måneder", "in the past 3 months"),
+        (180, "det seneste halve år", "in the past 6 months"),
+        (365, "det seneste år", "in the past year"),
+        (730, "de seneste 2 år", "in the past 2 years"),
+        (1825, "de seneste 5 år", "in the past 5 years"),
+        (45, "de seneste 45 dage", "in the past 45 days"),
+    ],
+)
+def test_a_window_is_called_as_one_would_say_it(days, danish, english):
+    feature = build_feature("acute_admissions_365d", days)
+    assert f" {danish}. " in render_sentence(feature, 2, 1.0, "da")
+    assert f" {english}. " in render_sentence(feature, 2, 1.0, "en")
+
+
+def test_a_share_is_all_or_nothing_only_if_it_is_exactly():
+    share = FEATURES["unfinished_share_365d"]
+    assert render_sentence(share, 1, 1.0, "da").startswith("Alle hospitalsophold ")
+    assert render_sentence(share, 0.996, 1.0, "da").startswith("Over 99 % af hospitalsopholdene ")
+    assert render_sentence(share, 0.004, 1.0, "da").startswith("Under 1 % af hospitalsopholdene ")
+    assert render_sentence(share, 0, 1.0, "da").startswith("Ingen hospitalsophold ")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("department_continuity_365d", 0, "spredt over forskellige afdelinger"),
+        ("department_continuity_365d", 0.3, "på flere afdelinger, men ofte på de samme"),
+        ("department_continuity_365d", 0.7, "for det meste på den samme afdeling"),
+        ("department_continuity_365d", 1, "alle på den samme afdeling"),
+        ("department_entropy_365d", 0, "på den samme afdeling"),
+        ("department_entropy_365d", 0.3, "mest på en enkelt afdeling"),
+        ("department_entropy_365d", 0.7, "fordelt på nogle få afdelinger"),
+        ("department_entropy_365d", 1.4, "spredt over mange afdelinger"),
+    ],
+)
+def test_an_index_is_told_in_words(name, value, words):
+    assert f" var {words}." in render_sentence(FEATURES[name], value, 1.0, "da")
+
+
+@pytest.mark.parametrize(
+    ("days", "words"),
+    [
+        (1.4, "1 dag"),
+        (45, "45 dage"),
+        (60, "omkring 2 måneder"),
+        (699, "omkring 23 måneder"),
+        (700, "omkring 2 år"),
+    ],
+)
+def test_a_duration_is_told_in_the_unit_one_would_use(days, words):
+    assert render_sentence(FEATURES["days_since_discharge_730d"], days, 1.0, "da").startswith(
+        f"Den seneste udskrivning fra hospital var for {words} siden."
+    )
+
+
+def test_not_a_number_reads_as_null():
+    feature = FEATURES["gp_contacts_90d"]
+    assert render_sentence(feature, float("nan"), 1.0, "da") == render_sentence(feature, None, 1.0, "da")
+
+
+def test_a_text_for_a_number_is_refused_without_repeating_it():
+    with pytest.raises(ConfigError) as error:
+        render_sentence(FEATURES["age"], "secret", 1.0, "da")
+    assert "secret" not in str(error.value)
+    assert "'age'" in str(error.value)
+
+
+# Features of the users' own
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_feature_without_texts_is_told_by_its_title(language):
+    for feature in load_catalogue():
+        own = Feature(replace(feature.definition, id="my_own"), feature.window)
+        title = own.definition.title[language]
+        for value in values_of(feature):
+            sentence = render_sentence(own, value, -1.0, language)
+            assert sentence.startswith(f"{title[0].upper()}{title[1:]}: "), sentence
+            assert not re.search(r"[{}]|None|nan", sentence), sentence
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "danish"),
+    [
+        ("acute_admissions_365d", 12, "Akutte indlæggelser: 12 det seneste år."),
+        ("acute_admissions_365d", None, "Akutte indlæggelser: ingen oplysninger det seneste år."),
+        ("bed_days_365d", 1, "Dage på hospital: 1 dag det seneste år."),
+        ("unfinished_share_365d", 1, "Andel af hospitalsophold forladt før tid: 100 % det seneste år."),
+        ("unfinished_share_365d", 0, "Andel af hospitalsophold forladt før tid: 0 % det seneste år."),
+        ("in_hospital", 1, "Indlagt nu: ja."),
+        ("in_hospital", 0, "Indlagt nu: nej."),
+        ("department_entropy_365d", 1.25, "Spredning over afdelinger (entropi): 1,25 det seneste år."),
+        ("department_entropy_365d", 2.0, "Spredning over afdelinger (entropi): 2 det seneste år."),
+        ("sex", "male", "Køn: male."),
+    ],
+)
+def test_the_title_is_followed_by_the_value_and_the_window(name, value, danish):
+    own = Feature(replace(FEATURES[name].definition, id="my_own"), FEATURES[name].window)
+    assert render_sentence(own, value, 1.0, "da") == f"{danish} {RAISES['da']}"
+
+
+def test_a_feature_redefined_under_a_known_id_is_told_by_its_title():
+    counted = FEATURES["acute_admissions_365d"]
+    redefined = Feature(replace(counted.definition, measure="any"), counted.window)
+    assert render_sentence(redefined, 1, 1.0, "en").startswith("Acute admissions: yes in the past year.")
+
+
+# Files that break a rule
+
+
+def break_file(section: str, key: str, value: Any) -> dict[str, Any]:
+    content = read_file("da")
+    target = content[section] if section in content else content["features"][section]
+    target[key] = value
+    return content
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value", "complaint"),
+    [
+        ("acute_admissions", "other", "{days} indlæggelser.", r"acute_admissions\.other.*'days'"),
+        ("acute_admissions", "other", "{n} indlæggelser {vindue}.", "'vindue'"),
+        ("acute_admissions", "other", "{n.real} indlæggelser {window}.", "n.real"),
+        ("acute_admissions", "other", "{} indlæggelser.", "placeholders"),
+        ("acute_admissions", "other", "{n indlæggelser.", "is no template"),
+        ("acute_admissions", "other", "{n} indlæggelser {window}", "period"),
+        ("acute_admissions", "few", "{n} indlæggelser {window}.", "'few'"),
+        ("in_hospital", "yes", "På hospitalet {window}.", "'window'"),
+        ("features", "weather", {"zero": "Regn."}, "no feature"),
+        ("themes", "weather", "Vejr", "themes"),
+        ("directions", "raises", "Det trækker {n} op.", r"directions\.raises"),
+        ("numbers", "days", "{days} dage", r"numbers\.days"),
+        ("numbers", "weeks", "{n} uger", "weeks"),
+        ("windows", "30", "de seneste {n} dage", r"windows\.30"),
+        ("fallback", "plain", "{title} {window}.", r"fallback\.plain"),
+        ("bands", "entropy", {"one": 0, "mostly_one": 2, "mixed": 1, "spread": 3}, "ascend"),
+        ("bands", "entropy", {"one": 0, "mostly_one": 1}, "needs exactly"),
+    ],
+)
+def test_a_file_that_breaks_a_rule_is_refused(section, key, value, complaint):
+    with pytest.raises(ConfigError, match=complaint):
+        read_texts("da", break_file(section, key, value))
+
+
+@pytest.mark.parametrize("section", ["version", "review", "themes", "numbers", "bands", "features"])
+def test_a_file_that_lacks_a_section_is_refused(section):
+    content = read_file("da")
+    del content[section]
+    with pytest.raises(ConfigError, match="Sections are"):
+        read_texts("da", content)
+
+
+def test_a_file_without_words_for_other_windows_is_refused():
+    content = read_file("da")
+    del content["windows"]["other"]
+    with pytest.raises(ConfigError, match="windows"):
+        read_texts("da", content)
+
+
+def test_a_feature_without_texts_is_no_fault_of_a_file():
+    content = read_file("da")
+    del content["features"]["age"]
+    assert "age" not in read_texts("da", content).features
+
+
+def test_texts_cannot_be_changed():
+    with pytest.raises(TypeError):
+        load_texts("da").features["age"]["other"] = "Gammel."  # type: ignore[index]
