@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from somv_risk import schema
 from somv_risk.errors import ConfigError, InputError, SourceError
-from somv_risk.sources.omop import scan_omop
-from somv_risk.sources.omop_mapping import read_mapping
+from somv_risk.sources.omop.delivery import scan_omop
+from somv_risk.sources.omop.mapping import read_mapping
 
 ROOT = Path(__file__).parents[1]
 EXTERNAL = ROOT / os.environ.get("SOMV_EXTERNAL_DATA", "../shared/data")

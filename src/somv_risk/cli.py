@@ -24,7 +24,7 @@ from rich.table import Table
 from somv_risk import errors
 from somv_risk.cohort import parse_moment
 from somv_risk.histories import Histories
-from somv_risk.store import DEFAULT_BUCKETS, write_store
+from somv_risk.store import DEFAULT_BUCKETS, is_store, write_store
 
 EXIT_CODES: Final[Mapping[type[errors.SomvRiskError], int]] = MappingProxyType(
     {
@@ -141,7 +141,8 @@ def check(
     key_file: KeyOption = None,
 ) -> None:
     """Check a delivery and tell what was set aside; exit code 10 if anything was."""
-    histories = _read(Origin.canonical, store, None, data_end, key_file)
+    delivered = _read(Origin.canonical, store, None, data_end, key_file)
+    histories = delivered.check() if is_store(store) else delivered
     _print_histories(histories)
     if histories.quarantine.count():
         raise typer.Exit(EXIT_ROWS_SET_ASIDE)

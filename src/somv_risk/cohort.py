@@ -115,7 +115,7 @@ def _eligibility_rules(age_years: int, residence_days: int) -> Mapping[str, pl.E
 
 def _count_attrition(candidates: pl.LazyFrame, rules: Mapping[str, pl.Expr]) -> pl.LazyFrame:
     names = ["candidates", *rules]
-    passed = [pl.lit(value=True)]
+    passed = [pl.col(s.PERSON_ID).is_not_null()]
     for rule in rules.values():
         passed.append(passed[-1] & rule)
     counts = candidates.select(

@@ -43,6 +43,11 @@ class Quarantine:
         lines = [f"{rows:>10,} {table}: {rule}" for table, rule, rows in self.summary().iter_rows()]
         return "\n".join(lines) if lines else "No rows were set aside."
 
+    def join(self, other: "Quarantine") -> "Quarantine":
+        """Return what both set aside."""
+        tables = [table for table in s.SCHEMAS if table in {*self.rows, *other.rows}]
+        return Quarantine({t: pl.concat([self[t], other[t]], how="diagonal_relaxed") for t in tables})
+
     def __getitem__(self, table: str) -> pl.DataFrame:
         return self.rows.get(table, pl.DataFrame(schema={s.ROW: pl.UInt32, s.RULE: pl.String}))
 
@@ -126,6 +131,23 @@ class Histories:
         if self.data_end is not None:
             return pl.LazyFrame({"data_end": [self.data_end]}, schema={"data_end": pl.Datetime("us")})
         return self.admissions.select(pl.col(s.STARTED_AT).max().alias("data_end"))
+
+    def check(self) -> "Histories":
+        """Check every row against the declared rules.
+
+        Returns
+        -------
+        Histories without the rows that break a rule; these are added to `quarantine`.
+
+        Raises
+        ------
+        InputError, IdentityError
+            If a column is missing or of an unusable type, or ids look like CPR numbers.
+        """
+        from somv_risk.checks import check_tables  # noqa: PLC0415 - checks make histories
+
+        checked = check_tables(self.tables, latest=self.data_end or datetime.max, data_end=self.data_end)
+        return replace(checked, quarantine=self.quarantine.join(checked.quarantine), dropped=self.dropped)
 
     def keep_persons(self, person_ids: pl.LazyFrame) -> "Histories":
         """Keep the rows of the persons in the column `person_id` of the given frame."""

@@ -2,6 +2,6 @@
 
 from somv_risk.sources.canonical import read_histories
 from somv_risk.sources.frames import from_frames
-from somv_risk.sources.omop_histories import from_omop
+from somv_risk.sources.omop import from_omop
 
 __all__ = ["from_frames", "from_omop", "read_histories"]

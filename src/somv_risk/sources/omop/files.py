@@ -9,7 +9,7 @@ from typing import Final
 import polars as pl
 
 from somv_risk.errors import InputError, SourceError
-from somv_risk.sources.omop_cells import FLOAT_ID, clean_cell, is_key
+from somv_risk.sources.omop.cells import FLOAT_ID, clean_cell, is_key
 
 FILE_NAME: Final = re.compile(
     r"(?:\d+[a-z]?[_-])?(?P<table>[a-z_]+)\.(?:csv|csv\.gz|parquet)", flags=re.IGNORECASE

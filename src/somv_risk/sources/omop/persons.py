@@ -7,10 +7,10 @@ from typing import Final
 import polars as pl
 
 from somv_risk import schema
-from somv_risk.sources.omop_cells import parse_birth_date, parse_either, parse_moment
-from somv_risk.sources.omop_dropped import choose_reason, keep_taken
-from somv_risk.sources.omop_mapping import OmopMapping
-from somv_risk.sources.omop_visits import keep_table
+from somv_risk.sources.omop.cells import parse_birth_date, parse_either, parse_moment
+from somv_risk.sources.omop.dropped import choose_reason, keep_taken
+from somv_risk.sources.omop.mapping import OmopMapping
+from somv_risk.sources.omop.visits import keep_table
 
 DIED: Final = "died"
 DAY: Final = timedelta(days=1)

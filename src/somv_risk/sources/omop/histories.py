@@ -6,7 +6,7 @@ from pathlib import Path
 
 from somv_risk.histories import Histories
 from somv_risk.sources.frames import check_delivery
-from somv_risk.sources.omop import scan_omop
+from somv_risk.sources.omop.delivery import scan_omop
 
 
 def from_omop(

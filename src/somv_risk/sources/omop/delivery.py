@@ -10,13 +10,13 @@ import polars as pl
 
 from somv_risk import schema
 from somv_risk.errors import InputError
-from somv_risk.sources.omop_choice import Choice
-from somv_risk.sources.omop_conditions import build_conditions, build_diagnoses, choose_main_diagnoses
-from somv_risk.sources.omop_dropped import count_dropped, keep_taken
-from somv_risk.sources.omop_files import build_empty, scan_tables
-from somv_risk.sources.omop_mapping import read_mapping
-from somv_risk.sources.omop_persons import build_deaths, build_periods, build_persons
-from somv_risk.sources.omop_visits import (
+from somv_risk.sources.omop.choice import Choice
+from somv_risk.sources.omop.conditions import build_conditions, build_diagnoses, choose_main_diagnoses
+from somv_risk.sources.omop.dropped import count_dropped, keep_taken
+from somv_risk.sources.omop.files import build_empty, scan_tables
+from somv_risk.sources.omop.mapping import read_mapping
+from somv_risk.sources.omop.persons import build_deaths, build_periods, build_persons
+from somv_risk.sources.omop.visits import (
     VISIT_TABLE,
     build_admissions,
     build_primary_care,

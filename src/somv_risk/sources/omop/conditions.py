@@ -6,10 +6,10 @@ from typing import Final
 import polars as pl
 
 from somv_risk import schema
-from somv_risk.sources.omop_choice import ICD9, ICD10, match_any
-from somv_risk.sources.omop_dropped import REASON, choose_reason, keep_taken
-from somv_risk.sources.omop_mapping import Icd9Visits, OmopMapping
-from somv_risk.sources.omop_visits import VISIT_TABLE
+from somv_risk.sources.omop.choice import ICD9, ICD10, match_any
+from somv_risk.sources.omop.dropped import REASON, choose_reason, keep_taken
+from somv_risk.sources.omop.mapping import Icd9Visits, OmopMapping
+from somv_risk.sources.omop.visits import VISIT_TABLE
 
 VISIT: Final = "visit_occurrence_id"
 PRIMARY, SECONDARY = schema.DIAGNOSIS_KINDS

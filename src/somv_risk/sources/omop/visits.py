@@ -6,10 +6,10 @@ from typing import Final
 import polars as pl
 
 from somv_risk import schema
-from somv_risk.sources.omop_cells import is_unreadable, parse_either
-from somv_risk.sources.omop_choice import DROPPED, VISIT_QUESTIONS, match_any
-from somv_risk.sources.omop_dropped import choose_reason, keep_taken
-from somv_risk.sources.omop_mapping import CareSites, OmopMapping
+from somv_risk.sources.omop.cells import is_unreadable, parse_either
+from somv_risk.sources.omop.choice import DROPPED, VISIT_QUESTIONS, match_any
+from somv_risk.sources.omop.dropped import choose_reason, keep_taken
+from somv_risk.sources.omop.mapping import CareSites, OmopMapping
 
 VISIT_TABLE: Final = "visit_table"
 

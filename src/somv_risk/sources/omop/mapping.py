@@ -11,8 +11,8 @@ from typing import Final, TypeAlias
 import polars as pl
 
 from somv_risk.errors import ConfigError, SourceError
-from somv_risk.sources.omop_choice import QUESTIONS, Choice, check_known, is_concept, join_patterns
-from somv_risk.sources.omop_files import TableLayout
+from somv_risk.sources.omop.choice import QUESTIONS, Choice, check_known, is_concept, join_patterns
+from somv_risk.sources.omop.files import TableLayout
 
 Section: TypeAlias = Mapping[str, object]
 
