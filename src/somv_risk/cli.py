@@ -195,8 +195,9 @@ def score(
             language=language,
         )
     write_outputs(fitted, histories, scores, out, language=language)
+    # A nightly job's output ends in a log, so no person is shown here.
     _print_histories(histories)
-    _print_scores(scores)
+    _print_counts(scores)
     _print_files(out)
 
 
@@ -229,7 +230,8 @@ def demo(
     with _show_progress() as progress:
         made = run_demo(out, persons=persons, seed=seed, language=language, progress=progress)
     _print_metrics(made.model.facts["metrics"])
-    _print_scores(made.scores)
+    _print_first(made.scores)
+    _print_counts(made.scores)
     _print_files(made.folder)
 
 
@@ -315,7 +317,7 @@ def _print_metrics(metrics: list[dict[str, object]]) -> None:
     _print_frame("Measured on persons and a period that did not train it", wide)
 
 
-def _print_scores(scores: pl.DataFrame) -> None:
+def _print_first(scores: pl.DataFrame) -> None:
     table = Table(
         "rank",
         "person",
@@ -330,7 +332,13 @@ def _print_scores(scores: pl.DataFrame) -> None:
         reasons = "\n".join(reason["text"] for reason in row["reasons"])
         table.add_row(str(row["rank"]), row["person_id"], f"{row['risk']:.0%}", row["known_or_new"], reasons)
     Console().print(table)
-    _say(f"Scored: {scores.height:,}. Flagged: {scores['flagged'].sum():,}.")
+
+
+def _print_counts(scores: pl.DataFrame) -> None:
+    new = scores.filter(pl.col("flagged"), pl.col("known_or_new") == "new").height
+    _say(f"Scored: {scores.height:,}. Flagged: {scores['flagged'].sum():,}, of them new: {new:,}.")
+    for warning in scores["warnings"].explode(empty_as_null=False).unique(maintain_order=True):
+        _say(f"Note: {warning}")
 
 
 def _print_files(folder: Path) -> None:

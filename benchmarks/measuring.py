@@ -1,0 +1,45 @@
+"""Measuring: each step in a process of its own, so that its peak memory is its own."""
+
+import json
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+MEGABYTE = 2**20
+# Linux counts ru_maxrss in KiB, macOS in bytes.
+MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
+
+
+def run_step(name: str, **arguments: Any) -> dict[str, Any]:  # noqa: ANN401 - anything JSON can carry
+    """Run one step of `benchmarks.steps` in a new interpreter and return what it reports.
+
+    The caller should stay small: on Linux a new process starts with the peak memory of the one that made
+    it, which is why this side imports nothing of the library.
+    """
+    command = [sys.executable, "-m", "benchmarks.steps", name, json.dumps(arguments)]
+    print(f"{name} ...", file=sys.stderr, flush=True)
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)  # noqa: S603 - this interpreter
+    if done.returncode:
+        sys.exit(f"The step {name} failed; its own message stands above.")
+    report: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return report
+
+
+def measure[Result](work: Callable[[], Result]) -> tuple[Result, dict[str, float]]:
+    """Do the work once; return its result, the wall time, and the peak memory of the process so far."""
+    begin = time.perf_counter()
+    result = work()
+    return result, {"seconds": time.perf_counter() - begin, "peak_mb": read_peak_mb()}
+
+
+def measure_best(work: Callable[[], object], repeats: int) -> float:
+    """Do the work several times and return the shortest wall time in seconds."""
+    return min(measure(work)[1]["seconds"] for _ in range(repeats))
+
+
+def read_peak_mb() -> float:
+    """Read the largest resident memory this process has had, in MB of 2^20 bytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * MAXRSS_UNIT / MEGABYTE

@@ -1,0 +1,150 @@
+"""Features: the engine and the reference agree, and nothing that should not matter does."""
+
+import math
+from random import Random
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
+
+from reference import reference_features
+from small_world import INDEX, OPTIONAL_TABLES, World, build_cohort, build_histories, lags, map_tables, worlds
+from somv_risk import schema as s
+from somv_risk.asof import Lags
+from somv_risk.checks import check_tables
+from somv_risk.features import build_features, load_catalogue, load_definitions
+
+seeds = st.integers(0, 2**16)
+
+
+def build(world: World, **options) -> pl.DataFrame:
+    return build_features(world.histories, build_cohort(world.cohort), **options).collect()
+
+
+def expect(world: World, lags_of_tables: dict[str, float]) -> pl.DataFrame:
+    rows = [reference_features(world.tables, *key, lags_of_tables) for key in world.cohort]
+    return pl.DataFrame(rows, schema={f.name: f.measure.dtype for f in load_catalogue()})
+
+
+def is_same(found, expected) -> bool:
+    if found is None or expected is None:
+        return found is expected
+    if isinstance(expected, float):
+        return math.isclose(found, expected, rel_tol=1e-9, abs_tol=1e-9)
+    return found == expected
+
+
+def list_differences(found: pl.DataFrame, expected: pl.DataFrame) -> list[tuple]:
+    """Feature, what was built and what was expected."""
+    return [
+        (name, one, other)
+        for name in expected.columns
+        for one, other in zip(found[name], expected[name], strict=True)
+        if not is_same(one, other)
+    ]
+
+
+@given(worlds(), lags)
+def test_every_feature_is_what_the_reference_says(world, lags_of_tables):
+    found = build(world, lags=Lags(lags_of_tables))
+    assert found.select(s.PERSON_ID, s.INDEX_TIME).rows() == world.cohort
+    assert not list_differences(found, expect(world, lags_of_tables))
+
+
+def test_the_reference_knows_every_feature_of_the_catalogue():
+    tables = {name: [] for name in s.EVENT_TABLES}
+    tables["persons"] = [
+        {s.PERSON_ID: "ada", "birth_date": INDEX.date(), "sex": "female", "municipality": None}
+    ]
+    names = [feature.name for feature in load_catalogue()]
+    assert list(reference_features(tables, "ada", INDEX)) == names
+
+
+@pytest.mark.parametrize("table", OPTIONAL_TABLES)
+def test_exactly_the_features_of_an_absent_table_are_null(table):
+    tables = {name: [] for name in s.EVENT_TABLES if name != table}
+    person = {s.PERSON_ID: "ada", "birth_date": INDEX.date(), "sex": "female", "municipality": "376"}
+    tables["persons"] = [person]
+    (row,) = build_features(build_histories(tables), build_cohort([("ada", INDEX)])).collect().to_dicts()
+    counted = {"count", "any", "days", "most_within", "distinct", "distinct_now", "now"}
+    for definition in load_definitions():
+        for feature in definition.features():
+            if definition.measure in counted:
+                assert (row[feature.name] is None) == (table in definition.tables), feature.name
+
+
+@given(worlds(), seeds)
+def test_the_order_of_rows_does_not_matter(world, seed):
+    random = Random(seed)
+    shuffled = map_tables(world, lambda rows: random.sample(rows, len(rows)))
+    assert_frame_equal(build(shuffled), build(world), check_exact=True)
+
+
+@given(worlds())
+def test_a_person_has_the_same_features_alone_as_among_others(world):
+    together = build(world)
+    alone = [build(keep_person(world, key[0], [key])) for key in world.cohort]
+    assert_frame_equal(pl.concat(alone), together, check_exact=True)
+
+
+def keep_person(world: World, person_id: str, cohort: list) -> World:
+    kept = map_tables(world, lambda rows: [row for row in rows if row[s.PERSON_ID] == person_id])
+    return World(kept.tables, cohort, world.data_end)
+
+
+@given(worlds(), st.integers(1, 4))
+def test_a_cohort_may_be_cut_into_parts(world, size):
+    parts = [world.cohort[start : start + size] for start in range(0, len(world.cohort), size)]
+    built = [build(World(world.tables, part, world.data_end)) for part in parts]
+    assert_frame_equal(pl.concat(built), build(world), check_exact=True)
+
+
+@given(worlds())
+def test_several_index_times_are_answered_as_each_alone(world):
+    together = build(world)
+    for moment in {moment for _, moment in world.cohort}:
+        rows = [key for key in world.cohort if key[1] == moment]
+        alone = build(World(world.tables, rows, world.data_end))
+        assert_frame_equal(alone, together.filter(pl.col(s.INDEX_TIME) == moment), check_exact=True)
+
+
+@given(worlds())
+def test_both_engines_give_the_same_bits(world):
+    query = build_features(world.histories, build_cohort(world.cohort))
+    streamed, in_memory = query.collect(engine="streaming"), query.collect(engine="in-memory")
+    assert_frame_equal(streamed, in_memory, check_exact=True)
+
+
+@given(worlds())
+def test_features_can_be_asked_for_one_by_one(world):
+    catalogue = load_catalogue()
+    chosen = [
+        feature for number, feature in enumerate(catalogue) if number % 17 == len(world.tables["admissions"])
+    ]
+    assert_frame_equal(
+        build(world, features=chosen),
+        build(world).select(s.PERSON_ID, s.INDEX_TIME, *(f.name for f in chosen)),
+    )
+
+
+@given(worlds())
+def test_the_small_world_passes_the_checks(world):
+    tables = {
+        name: pl.LazyFrame(drop_repeats(name, rows), schema=s.get_columns(name))
+        for name, rows in world.tables.items()
+    }
+    histories = check_tables(tables, latest=INDEX.replace(year=2030), data_end=world.data_end)
+    assert histories.quarantine.count() == 0
+    assert {name: histories.table(name).collect().height for name in tables} == {
+        name: len(drop_repeats(name, rows)) for name, rows in world.tables.items()
+    }
+
+
+def drop_repeats(table: str, rows: list[dict]) -> list[dict]:
+    """Keep the first of the rows that the checks hold to be the same event."""
+    key = s.UNIQUE_BY[table]
+    if not key:
+        return rows
+    return list({tuple(row[name] for name in key): row for row in reversed(rows)}.values())
