@@ -6,7 +6,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
+
+Result = TypeVar("Result")
 
 MEGABYTE = 2**20
 # Linux counts ru_maxrss in KiB, macOS in bytes.
@@ -28,7 +30,7 @@ def run_step(name: str, **arguments: Any) -> dict[str, Any]:  # noqa: ANN401 - a
     return report
 
 
-def measure[Result](work: Callable[[], Result]) -> tuple[Result, dict[str, float]]:
+def measure(work: Callable[[], Result]) -> tuple[Result, dict[str, float]]:
     """Do the work once; return its result, the wall time, and the peak memory of the process so far."""
     begin = time.perf_counter()
     result = work()

@@ -10,6 +10,7 @@ from datetime import date, datetime, timedelta
 from functools import partial
 
 import polars as pl
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from reference import Row, Rows
@@ -18,6 +19,9 @@ from somv_risk.histories import Histories
 
 HOUR, DAY, MINUTE = timedelta(hours=1), timedelta(days=1), timedelta(minutes=1)
 MICROSECOND = timedelta(microseconds=1)
+
+# For properties that build features several times per example.
+SELDOM = settings(max_examples=max(1, settings().max_examples // 5))
 
 INDEX = datetime(2025, 3, 1)
 INDEX_TIMES = (INDEX, INDEX - 2 * DAY, INDEX + DAY + 4 * HOUR, INDEX + 30 * DAY, INDEX + 365 * DAY)

@@ -63,9 +63,9 @@ def label_outcomes(
     Returns
     -------
     One row per cohort row in cohort order: `person_id`, `index_time`, `outcome_events` (Int32, number
-    of events seen in the horizon) and `outcome` (Boolean; null when follow-up ends before the horizon
-    and the threshold was not met, when the person was dead before the index, or when a death is to be
-    excluded).
+    of events seen in the horizon) and `outcome` (Boolean; null when follow-up ends before the horizon,
+    or before a death in it, and the threshold was not met, when the person was dead before the index, or
+    when a death is to be excluded).
     """
     rows = cohort.lazy().select(KEY)
     moments = rows.unique()
@@ -137,10 +137,10 @@ def _decide(target: Target) -> pl.Expr:
         .then(None)
         .when(pl.col(OUTCOME_EVENTS) >= target.min_count)
         .then(pl.lit(value=True))
+        .when(pl.col("data_end").is_null() | (followed_until < pl.min_horizontal(death, horizon_end)))
+        .then(None)
         .when(death < horizon_end)
         .then(pl.lit(death_counts, dtype=pl.Boolean))
-        .when(followed_until < horizon_end)
-        .then(None)
         .otherwise(pl.lit(value=False))
     )
 

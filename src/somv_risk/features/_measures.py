@@ -98,7 +98,8 @@ def express_longest(feature: "Feature") -> pl.Expr:
 def express_mean(feature: "Feature") -> pl.Expr:
     """Mean value in the window, in days."""
     values = pl.when(_selected(feature)).then(pl.col(feature.value))
-    return values.sum() / (values.count().cast(pl.Int64) * MICROSECONDS_PER_DAY)
+    events = values.count().cast(pl.Int64)
+    return pl.when(events > 0).then(values.sum() / (events * MICROSECONDS_PER_DAY))
 
 
 def express_smallest(feature: "Feature") -> pl.Expr:

@@ -25,7 +25,7 @@ _PREVIOUS_END = "previous_ended_at"
 _PREVIOUS_DISCHARGE = "previous_discharge"
 _PREVIOUS_SECTOR = "previous_sector"
 _PREVIOUS_BENEFIT = "previous_benefit"
-_EPISODE_NUMBER = "episode_number"
+_FIRST_START = "first_started_at"
 _CONTACTED_AT = "contacted_at"
 _IS_HOSPITAL = "is_hospital"
 
@@ -62,7 +62,8 @@ def _describe_sequence(stays: pl.LazyFrame) -> pl.LazyFrame:
         )
     )
     gap = pl.col(s.STARTED_AT) - pl.col(_PREVIOUS_END)
-    is_acute, is_unfinished = pl.col(IS_ACUTE), pl.col(s.DISCHARGE) == "left_early"
+    is_acute = pl.col(IS_ACUTE)
+    is_unfinished = (pl.col(s.DISCHARGE) == "left_early").fill_null(value=False)
     return place(followed).select(
         *KEY,
         START_AGE,
@@ -84,7 +85,8 @@ def _describe_sequence(stays: pl.LazyFrame) -> pl.LazyFrame:
 
 def build_contacts_view(timeline: Timeline) -> pl.LazyFrame:
     """Build one row per known hospital contact, with the unit that had it."""
-    unit = pl.concat_str(pl.col(s.HOSPITAL).fill_null(""), pl.lit("/"), pl.col(s.DEPARTMENT))
+    # The separator occurs in no name, so that A/B + C and A + B/C stay two units.
+    unit = pl.concat_str(pl.col(s.HOSPITAL).fill_null(""), pl.lit("\x1f"), pl.col(s.DEPARTMENT))
     return place(timeline.known(s.ADMISSIONS)).select(
         *KEY, START_AGE, END_AGE, s.HOSPITAL, unit.alias("unit")
     )
@@ -107,9 +109,8 @@ def build_psychiatric_view(timeline: Timeline) -> pl.LazyFrame:
 
 def build_treatments_view(timeline: Timeline) -> pl.LazyFrame:
     """Build one row per known substance treatment episode."""
-    number = pl.int_range(pl.len()).over(KEY, order_by=[s.STARTED_AT, s.EPISODE_ID])
-    numbered = timeline.known(s.SUBSTANCE_ABUSE).with_columns(number.alias(_EPISODE_NUMBER))
-    return place(numbered).select(
+    first_start = pl.col(s.STARTED_AT).min().over(KEY).alias(_FIRST_START)
+    return place(timeline.known(s.SUBSTANCE_ABUSE).with_columns(first_start)).select(
         *KEY,
         START_AGE,
         END_AGE,
@@ -117,7 +118,7 @@ def build_treatments_view(timeline: Timeline) -> pl.LazyFrame:
         (pl.col(s.SUBSTANCE) != "alcohol").alias("drugs"),
         (pl.col(s.END_REASON) == "dropped_out").alias("dropped_out"),
         pl.col(s.ENDED_AT).is_not_null().alias("ended"),
-        (pl.col(_EPISODE_NUMBER) > 0).alias("restart"),
+        (pl.col(s.STARTED_AT) > pl.col(_FIRST_START)).alias("restart"),
     )
 
 

@@ -1,0 +1,33 @@
+"""The machine on which something was measured."""
+
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+LIBRARIES = ("somv-risk", "polars", "lightgbm", "numpy")
+CPU_INFO, MEMORY_INFO = Path("/proc/cpuinfo"), Path("/proc/meminfo")
+
+
+def describe_machine() -> dict[str, str]:
+    """Describe what the figures depend on; what a system does not tell is left out."""
+    memory = _read_entry(MEMORY_INFO, "MemTotal")
+    facts = {
+        "CPUs": str(os.cpu_count()),
+        "CPU model": _read_entry(CPU_INFO, "model name"),
+        "Memory": f"{int(memory.split()[0]) / 2**20:.1f} GiB" if memory else "",
+        "System": f"{platform.system()} {platform.machine()}",
+        "Python": platform.python_version(),
+        "Libraries": ", ".join(f"{name} {version(name)}" for name in LIBRARIES),
+        "OMP_NUM_THREADS (LightGBM)": os.environ.get("OMP_NUM_THREADS", "not set"),
+        "POLARS_MAX_THREADS": os.environ.get("POLARS_MAX_THREADS", "not set"),
+        "Load when it began (1 min)": f"{os.getloadavg()[0]:.1f}",
+    }
+    return {name: fact for name, fact in facts.items() if fact}
+
+
+def _read_entry(file: Path, name: str) -> str:
+    if not file.is_file():
+        return ""
+    lines = (line.partition(":") for line in file.read_text(encoding="utf-8").splitlines())
+    return next((value.strip() for key, _, value in lines if key.strip() == name), "")

@@ -1,0 +1,226 @@
+"""Contributions: Shapley values as their definition says, by trying every coalition on a plain tree."""
+
+from itertools import combinations
+from math import factorial
+
+import lightgbm
+import numpy as np
+import pytest
+
+import somv_risk as sr
+from somv_risk.contributions import compute_contributions
+from somv_risk.errors import ModelError
+from somv_risk.features import load_catalogue
+from somv_risk.reasons import sum_themes
+
+FEATURES = 8
+
+
+# --- The definition, slowly: walk every tree for every coalition of features
+
+
+def goes_left(node, value):
+    if node["decision_type"] == "==":
+        return not np.isnan(value) and int(value) in {int(part) for part in node["threshold"].split("||")}
+    if np.isnan(value):
+        return node["default_left"] if node["missing_type"] == "NaN" else node["threshold"] >= 0
+    return value <= node["threshold"]
+
+
+def count_rows(node):
+    return node["leaf_count"] if "leaf_value" in node else node["internal_count"]
+
+
+def expect(node, row, known):
+    """The tree's value where only some features are known: elsewhere both ways, weighed by training rows."""
+    if "leaf_value" in node:
+        return node["leaf_value"]
+    left, right = node["left_child"], node["right_child"]
+    if node["split_feature"] in known:
+        return expect(left if goes_left(node, row[node["split_feature"]]) else right, row, known)
+    share = count_rows(left) / (count_rows(left) + count_rows(right))
+    return share * expect(left, row, known) + (1 - share) * expect(right, row, known)
+
+
+def explain_slowly(booster, row):
+    """Shapley values of every feature, and the value of the empty coalition last."""
+    trees = [tree["tree_structure"] for tree in booster.dump_model()["tree_info"]]
+    features = booster.num_feature()
+    values = {
+        coalition: sum(expect(tree, row, set(coalition)) for tree in trees)
+        for size in range(features + 1)
+        for coalition in combinations(range(features), size)
+    }
+    shapley = np.zeros(features + 1)
+    shapley[-1] = values[()]
+    for coalition, value in values.items():
+        for feature in set(range(features)) - set(coalition):
+            weight = (
+                factorial(len(coalition)) * factorial(features - len(coalition) - 1) / factorial(features)
+            )
+            shapley[feature] += weight * (values[tuple(sorted((*coalition, feature)))] - value)
+    return shapley
+
+
+# --- Small models
+
+
+def draw_matrix(rows, seed, missing=0.0, categories=()):
+    rng = np.random.default_rng(seed)
+    matrix = rng.integers(0, 12, (rows, FEATURES)).astype(np.float32)
+    for column in categories:
+        matrix[:, column] = rng.integers(0, 4, rows)
+    matrix[rng.random(matrix.shape) < missing] = np.nan
+    return matrix
+
+
+def grow(matrix, *, columns=range(FEATURES), rounds=4, seed=0, **parameters):
+    """A small model; the outcome needs several cuts of its first column, and the first two together."""
+    first, second = (np.nan_to_num(matrix[:, column], nan=5) for column in list(columns)[:2])
+    rng = np.random.default_rng(seed + 1)
+    outcome = ((first > 3) ^ (first > 7)) * (second + 1) + rng.normal(0, 0.5, len(matrix)) > 3
+    settings = {
+        "objective": "binary",
+        "num_leaves": 12,
+        "min_data_in_leaf": 5,
+        "learning_rate": 0.4,
+        "num_threads": 1,
+        "verbosity": -1,
+        "seed": seed,
+    }
+    data = lightgbm.Dataset(matrix, outcome, categorical_feature=parameters.pop("categories", []))
+    return lightgbm.train(settings | parameters, data, num_boost_round=rounds)
+
+
+def list_splits(booster):
+    """The features each tree splits on, once per path from its root to a leaf."""
+
+    def walk(node, path):
+        if "leaf_value" in node:
+            return [path]
+        on = [*path, node["split_feature"]]
+        return walk(node["left_child"], on) + walk(node["right_child"], on)
+
+    return [path for tree in booster.dump_model()["tree_info"] for path in walk(tree["tree_structure"], [])]
+
+
+def assert_exact(booster, rows):
+    fast = compute_contributions(booster, rows)
+    slow = np.array([explain_slowly(booster, row) for row in rows])
+    np.testing.assert_allclose(fast, slow, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_contributions_are_shapley_values(seed):
+    matrix = draw_matrix(300, seed)
+    assert_exact(grow(matrix, seed=seed), matrix[:6])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_contributions_are_shapley_values_where_values_are_missing(seed):
+    matrix = draw_matrix(300, seed, missing=0.3)
+    booster = grow(matrix, seed=seed)
+    rows = np.vstack([matrix[:5], np.full((1, FEATURES), np.nan, dtype=np.float32)])
+    assert np.isnan(rows).any()
+    assert_exact(booster, rows)
+
+
+def test_contributions_are_shapley_values_where_a_feature_is_split_on_again_and_again():
+    matrix = draw_matrix(400, seed=5)
+    booster = grow(matrix[:, :2], columns=(0, 1), rounds=3)
+    assert max(path.count(0) for path in list_splits(booster)) >= 3
+    assert_exact(booster, matrix[:20, :2])
+
+
+def test_contributions_are_shapley_values_with_categories():
+    matrix = draw_matrix(400, seed=6, missing=0.1, categories=(1,))
+    booster = grow(matrix, categories=[1], min_data_per_group=5, cat_smooth=1.0)
+    kinds = {
+        node["decision_type"]
+        for tree in booster.dump_model()["tree_info"]
+        for node in list_nodes(tree["tree_structure"])
+    }
+    assert kinds == {"==", "<="}
+    assert_exact(booster, matrix[:6])
+
+
+def list_nodes(node):
+    if "leaf_value" in node:
+        return []
+    return [node, *list_nodes(node["left_child"]), *list_nodes(node["right_child"])]
+
+
+def test_a_feature_no_tree_splits_on_contributes_nothing():
+    matrix = draw_matrix(300, seed=7)
+    matrix[:, 4] = 1.0
+    assert (compute_contributions(grow(matrix), matrix)[:, 4] == 0).all()
+
+
+def test_a_tree_of_one_leaf_puts_everything_into_the_base():
+    matrix = draw_matrix(100, seed=8)
+    booster = grow(matrix, rounds=1, min_data_in_leaf=1000)
+    assert booster.dump_model()["tree_info"][0]["num_leaves"] == 1
+    values = compute_contributions(booster, matrix[:3])
+    assert (values[:, :-1] == 0).all()
+    np.testing.assert_allclose(values[:, -1], booster.predict(matrix[:3], raw_score=True), atol=1e-12)
+
+
+def test_no_rows_have_no_contributions():
+    matrix = draw_matrix(100, seed=9)
+    assert compute_contributions(grow(matrix), matrix[:0]).shape == (0, FEATURES + 1)
+
+
+def test_trees_whose_explanation_does_not_add_up_are_refused():
+    matrix = draw_matrix(300, seed=10)
+
+    class Crooked:
+        """A booster whose contributions miss its raw scores by a little."""
+
+        def __init__(self, booster, off):
+            self.booster, self.off = booster, off
+
+        def predict(self, rows, **options):
+            return self.booster.predict(rows, **options) + self.off * ("pred_contrib" in options)
+
+    booster = grow(matrix)
+    compute_contributions(Crooked(booster, 1e-8), matrix)
+    with pytest.raises(ModelError, match="miss the raw score"):
+        compute_contributions(Crooked(booster, 1e-6), matrix)
+
+
+# --- The trained model
+
+
+@pytest.fixture(scope="module")
+def matrix(model, region):
+    cohort = sr.make_cohort(region, [region.data_end])
+    few = cohort.rows.head(1000).collect()
+    return model.encoding.to_matrix(sr.build_features(region, few, model.features).collect())
+
+
+@pytest.mark.parametrize("target", ["frequent_admission", "unfinished_treatment"])
+def test_contributions_of_the_trained_model_add_up_to_its_raw_score(model, matrix, target):
+    booster = model.heads[target].booster
+    values = compute_contributions(booster, matrix)
+    assert values.shape == (len(matrix), len(model.features) + 1)
+    assert (values[:, -1] == values[0, -1]).all()
+    raw = booster.predict(matrix, raw_score=True)
+    assert raw.std() > 0.1
+    np.testing.assert_allclose(values.sum(axis=1), raw, rtol=0, atol=1e-6)
+
+
+def test_a_theme_weighs_what_its_features_weigh_together(model, matrix):
+    values = compute_contributions(model.main.booster, matrix[:50])
+    themes, totals = sum_themes(model.features, values)
+    assert len(set(themes)) == len(themes)
+    assert set(themes) == {feature.definition.theme for feature in model.features}
+    for place, theme in enumerate(themes):
+        own = [n for n, feature in enumerate(model.features) if feature.definition.theme == theme]
+        np.testing.assert_allclose(totals[:, place], values[:, own].sum(axis=1), rtol=0, atol=1e-12)
+
+
+def test_themes_are_summed_whatever_the_order_of_their_features():
+    features = {feature.name: feature for feature in load_catalogue()}
+    chosen = tuple(features[name] for name in ("age", "acute_admissions_30d", "sex", "bed_days_365d"))
+    themes, totals = sum_themes(chosen, np.array([[1.0, 20.0, 300.0, 4000.0, 50000.0]]))
+    assert dict(zip(themes, totals[0].tolist(), strict=True)) == {"background": 301.0, "hospital_use": 4020.0}

@@ -1,0 +1,81 @@
+"""The examples run: the scripts as a reader types them, the notebook cell by cell."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+NOTEBOOK = EXAMPLES / "first_hour.ipynb"
+PERSONS = "20000"  # fewer have too few frequent admitters to train on
+
+
+def run_script(name: str, *arguments: str, folder: Path) -> str:
+    command = [sys.executable, str(EXAMPLES / name), *arguments]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8"}
+    done = subprocess.run(  # noqa: S603 - this interpreter, our own script
+        command, cwd=folder, env=environment, capture_output=True, text=True, encoding="utf-8", check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def first_scores(tmp_path_factory):
+    """What the first example prints, and the folder in which it keeps its results."""
+    folder = tmp_path_factory.mktemp("examples")
+    printed = run_script(
+        "first_scores.py", "--persons", PERSONS, "--language", "en", "--out", "first", folder=folder
+    )
+    return printed, folder
+
+
+def test_the_first_example_prints_a_worklist_and_keeps_it(first_scores):
+    printed, folder = first_scores
+    assert "  1. P" in printed
+    assert "This raises the estimated risk." in printed
+    assert len((folder / "first" / "worklist.csv").read_text(encoding="utf-8").splitlines()) == 21
+    assert (folder / "first" / "model" / "model.json").is_file()
+
+
+def test_own_frames_are_scored_and_the_broken_rows_told(first_scores):
+    printed = run_script("own_frames.py", "--model", "first/model", folder=first_scores[1])
+    assert "Set aside (4 rows)" in printed
+    assert all(rule in printed for rule in ("duplicate", "ends_after_it_starts", "person_is_known"))
+    assert all(f"\n{person}: " in printed for person in ("ada", "bo", "cy"))
+    assert "\ndan: " not in printed
+
+
+def test_thomas_is_explained_with_the_events_behind_it(first_scores):
+    options = ("--model", "first/model", "--events", "2", "--language", "da")
+    printed = run_script("why_this_person.py", *options, folder=first_scores[1])
+    assert "28 akutte indlæggelser" in printed
+    assert "26 Dec 2025 16:48" in printed
+    shown, kept = printed.splitlines()[-1].split("contributions: ")[1].split(". Score before calibration: ")
+    assert float(shown) == pytest.approx(float(kept.rstrip(".")), abs=1e-6)
+
+
+@pytest.mark.parametrize("name", sorted(file.name for file in EXAMPLES.glob("*.py")))
+def test_every_script_says_what_it_takes(name, tmp_path):
+    assert "usage:" in run_script(name, "--help", folder=tmp_path)
+
+
+def read_cells() -> list[dict]:
+    return json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
+
+
+def test_the_notebook_runs_from_top_to_bottom(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    namespace: dict = {}
+    for number, cell in enumerate(read_cells()):
+        if cell["cell_type"] == "code":
+            code = compile("".join(cell["source"]), f"{NOTEBOOK.name}, cell {number}", "exec")
+            exec(code, namespace)  # noqa: S102 - our own notebook
+    assert namespace["scores"].height > 0
+
+
+def test_the_notebook_stores_no_output():
+    assert all(not cell.get("outputs") and not cell.get("execution_count") for cell in read_cells())

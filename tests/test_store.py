@@ -1,0 +1,246 @@
+"""The store: what was written is what is read, bucket by bucket, and nothing half-written is left behind."""
+
+import json
+from datetime import datetime
+from pathlib import Path
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+import somv_risk as sr
+from somv_risk.errors import ConfigError, SourceError
+from somv_risk.histories import Histories, Quarantine
+from somv_risk.store import is_store, read_manifest, scan_store, write_store
+
+BUCKETS = 3
+
+
+@pytest.fixture(scope="module")
+def histories():
+    """300 simulated persons with one row set aside, one kind of row not taken over, and one table absent."""
+    made_up = sr.simulate(persons=300, seed=3)
+    tables = {name: frame for name, frame in made_up.tables.items() if name != "primary_care"}
+    aside = pl.DataFrame(
+        {
+            "row": [7, 9],
+            "rule": ["duplicate", "person_is_known"],
+            "person_id": ["x", None],
+            "remark": ["", "?"],
+        },
+        schema_overrides={"row": pl.UInt32},
+    )
+    return Histories(
+        tables,
+        data_end=datetime(2026, 1, 1, 12, 30),
+        quarantine=Quarantine({"admissions": aside}),
+        dropped=pl.DataFrame({"source_table": ["visit"], "reason": ["no concept"], "rows": [4]}),
+    )
+
+
+@pytest.fixture
+def store(histories, tmp_path) -> Path:
+    write_store(histories, tmp_path / "store", buckets=BUCKETS)
+    return tmp_path / "store"
+
+
+def sort(frame):
+    return frame.select(sorted(frame.collect_schema().names())).collect().sort(pl.all())
+
+
+def assert_same_tables(one, other):
+    assert list(one.tables) == list(other.tables)
+    for table in one.tables:
+        assert one.table(table).collect_schema() == other.table(table).collect_schema()
+        assert_frame_equal(sort(one.table(table)), sort(other.table(table)))
+
+
+def test_what_is_read_is_what_was_written(histories, store):
+    read = scan_store(store)
+    assert_same_tables(read, histories)
+    assert read.absent == ("primary_care",)
+    assert read.data_end == histories.data_end
+    assert_frame_equal(read.dropped, histories.dropped)
+    assert list(read.quarantine.rows) == ["admissions"]
+    assert_frame_equal(read.quarantine["admissions"], histories.quarantine["admissions"])
+
+
+def test_a_data_end_that_is_not_known_stays_unknown(histories, tmp_path):
+    write_store(Histories(histories.tables), tmp_path / "store")
+    read = scan_store(tmp_path / "store")
+    assert read.data_end is None
+    assert read.quarantine.count() == 0
+    assert read.dropped.is_empty()
+
+
+def test_read_histories_reads_a_store(histories, store):
+    assert is_store(store)
+    assert_same_tables(sr.read_histories(store), histories)
+
+
+def test_each_person_is_in_exactly_one_bucket_with_all_their_rows(histories, store):
+    buckets = [scan_store(store, bucket) for bucket in range(BUCKETS)]
+    people = [set(bucket.persons.collect()["person_id"]) for bucket in buckets]
+    everyone = histories.persons.collect()["person_id"].to_list()
+    assert sorted(person for own in people for person in own) == sorted(everyone)
+    assert all(people)
+    for table in histories.tables:
+        for bucket, own in zip(buckets, people, strict=True):
+            expected = histories.table(table).filter(pl.col("person_id").is_in(own))
+            assert_frame_equal(sort(bucket.table(table)), sort(expected))
+
+
+def test_persons_keep_their_bucket_whoever_else_is_delivered(histories, store, tmp_path):
+    few = histories.persons.head(40).select("person_id")
+    write_store(histories.keep_persons(few), tmp_path / "few", buckets=BUCKETS)
+    for bucket in range(BUCKETS):
+        own = scan_store(tmp_path / "few", bucket).persons.collect()["person_id"]
+        assert set(own) <= set(scan_store(store, bucket).persons.collect()["person_id"])
+
+
+def test_rows_of_a_bucket_lie_by_person_and_time(store):
+    for file in store.glob("bucket=*/admissions.parquet"):
+        rows = pl.read_parquet(file).select("person_id", "started_at").rows()
+        assert rows == sorted(rows)
+
+
+def test_a_bucket_needs_nothing_outside_it(histories, store):
+    index_time = datetime(2025, 7, 1)
+    whole = sr.build_features(histories, sr.make_cohort(histories, [index_time])).collect()
+    parts = []
+    for bucket in range(BUCKETS):
+        own = scan_store(store, bucket)
+        parts.append(sr.build_features(own, sr.make_cohort(own, [index_time])).collect())
+    assert_frame_equal(pl.concat(parts).sort("person_id"), whole.sort("person_id"), check_exact=True)
+
+
+def test_the_manifest_counts_rows_kept_set_aside_and_dropped(histories, store):
+    manifest = read_manifest(store)
+    assert manifest["buckets"] == BUCKETS
+    assert manifest["rows"] == {
+        table: frame.select(pl.len()).collect().item() for table, frame in histories.tables.items()
+    }
+    assert manifest["quarantine"] == [
+        {"table": "admissions", "rule": "duplicate", "rows": 1},
+        {"table": "admissions", "rule": "person_is_known", "rows": 1},
+    ]
+    assert manifest["dropped"] == [{"source_table": "visit", "reason": "no concept", "rows": 4}]
+
+
+def test_an_existing_folder_is_never_overwritten(histories, store):
+    before = {file: file.stat().st_mtime_ns for file in store.rglob("*")}
+    with pytest.raises(SourceError, match="exists already"):
+        write_store(histories, store)
+    assert {file: file.stat().st_mtime_ns for file in store.rglob("*")} == before
+
+
+def test_a_store_of_another_version_is_refused(store):
+    manifest = read_manifest(store)
+    (store / "manifest.json").write_text(json.dumps(manifest | {"store_version": 2}))
+    with pytest.raises(SourceError, match="has version 2; this library reads 1"):
+        scan_store(store)
+
+
+def test_a_store_that_lacks_a_file_is_refused(store):
+    (store / "bucket=01" / "admissions.parquet").unlink()
+    with pytest.raises(SourceError, match="lacks 1 of its admissions files"):
+        scan_store(store)
+    assert scan_store(store, 0).persons.collect().height
+
+
+@pytest.mark.parametrize("bucket", [-1, BUCKETS])
+def test_a_bucket_that_is_not_there_is_refused(store, bucket):
+    with pytest.raises(SourceError, match=f"has no bucket {bucket}"):
+        scan_store(store, bucket)
+
+
+def test_a_folder_without_manifest_is_no_store(tmp_path):
+    assert not is_store(tmp_path)
+    with pytest.raises(SourceError, match="is not a store"):
+        scan_store(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["no json", b"\xff\xfe\xff"])
+def test_an_unreadable_manifest_is_refused(store, text):
+    (store / "manifest.json").write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(SourceError, match="cannot be read"):
+        scan_store(store)
+
+
+@pytest.mark.xfail(
+    strict=True, reason="read_manifest trusts that the manifest is an object with all its keys"
+)
+@pytest.mark.parametrize("text", ["[]", '{"store_version": 1}'])
+def test_a_manifest_that_says_too_little_is_refused(store, text):
+    (store / "manifest.json").write_text(text)
+    with pytest.raises(SourceError):
+        scan_store(store)
+
+
+@pytest.mark.xfail(
+    strict=True, reason="a damaged file is met only when the lazy frame is collected, as a Polars error"
+)
+def test_a_damaged_file_is_refused(store):
+    (store / "bucket=01" / "admissions.parquet").write_bytes(b"PAR1 but not for long")
+    with pytest.raises(SourceError):
+        scan_store(store)
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(28, "No space left on device"), PermissionError(13, "Permission denied")]
+)
+def test_a_failing_write_leaves_nothing_behind(histories, tmp_path, monkeypatch, error):
+    written = []
+
+    def fail_at_the_fifth(_, target):
+        written.append(target)
+        if len(written) == 5:
+            raise error
+        Path(target).write_bytes(b"something")
+
+    monkeypatch.setattr(pl.DataFrame, "write_parquet", fail_at_the_fifth)
+    with pytest.raises(SourceError, match=f"cannot be written .{error.strerror}"):
+        write_store(histories, tmp_path / "store")
+    assert len(written) == 5
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.xfail(strict=True, reason="only an OSError is cleaned up after")
+@pytest.mark.parametrize("error", [pl.exceptions.ComputeError("late"), KeyboardInterrupt()])
+def test_whatever_stops_a_write_nothing_is_left_behind(histories, tmp_path, monkeypatch, error):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(pl.DataFrame, "write_parquet", fail)
+    with pytest.raises((type(error), SourceError)):
+        write_store(histories, tmp_path / "store")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_an_interrupted_write_left_does_not_stop_the_next(histories, tmp_path):
+    left = tmp_path / ".store.unfinished" / "bucket=99"
+    left.mkdir(parents=True)
+    write_store(histories, tmp_path / "store", buckets=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["store"]
+    assert not (tmp_path / "store" / "bucket=99").exists()
+
+
+def test_a_place_that_cannot_hold_a_folder_is_refused(histories, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SourceError, match="cannot be written"):
+        write_store(histories, tmp_path / "file" / "store")
+
+
+@pytest.mark.xfail(strict=True, reason="a store of 0 buckets is written without a single row")
+def test_a_store_has_at_least_one_bucket(histories, tmp_path):
+    with pytest.raises(ConfigError, match="bucket"):
+        write_store(histories, tmp_path / "store", buckets=0)
+
+
+@pytest.mark.xfail(
+    strict=True, reason="read_histories drops key and data end without a word when given a store"
+)
+@pytest.mark.parametrize("option", [{"pseudonymise_key": "x" * 16}, {"data_end": datetime(2020, 1, 1)}])
+def test_options_that_a_store_does_not_take_are_refused(store, option):
+    with pytest.raises(ConfigError):
+        sr.read_histories(store, **option)
