@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.machine import describe_machine
+from benchmarks.machine import describe_machine, read_load
 from benchmarks.measuring import run_step
 from benchmarks.page import Reports, render_page
 
@@ -41,11 +41,12 @@ def main() -> None:
     parser.add_argument("--calls", type=int, default=CALLS, help="calls for one citizen")
     parser.add_argument("--out", type=Path, default=PAGE, help="page to write (docs/benchmarks.md)")
     asked = parser.parse_args()
-    machine = describe_machine()
+    load_before = read_load()
     with tempfile.TemporaryDirectory() as folder:
         reports = measure_chain(folder, asked.persons, asked.seed, asked.calls)
+    loads = {"Load (1 min), when it began and ended": f"{load_before}, {read_load()}"}
     command = f"python -m benchmarks --persons {asked.persons} --seed {asked.seed} --calls {asked.calls}"
-    page = render_page(command, machine, reports)
+    page = render_page(command, describe_machine() | loads, reports)
     asked.out.write_text(page, encoding="utf-8")
     print(page)
 

@@ -21,9 +21,13 @@ def describe_machine() -> dict[str, str]:
         "Libraries": ", ".join(f"{name} {version(name)}" for name in LIBRARIES),
         "OMP_NUM_THREADS (LightGBM)": os.environ.get("OMP_NUM_THREADS", "not set"),
         "POLARS_MAX_THREADS": os.environ.get("POLARS_MAX_THREADS", "not set"),
-        "Load when it began (1 min)": f"{os.getloadavg()[0]:.1f}",
     }
     return {name: fact for name, fact in facts.items() if fact}
+
+
+def read_load() -> str:
+    """Read the load of the last minute: above the number of CPUs, wall times are longer than need be."""
+    return f"{os.getloadavg()[0]:.1f}"
 
 
 def _read_entry(file: Path, name: str) -> str:

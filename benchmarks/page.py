@@ -47,8 +47,8 @@ def _list_steps(reports: Reports) -> list[tuple[str, str, str, str]]:
     trained, scored = reports["train_model"], reports["score_region"]
     return [
         (
-            "import",
-            "`import somv_risk` with what a step needs, and nothing more",
+            "none",
+            "interpreter and imported libraries, for comparison",
             "",
             _peak(reports["do_nothing"]),
         ),

@@ -93,7 +93,7 @@ def scores(model, crowd):
 def demo_folder(tmp_path_factory) -> Path:
     """What `somv-risk demo` writes at the smallest size that has events enough for both targets."""
     folder = tmp_path_factory.mktemp("demo") / "out"
-    told = CliRunner().invoke(app, ["demo", "--out", str(folder), "--persons", "50000", "--language", "en"])
+    told = CliRunner().invoke(app, ["demo", "--out", str(folder), "--persons", "40000", "--language", "en"])
     assert told.exit_code == 0, told.output
     (folder.parent / "told.txt").write_text(told.stdout, encoding="utf-8")
     (folder.parent / "complaints.txt").write_text(told.stderr, encoding="utf-8")

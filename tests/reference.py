@@ -26,7 +26,7 @@ ADMISSION_LENGTH = 12 * HOUR
 READMISSION_SPAN = 30 * DAY
 EARLY_READMISSION_SPAN = RETURN_SPAN = 72 * HOUR
 FOLLOW_UP_SPAN = 14 * DAY
-NEVER = datetime(9999, 12, 31)
+LONG_AGO, NEVER = datetime(1, 1, 1), datetime(9999, 12, 31)
 
 POINT_TABLES = ("psychiatric_contacts", "primary_care")
 LEARNT_AT_END = ("ended_at", "diagnosis", "code", "discharge", "end_reason", "attendance")
@@ -118,12 +118,17 @@ class Event:
 def reference_stays(contacts: Rows, until: datetime) -> Rows:
     """Stays of one person's contacts; an open contact has lasted until `until`."""
     stays: list[Rows] = []
-    for contact in sorted(contacts, key=lambda row: (row["started_at"], row["contact_id"])):
+    for contact in sorted(contacts, key=order_of_contact):
         if stays and contact["started_at"] - last_end(stays[-1], until) <= MERGE_GAP:
             stays[-1].append(contact)
         else:
             stays.append([contact])
     return [describe_stay(stay, until) for stay in stays]
+
+
+def order_of_contact(contact: Row) -> tuple[datetime, bool, str]:
+    """By start; of several that start together the acute ones come first."""
+    return contact["started_at"], contact["admission_type"] != "acute", contact["contact_id"]
 
 
 def last_end(rows: Rows, until: datetime) -> datetime:
@@ -158,9 +163,8 @@ def describe_stay(contacts: Rows, until: datetime) -> Row:
 
 def list_stays(known: Known) -> list[Event]:
     stays = [stay_event(stay) for stay in reference_stays(known.rows("admissions"), known.index)]
-    for number, stay in enumerate(stays):
-        left_early = [before.end for before in stays[:number] if "unfinished" in before.flags]
-        if any(stay.start - end < RETURN_SPAN for end in left_early):
+    for before, stay in pairwise(stays):
+        if "unfinished" in before.flags and stay.start - before.end < RETURN_SPAN:
             stay.flags.add("return_after_unfinished")
     return stays
 
@@ -433,7 +437,11 @@ def longest(question: Question) -> float | None:
 
 
 def smallest(question: Question) -> float | None:
-    return min(map(in_days, question.values(question.chosen())), default=None)
+    """Smallest gap of which both sides lie in the window."""
+    window_start = question.index - question.days * DAY
+    later = [event for event in question.chosen() if event.values.get("gap") is not None]
+    gaps = [event.values["gap"] for event in later if event.start - event.values["gap"] >= window_start]
+    return min(map(in_days, gaps), default=None)
 
 
 def mean(question: Question) -> float | None:
@@ -558,7 +566,7 @@ def reference_outcome(
 ) -> tuple[int, bool | None]:
     """Number of events in the horizon, and the label."""
     (person,) = of_person(tables["persons"], person_id)
-    data_end = data_end or max((row["started_at"] for row in tables["admissions"]), default=index_time)
+    data_end = data_end or max((row["started_at"] for row in tables["admissions"]), default=LONG_AGO)
     followed = Followed(
         index_time,
         index_time + target.horizon.days * DAY,

@@ -1,7 +1,7 @@
 """The small world: Hypothesis draws of three persons around the index moment, rich in exact coincidences.
 
 Days run from -6 to 3 with few hours of the day, so that events often touch each other and the index; some
-lie exactly one window back, or a microsecond or a minute beside it.
+lie exactly one window back or one horizon on, or a microsecond or a minute beside it.
 """
 
 from collections.abc import Callable, Mapping
@@ -26,24 +26,16 @@ SELDOM = settings(max_examples=max(1, settings().max_examples // 5))
 INDEX = datetime(2025, 3, 1)
 INDEX_TIMES = (INDEX, INDEX - 2 * DAY, INDEX + DAY + 4 * HOUR, INDEX + 30 * DAY, INDEX + 365 * DAY)
 PERSONS = ("ada", "bo", "cy")
+BUSY = ("ada", "ada", "ada", "bo", "cy")  # one person has most events, so that they meet
 
 HOURS = (timedelta(0), 4 * HOUR, 4 * HOUR + MINUTE, 12 * HOUR, 16 * HOUR)
 NEAR = [INDEX + day * DAY + hour for day in (*range(-1, -7, -1), *range(4)) for hour in HOURS]
 WINDOWS = (3, 7, 14, 30, 90, 180, 365, 730, 1825)
 BESIDE = (timedelta(0), MICROSECOND, -MICROSECOND, MINUTE, -MINUTE)
 FAR = [INDEX - days * DAY + beside for days in WINDOWS for beside in BESIDE]
-LENGTHS = (
-    12 * HOUR,
-    None,
-    4 * HOUR,
-    DAY,
-    timedelta(0),
-    12 * HOUR - MINUTE,
-    3 * DAY,
-    14 * DAY,
-    30 * DAY,
-    400 * DAY,
-)
+LATER = [INDEX + days * DAY + beside for days in (30, 363, 365, 200) for beside in BESIDE]
+SHORT = (12 * HOUR, 4 * HOUR, 12 * HOUR - MINUTE, DAY, timedelta(0))
+LENGTHS = (*SHORT, *SHORT, None, 3 * DAY, 14 * DAY, 30 * DAY, 400 * DAY)
 
 CODES = (
     *(None, "F102", "F112", "E119", "F200", "F320", "F411", "F603", "X619", "J440", "I500", "I426"),
@@ -53,7 +45,7 @@ CODES = (
 HOSPITALS, DEPARTMENTS = ("A", "A/B", None), ("B/C", "C", None)
 PROVIDERS = ("north", "south", None)
 
-moments = st.one_of(st.sampled_from(NEAR), st.sampled_from(NEAR), st.sampled_from(FAR))
+moments = st.sampled_from([*NEAR, *NEAR, *FAR, *LATER])
 
 
 def known_at(row: Row) -> list[datetime | None]:
@@ -68,7 +60,7 @@ def known_at(row: Row) -> list[datetime | None]:
 @st.composite
 def events(draw: st.DrawFn, **columns: st.SearchStrategy) -> Row:
     """One row of an event table."""
-    row = {"person_id": draw(st.sampled_from(PERSONS)), "started_at": draw(moments)}
+    row = {"person_id": draw(st.sampled_from(BUSY)), "started_at": draw(moments)}
     length = draw(st.sampled_from(LENGTHS))
     row["ended_at"] = None if length is None else row["started_at"] + length
     row["known_at"] = draw(st.sampled_from(known_at(row)))
@@ -91,6 +83,29 @@ def numbered_rows(
 
 def one_of(values: tuple) -> st.SearchStrategy:
     return st.sampled_from(values)
+
+
+GAPS = (
+    DAY,
+    4 * HOUR + MINUTE,
+    4 * HOUR,
+    *(d * DAY - e for d in (3, 7, 30) for e in (timedelta(0), MICROSECOND)),
+)
+CHAIN_STARTS = tuple(INDEX + days * DAY for days in (-6, -20, -60, 0, -1, -200))
+
+
+@st.composite
+def chained(draw: st.DrawFn, drawn: st.SearchStrategy[Rows]) -> Rows:
+    """Sometimes make all rows one person's, each known at once and a telling gap after the one before."""
+    rows = draw(drawn)
+    if not draw(st.booleans()):
+        return rows
+    moment, chain = draw(st.sampled_from(CHAIN_STARTS)), []
+    for row in rows:
+        end = moment + draw(st.sampled_from(SHORT))
+        chain.append(row | {"person_id": PERSONS[0], "started_at": moment, "ended_at": end, "known_at": None})
+        moment = end + draw(st.sampled_from(GAPS))
+    return chain
 
 
 days_around = st.sampled_from(
@@ -131,16 +146,18 @@ def person_rows(draw: st.DrawFn, person_id: str) -> Row:
 
 TABLES: dict[str, st.SearchStrategy[Rows]] = {
     "persons": st.tuples(*map(person_rows, PERSONS)).map(list),
-    "admissions": numbered_rows(
-        14,
-        "contact_id",
-        "a",
-        sector=one_of(s.SECTORS),
-        admission_type=one_of(s.ADMISSION_TYPES),
-        hospital=one_of(HOSPITALS),
-        department=one_of(DEPARTMENTS),
-        diagnosis=one_of(CODES),
-        discharge=one_of((*s.DISCHARGES, "left_early", None)),
+    "admissions": chained(
+        numbered_rows(
+            14,
+            "contact_id",
+            "a",
+            sector=one_of(s.SECTORS),
+            admission_type=one_of(s.ADMISSION_TYPES),
+            hospital=one_of(HOSPITALS),
+            department=one_of(DEPARTMENTS),
+            diagnosis=one_of(CODES),
+            discharge=one_of((*s.DISCHARGES, "left_early", None)),
+        )
     ),
     "diagnoses": rows_of(
         4,

@@ -287,8 +287,9 @@ def test_a_short_visit_between_two_admissions_does_not_hide_a_readmission():
     assert features["smallest_gap_365d"] == 2.0
 
 
-def test_the_gap_reaches_back_before_the_window():
-    assert look_back(admissions=admit("-370d -366d", "-9d -8d"))["smallest_gap_365d"] == 357.0
+def test_both_sides_of_the_smallest_gap_lie_in_the_window():
+    assert look_back(admissions=admit("-370d -365d", "-9d -8d"))["smallest_gap_365d"] == 356.0
+    assert look_back(admissions=admit("-370d -365d-1us", "-9d -8d"))["smallest_gap_365d"] is None
 
 
 LEFT = "started_at ended_at discharge\n-9d -8d left_early\n{}\n"
@@ -403,7 +404,7 @@ FAR_END = INDEX + timedelta(days=365)
 
 
 def label(
-    admissions: str = "started_at", target: Target = ONE, data_end: datetime = FAR_END, **person: Any
+    admissions: str = "started_at", target: Target = ONE, data_end: datetime | None = FAR_END, **person: Any
 ) -> tuple[int, bool | None]:
     """Number of events and the label of Ada at the index."""
     histories = draw_histories(data_end=data_end, admissions=admissions, person=person)
@@ -461,6 +462,11 @@ def test_a_person_who_was_dead_before_the_index_has_no_label():
 def test_a_death_after_follow_up_ended_does_not_tell_what_happened_before(death):
     target = Target("one", min_count=1, death=death)
     assert label(target=target, death_date=days_on(99), observed_until=days_on(9)) == (0, None)
+
+
+def test_without_a_data_end_and_without_contacts_nothing_is_known():
+    assert label(data_end=None) == (0, None)
+    assert label(data_end=None, death_date=days_on(9)) == (0, None)
 
 
 CHAPTERS = "started_at ended_at diagnosis\n+1d +2d F102\n+11d +12d T510\n+21d +22d I109\n+31d +32d ."

@@ -106,7 +106,7 @@ def list_splits(booster):
 
 def assert_exact(booster, rows):
     fast = compute_contributions(booster, rows)
-    slow = np.array([explain_slowly(booster, row) for row in rows])
+    slow = np.array([explain_slowly(booster, row) for row in rows.tolist()])
     np.testing.assert_allclose(fast, slow, rtol=0, atol=1e-9)
 
 

@@ -31,7 +31,7 @@ seeds = st.integers(0, 2**16)
 
 
 def build(world: World, **options) -> pl.DataFrame:
-    return build_features(world.histories, build_cohort(world.cohort), **options).collect()
+    return build_features(world.histories, build_cohort(world.cohort), **options).collect(engine="in-memory")
 
 
 def expect(world: World, lags_of_tables: dict[str, float]) -> pl.DataFrame:

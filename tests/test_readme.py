@@ -17,7 +17,7 @@ PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")), *DEC
 BLOCK = re.compile(r"^```(?P<language>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)\s]+)\)")
 COMMAND_INLINE = re.compile(r"`(?:time )?(?:OMP_NUM_THREADS=\d+ )?(?P<line>somv-risk [^`]+)`")
-MAKE_TARGET = re.compile(r"\bmake (?P<target>[a-z]+)`|^make (?P<line>[a-z]+)", re.MULTILINE)
+MAKE_TARGET = re.compile(r"`make (?P<target>[a-z]+)`|^make (?P<line>[a-z]+)", re.MULTILINE)
 CONFIRMED_BY = re.compile(r"`(tests/\w+\.py)`")
 
 

@@ -13,7 +13,7 @@ from small_world import INDEX, PERSONS, TABLES
 from somv_risk import schema as s
 from somv_risk.stays import build_stays
 
-UNTIL = INDEX + timedelta(days=10)  # no contact of the small world starts later
+UNTIL = INDEX + timedelta(days=2000)  # no contact of the small world starts later
 contacts_of_all = TABLES["admissions"]
 
 

@@ -8,11 +8,11 @@ from somv_risk import schema as s
 from somv_risk.asof import KEY
 from somv_risk.cohort import Moment, parse_moment
 from somv_risk.contributions import compute_contributions
-from somv_risk.features import Feature, Timeline, build_features, list_evidence
+from somv_risk.features import Feature, Timeline, list_evidence
 from somv_risk.histories import Histories
 from somv_risk.model import RiskModel
 from somv_risk.reasons import Reason, build_reasons
-from somv_risk.scoring import choose_persons
+from somv_risk.scoring import choose_persons, collect_features
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ def explain_person(
     moment = parse_moment(index_time)
     own = histories.keep_persons(pl.LazyFrame({s.PERSON_ID: [person_id]}))
     rows = choose_persons(model, own, moment, None)
-    frame = build_features(own, rows, model.features, lags=model.lags).collect()
+    frame = collect_features(model, own, rows)
     matrix = model.encoding.to_matrix(frame)
     values = compute_contributions(model.main.booster, matrix)
     reasons = build_reasons(model.features, frame, values, count=len(model.features), language=language)[0]

@@ -39,6 +39,7 @@ REASON: Final = pl.Struct(
         "text": pl.String,
     }
 )
+FEW_ROWS: Final = 1_000
 _RAW: Final = "raw"
 _PLACE: Final = "place"
 
@@ -105,7 +106,7 @@ def score(
     model = model if isinstance(model, RiskModel) else load_model(model)
     moment = parse_moment(index_time)
     cohort = choose_persons(model, histories, moment, person_ids)
-    frame = build_features(histories, cohort, model.features, lags=model.lags).collect()
+    frame = collect_features(model, histories, cohort)
     matrix = model.encoding.to_matrix(frame)
     ranked = _rank(_score_rows(model, histories, frame, matrix)).with_columns(
         _flag(model, capacity, threshold)
@@ -142,6 +143,16 @@ def choose_persons(
             stacklevel=3,
         )
     return rows
+
+
+def collect_features(model: RiskModel, histories: Histories, rows: pl.DataFrame) -> pl.DataFrame:
+    """Collect the features the model names, one row per given row.
+
+    Starting the streaming engine takes longer than all the work for a few persons; both engines give the
+    same bits.
+    """
+    features = build_features(histories, rows, model.features, lags=model.lags)
+    return features.collect(engine="in-memory" if rows.height <= FEW_ROWS else "streaming")
 
 
 def explain_rows(

@@ -32,9 +32,9 @@ def build_stays(contacts: pl.LazyFrame, *, by: Sequence[str]) -> pl.LazyFrame:
     Returns
     -------
     One row per stay: `by`, `started_at`, `ended_at` (null while any contact is open), `sector`,
-    `diagnosis` and `is_acute` of the first contact, `has_psychiatric`, `discharge` of the contact that
-    ended last (null while open), `lasted` (duration up to the end or `until`) and `is_admission` (it
-    has lasted at least 12 hours).
+    `diagnosis` and `is_acute` of the first contact (of several that start together, an acute one),
+    `has_psychiatric`, `discharge` of the contact that ended last (null while open), `lasted` (duration
+    up to the end or `until`) and `is_admission` (it has lasted at least 12 hours).
     """
     ended = contacts.with_columns(pl.col(s.ENDED_AT).fill_null(pl.col(UNTIL)).alias(_END_SO_FAR))
     spelled = add_spell(ended, by=by, start=s.STARTED_AT, end=_END_SO_FAR, gap=MERGE_GAP)
@@ -42,7 +42,8 @@ def build_stays(contacts: pl.LazyFrame, *, by: Sequence[str]) -> pl.LazyFrame:
 
 
 def _describe_stay() -> list[pl.Expr]:
-    first, last = (s.STARTED_AT, s.CONTACT_ID), (_END_SO_FAR, s.STARTED_AT, s.CONTACT_ID)
+    first = (s.STARTED_AT, s.ADMISSION_TYPE, s.CONTACT_ID)
+    last = (_END_SO_FAR, s.STARTED_AT, s.CONTACT_ID)
     is_open = pl.col(s.ENDED_AT).is_null().any()
     end_so_far = pl.col(_END_SO_FAR).max()
     return [

@@ -16,7 +16,7 @@ from somv_risk.references import fit_logistic
 from somv_risk.trees import lightgbm
 
 QUANTILES = 1001
-MINIMUM_EVENTS = 10
+MINIMUM_EVENTS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ def fit_head(target: Target, encoding: Encoding, slices: Mapping[str, Slice], se
     Raises
     ------
     CohortError
-        If a slice has fewer than 10 rows with the outcome, or none without.
+        If a slice has fewer than 5 rows with the outcome, or none without.
     """
     for role, part in slices.items():
         _check_events(target, role, part)

@@ -103,8 +103,10 @@ def express_mean(feature: "Feature") -> pl.Expr:
 
 
 def express_smallest(feature: "Feature") -> pl.Expr:
-    """Smallest value in the window, in days."""
-    return _in_days(pl.when(_selected(feature)).then(pl.col(feature.value)).min())
+    """Smallest gap, in days, between an event and the end of the one before it, both in the window."""
+    gap = pl.col(feature.value)
+    is_inside = _selected(feature) & (pl.col(START_AGE) + gap <= feature.lookback.microseconds)
+    return _in_days(pl.when(is_inside).then(gap).min())
 
 
 def express_share(feature: "Feature") -> pl.Expr:
@@ -160,7 +162,9 @@ MEASURES: Final[Mapping[str, Measure]] = MappingProxyType(
         "days_since": Measure(express_days_since, _DAYS, None, NO_EVENT),
         "longest": Measure(express_longest, _DAYS, None, NO_EVENT, needs_value=True),
         "mean": Measure(express_mean, _DAYS, None, NO_EVENT, needs_value=True),
-        "smallest": Measure(express_smallest, _DAYS, None, "fewer than two such events", needs_value=True),
+        "smallest": Measure(
+            express_smallest, _DAYS, None, "fewer than two such events in the window", needs_value=True
+        ),
         "share": Measure(express_share, _DAYS, None, NO_EVENT, needs_where=True),
         "last": Measure(express_last, pl.Boolean(), None, NO_EVENT, needs_where=True),
         "distinct": Measure(express_distinct, *_COUNTED, needs_value=True),
