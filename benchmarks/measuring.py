@@ -31,10 +31,11 @@ def run_step(name: str, **arguments: Any) -> dict[str, Any]:  # noqa: ANN401 - a
 
 
 def measure(work: Callable[[], Result]) -> tuple[Result, dict[str, float]]:
-    """Do the work once; return its result, the wall time, and the peak memory of the process so far."""
-    begin = time.perf_counter()
+    """Do the work once; return its result, its wall and processor time, and the peak memory so far."""
+    begin, cpu_begin = time.perf_counter(), time.process_time()
     result = work()
-    return result, {"seconds": time.perf_counter() - begin, "peak_mb": read_peak_mb()}
+    seconds, cpu_seconds = time.perf_counter() - begin, time.process_time() - cpu_begin
+    return result, {"seconds": seconds, "cpu_seconds": cpu_seconds, "peak_mb": read_peak_mb()}
 
 
 def measure_best(work: Callable[[], object], repeats: int) -> float:

@@ -22,7 +22,7 @@ def print_events(events: pl.DataFrame, count: int) -> None:
         until = f"{event['ended_at']:%d %b %Y %H:%M}" if event["ended_at"] else ""
         print(f"           {event['events']}: {event['started_at']:%d %b %Y %H:%M} - {until}")
     if events.height > count:
-        print(f"           and {events.height - count} earlier")
+        print(f"           and {events.height - count} more")
 
 
 def main() -> None:

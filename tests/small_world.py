@@ -20,7 +20,8 @@ from somv_risk.histories import Histories
 HOUR, DAY, MINUTE = timedelta(hours=1), timedelta(days=1), timedelta(minutes=1)
 MICROSECOND = timedelta(microseconds=1)
 
-# For properties that build features several times per example.
+# For properties that are quick to try, and for those that build features several times per example.
+OFTEN = settings(max_examples=4 * settings().max_examples)
 SELDOM = settings(max_examples=max(1, settings().max_examples // 5))
 
 INDEX = datetime(2025, 3, 1)
@@ -34,7 +35,7 @@ WINDOWS = (3, 7, 14, 30, 90, 180, 365, 730, 1825)
 BESIDE = (timedelta(0), MICROSECOND, -MICROSECOND, MINUTE, -MINUTE)
 FAR = [INDEX - days * DAY + beside for days in WINDOWS for beside in BESIDE]
 LATER = [INDEX + days * DAY + beside for days in (30, 363, 365, 200) for beside in BESIDE]
-SHORT = (12 * HOUR, 4 * HOUR, 12 * HOUR - MINUTE, DAY, timedelta(0))
+SHORT = (12 * HOUR, 4 * HOUR, 12 * HOUR - MICROSECOND, DAY, timedelta(0))
 LENGTHS = (*SHORT, *SHORT, None, 3 * DAY, 14 * DAY, 30 * DAY, 400 * DAY)
 
 CODES = (
@@ -233,6 +234,13 @@ def worlds(draw: st.DrawFn) -> World:
     """Draw the tables, of which optional ones are sometimes absent."""
     absent = draw(st.one_of(st.just(set()), st.sets(st.sampled_from(OPTIONAL_TABLES), max_size=3)))
     tables = {name: draw(rows) for name, rows in TABLES.items() if name not in absent}
+    return World(tables, draw(cohort_rows()), draw(data_ends))
+
+
+@st.composite
+def hospital_worlds(draw: st.DrawFn) -> World:
+    """Draw the required tables only."""
+    tables = {name: draw(TABLES[name]) for name in s.REQUIRED_TABLES}
     return World(tables, draw(cohort_rows()), draw(data_ends))
 
 

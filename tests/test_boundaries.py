@@ -4,6 +4,7 @@ import math
 from datetime import date, datetime, timedelta
 from typing import Any
 
+import polars as pl
 import pytest
 
 from drawn import draw_histories, draw_rows, look_back, read_moment
@@ -11,7 +12,7 @@ from small_world import INDEX, OPTIONAL_TABLES, build_cohort
 from somv_risk.cohort import make_cohort
 from somv_risk.features import build_features
 from somv_risk.outcomes import Target, label_outcomes
-from somv_risk.windows import Horizon
+from somv_risk.windows import Horizon, Lookback
 
 ACUTE_WINDOWS = (30, 90, 180, 365, 730)
 
@@ -22,6 +23,13 @@ def admit(*spans: str) -> str:
 
 
 # The edges of a look-back window
+
+
+def test_a_look_back_window_holds_its_far_end_and_not_the_index():
+    day = 24 * 3600 * 1_000_000
+    ages = pl.DataFrame({"age": [-1, 0, 1, 30 * day - 1, 30 * day, 30 * day + 1, None]})
+    found = ages.select(Lookback(30).contains(pl.col("age"))).to_series().to_list()
+    assert found == [False, False, True, True, True, False, None]
 
 
 @pytest.mark.parametrize("known_at", [".", "-1d", "0"])
@@ -72,8 +80,9 @@ def test_two_contacts_exactly_4_hours_apart_are_one_stay():
     assert features["longest_admission_365d"] == pytest.approx(20 / 24)
 
 
-def test_two_contacts_4_hours_and_1_minute_apart_are_two_stays():
-    features = look_back(admissions=admit("-60h -52h", "-48h+1m -40h"))
+@pytest.mark.parametrize("start", ["-48h+1m", "-48h+1us"])
+def test_two_contacts_a_little_more_than_4_hours_apart_are_two_stays(start):
+    features = look_back(admissions=admit("-60h -52h", f"{start} -40h"))
     assert features["acute_admissions_30d"] == 0
     assert features["emergency_visits_30d"] == 2
 

@@ -151,7 +151,6 @@ def test_train_shows_the_metrics_and_where_the_model_is(chain, model):
     assert f"Model: {chain[0] / 'model'}" in told
 
 
-@pytest.mark.xfail(strict=True, reason="in a pipe the table has 80 columns and cuts names to frequent_adm...")
 def test_train_shows_whole_names_in_a_pipe(chain):
     told = chain[1]["train"].stdout
     for word in ("frequent_admission", "unfinished_treatment", "penalised_logistic", "count_last_year"):
@@ -368,9 +367,6 @@ def test_a_missing_openmp_runtime_is_one_line_with_the_cure(made, tmp_path):
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a damaged file of a store is met as a Polars error, with its traceback"
-)
 def test_a_damaged_store_is_one_line_and_its_exit_code(run, tmp_path):
     run("ingest", "--input", write_delivery(tmp_path / "in"), "--store", tmp_path / "store", "--buckets", 1)
     (tmp_path / "store" / "bucket=00" / "admissions.parquet").write_bytes(b"PAR1 but not for long")

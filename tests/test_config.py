@@ -68,9 +68,6 @@ def test_a_file_states_only_what_differs(tmp_path):
     assert (config.targets, config.times, config.trees) == (default.targets, default.times, default.trees)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="[trees.parameters] replaces the default parameters instead of adding to them"
-)
 def test_one_tree_parameter_leaves_the_others_as_they_were(tmp_path):
     config = read_config(write(tmp_path, "[trees.parameters]\nnum_threads = 1\n"))
     assert config.trees.parameters == TrainConfig().trees.parameters | {"num_threads": 1}
@@ -131,7 +128,6 @@ def test_what_breaks_a_rule_is_an_error(data, build, word):
         getattr(parse_config(data), build)()
 
 
-@pytest.mark.xfail(strict=True, reason="no target at all ends in a ValueError of max()")
 def test_a_configuration_has_at_least_one_target(region):
     with pytest.raises(ConfigError, match="target"):
         sr.train(region, {"targets": {}})

@@ -92,24 +92,25 @@ def test_no_cell_is_told_by_the_command_line(tmp_path, run, table, column):
         assert_silent(told.out + told.err)
 
 
-def test_no_cell_is_told_when_a_file_cannot_be_read(tmp_path, run):
+@pytest.mark.parametrize(
+    "line", [f"{WORD},{CPR},{'x,' * 30}", f'"{WORD},{CPR}', f'"x"{WORD}"', f"æ{WORD}".encode("latin-1")]
+)
+def test_no_cell_is_told_when_a_file_cannot_be_read(tmp_path, run, line):
     folder = write_csv(tmp_path / "in", plant("persons", "sex", "male"))
-    with (folder / "admissions.csv").open("a") as file:
-        file.write(f"{WORD},{CPR},{'x,' * 30}\n")
+    with (folder / "admissions.csv").open("ab") as file:
+        file.write(line if isinstance(line, bytes) else line.encode())
     assert_silent(tell(lambda: sr.read_histories(folder)))
     told = run("check", folder)
-    assert told.code == 3
+    assert told.code in {3, 10}
     assert_silent(told.out + told.err)
 
 
-@pytest.mark.xfail(strict=True, reason="the error for missing columns repeats the header, here the first row")
 def test_no_cell_is_told_when_a_file_has_no_header(tmp_path):
     folder = write_csv(tmp_path / "in", plant("persons", "sex", "male"))
     (folder / "persons.csv").write_text(f"{CPR},1970-01-01,{WORD}\n{CPR},1970-01-01,{WORD}\n")
     assert_silent(tell(lambda: sr.read_histories(folder)))
 
 
-@pytest.mark.xfail(strict=True, reason="Quarantine and Histories show the rows set aside in their repr")
 def test_no_cell_is_told_when_histories_are_shown():
     histories = sr.from_frames(**plant("admissions", "person_id", WORD))
     assert_silent(repr(histories))

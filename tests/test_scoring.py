@@ -267,7 +267,6 @@ def test_ids_asked_for_twice_are_scored_once(model, few, index, recwarn):
     assert not recwarn.list
 
 
-@pytest.mark.xfail(strict=True, reason="ids that are not text meet text ids in a join, which Polars refuses")
 @pytest.mark.parametrize("person_ids", [[], [1, 2], [None]])
 def test_ids_that_name_nobody_are_an_error_of_ours(model, few, index, person_ids):
     with pytest.raises((CohortError, ConfigError)):
@@ -560,7 +559,6 @@ def test_evidence_of_an_absent_table_is_empty(model, few, index):
             assert events.is_empty()
 
 
-@pytest.mark.xfail(strict=True, reason="evidence is made unique, so that equal events melt into one")
 def test_two_contacts_at_the_same_moment_are_two_pieces_of_evidence():
     index = datetime(2026, 1, 1)
     tables = PEOPLE["karen"](index)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from drawn import draw_rows, read_moment
 from reference import MERGE_GAP, Rows, of_person, reference_stays
-from small_world import INDEX, PERSONS, TABLES
+from small_world import INDEX, OFTEN, PERSONS, TABLES
 from somv_risk import schema as s
 from somv_risk.stays import build_stays
 
@@ -31,6 +31,7 @@ def spans(stays: Rows) -> list[tuple]:
     return [(stay["started_at"], stay["ended_at"]) for stay in stays]
 
 
+@OFTEN
 @given(contacts_of_all)
 def test_stays_are_what_the_reference_says(contacts):
     expected = [

@@ -4,7 +4,7 @@ This is the one place of its floor that looks at every row, so it works on colle
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import polars as pl
@@ -13,6 +13,7 @@ from somv_risk import schema as s
 from somv_risk.conversion import convert
 from somv_risk.errors import IdentityError, InputError
 from somv_risk.histories import Histories, Quarantine
+from somv_risk.identity import sign_person
 
 # Day (replacement numbers add 60 to it), month, year, four digits; the check digit is no test, because
 # numbers issued since 2007 need not satisfy it.
@@ -37,6 +38,7 @@ def check_tables(
     latest: datetime,
     data_end: datetime | None = None,
     timezone: str = "Europe/Copenhagen",
+    pseudonymise_key: str | bytes | None = None,
 ) -> Histories:
     """Convert and check delivered tables.
 
@@ -50,6 +52,8 @@ def check_tables(
         Passed on to `Histories`.
     timezone
         Zoned moments are converted to this zone and then made naive.
+    pseudonymise_key
+        Secret of at least 16 bytes; person ids are replaced by keyed hashes, in the quarantine too.
 
     Raises
     ------
@@ -62,6 +66,8 @@ def check_tables(
     for table, frame in tables.items():
         _check_columns(table, frame)
     deliveries = [_convert_table(table, frame, timezone) for table, frame in tables.items()]
+    if pseudonymise_key is not None:
+        deliveries = [_hide_ids(delivery, sign_person(pseudonymise_key)) for delivery in deliveries]
     _check_persons(deliveries)
     _check_identity(deliveries)
     screened = [_screen(delivery, latest) for delivery in deliveries]
@@ -81,8 +87,8 @@ def _check_columns(table: str, frame: pl.LazyFrame) -> None:
     missing = [name for name in s.get_required_columns(table) if name not in present]
     if missing:
         raise InputError(
-            f"Table {table} has no column {missing}; it needs {list(s.get_required_columns(table))} "
-            f"and has {present}. Rename or add the missing columns."
+            f"Table {table} has no column {missing}, only {len(present)} others. "
+            f"Deliver {list(s.get_required_columns(table))} under these names, in a file with a header."
         )
 
 
@@ -99,6 +105,11 @@ def _convert_table(table: str, frame: pl.LazyFrame, timezone: str) -> _Delivery:
     )
     flags = [name for name in wide.columns if name.startswith(FAILED_PREFIX)]
     return _Delivery(table, delivered, wide.drop(flags), _list_failures(wide, flags))
+
+
+def _hide_ids(delivery: _Delivery, signed: pl.Expr) -> _Delivery:
+    delivered, typed = delivery.delivered.with_columns(signed), delivery.typed.with_columns(signed)
+    return replace(delivery, delivered=delivered, typed=typed)
 
 
 def _list_failures(wide: pl.DataFrame, flags: list[str]) -> pl.DataFrame:

@@ -39,6 +39,7 @@ EXIT_CODES: Final[Mapping[type[errors.SomvRiskError], int]] = MappingProxyType(
 )
 EXIT_ROWS_SET_ASIDE: Final = 10
 SHOWN_ROWS: Final = 10
+PIPE_WIDTH: Final = 160
 
 app = typer.Typer(
     name="somv-risk",
@@ -279,8 +280,14 @@ def _show_progress() -> Iterator[Callable[[str, int, int], None]]:
         yield show
 
 
+def _console() -> Console:
+    """Return the output; a pipe has no width, so names are not cut there."""
+    console = Console()
+    return console if console.is_terminal else Console(width=PIPE_WIDTH)
+
+
 def _say(text: str) -> None:
-    Console(soft_wrap=True).print(text, highlight=False, markup=False)
+    _console().print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def _escape(text: str) -> str:
@@ -293,7 +300,7 @@ def _print_histories(histories: Histories) -> None:
         table.add_row(name, f"{frame.select(pl.len()).collect().item():,}")
     for name in histories.absent:
         table.add_row(name, "absent")
-    Console().print(table)
+    _console().print(table)
     if histories.dropped.height:
         _print_frame("Not taken over", histories.dropped)
     _say(f"Rows set aside: {histories.quarantine.count():,}")
@@ -305,7 +312,7 @@ def _print_frame(title: str, frame: pl.DataFrame) -> None:
     table = Table(*frame.columns, title=title, title_justify="left")
     for row in frame.iter_rows():
         table.add_row(*(f"{value:,}" if isinstance(value, int) else str(value) for value in row))
-    Console().print(table)
+    _console().print(table)
 
 
 def _print_metrics(metrics: list[dict[str, object]]) -> None:
@@ -331,7 +338,7 @@ def _print_first(scores: pl.DataFrame) -> None:
     for row in scores.head(SHOWN_ROWS).iter_rows(named=True):
         reasons = "\n".join(reason["text"] for reason in row["reasons"])
         table.add_row(str(row["rank"]), row["person_id"], f"{row['risk']:.0%}", row["known_or_new"], reasons)
-    Console().print(table)
+    _console().print(table)
 
 
 def _print_counts(scores: pl.DataFrame) -> None:

@@ -1,11 +1,13 @@
 """Configuration: what a training run needs to be told, read from TOML and checked."""
 
 import tomllib
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal
+from types import MappingProxyType
+from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from somv_risk import schema as s
 from somv_risk.asof import Lags
@@ -17,6 +19,18 @@ from somv_risk.outcomes import Target
 from somv_risk.splits import PersonSplit, TimeSplit
 from somv_risk.training import TreeSettings
 from somv_risk.windows import Horizon
+
+TREE_PARAMETERS: Final[Mapping[str, Any]] = MappingProxyType(
+    {
+        "learning_rate": 0.05,
+        "max_depth": 6,
+        "num_leaves": 31,
+        "min_data_in_leaf": 100,
+        "feature_fraction": 0.5,
+        "lambda_l2": 5.0,
+        "max_bin": 127,
+    }
+)
 
 
 class _Section(BaseModel):
@@ -62,21 +76,16 @@ class CohortSection(_Section):
 
 
 class TreeSection(_Section):
-    """How trees are grown; `parameters` go to LightGBM as they are."""
+    """How trees are grown; `parameters` go to LightGBM, added to the default ones."""
 
     rounds: int = Field(default=600, ge=1)
     patience: int = Field(default=50, ge=1)
-    parameters: dict[str, Any] = Field(
-        default_factory=lambda: {
-            "learning_rate": 0.05,
-            "max_depth": 6,
-            "num_leaves": 31,
-            "min_data_in_leaf": 100,
-            "feature_fraction": 0.5,
-            "lambda_l2": 5.0,
-            "max_bin": 127,
-        }
-    )
+    parameters: dict[str, Any] = Field(default_factory=lambda: dict(TREE_PARAMETERS))
+
+    @field_validator("parameters")
+    @classmethod
+    def _add_defaults(cls, given: dict[str, Any]) -> dict[str, Any]:
+        return {**TREE_PARAMETERS, **given}
 
 
 class FeatureSection(_Section):
@@ -91,12 +100,13 @@ class TrainConfig(_Section):
     seed: int = 7
     flag_share: float = Field(default=0.01, gt=0, lt=1)
     targets: dict[str, TargetSection] = Field(
+        min_length=1,
         default_factory=lambda: {
             "frequent_admission": TargetSection(),
             "unfinished_treatment": TargetSection(
                 counts="unfinished_stays", min_count=1, admission_types=s.ADMISSION_TYPES
             ),
-        }
+        },
     )
     times: TimeSection = TimeSection()
     persons: PersonSection = PersonSection()

@@ -53,7 +53,7 @@ def explain_person(
         If the person is not found or not eligible.
     """
     moment = parse_moment(index_time)
-    own = histories.keep_persons(pl.LazyFrame({s.PERSON_ID: [person_id]}))
+    own = histories.keep_persons(pl.LazyFrame({s.PERSON_ID: [str(person_id)]}))
     rows = choose_persons(model, own, moment, None)
     frame = collect_features(model, own, rows)
     matrix = model.encoding.to_matrix(frame)

@@ -9,12 +9,12 @@ import polars as pl
 
 from somv_risk import schema as s
 from somv_risk.errors import InputError
-from somv_risk.identity import pseudonymise_frame
+from somv_risk.identity import sign_person
 
 NOTHING_DROPPED = pl.DataFrame(schema={"source_table": pl.String, "reason": pl.String, "rows": pl.Int64})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Quarantine:
     """Rows that were set aside, per table, each with the rule it broke.
 
@@ -36,8 +36,12 @@ class Quarantine:
         return pl.concat([empty, *counts]).sort("table", s.RULE)
 
     def count(self) -> int:
-        """Count distinct rows set aside."""
-        return sum(frame[s.ROW].n_unique() for frame in self.rows.values())
+        """Count rows set aside; one that broke two rules counts once."""
+        return sum(frame.drop(s.RULE).n_unique() for frame in self.rows.values())
+
+    def __repr__(self) -> str:
+        # Rows set aside hold whatever was delivered, and a repr ends in logs.
+        return f"Quarantine({self.count()} rows set aside in {sorted(self.rows)})"
 
     def __str__(self) -> str:
         lines = [f"{rows:>10,} {table}: {rule}" for table, rule, rows in self.summary().iter_rows()]
@@ -52,7 +56,7 @@ class Quarantine:
         return self.rows.get(table, pl.DataFrame(schema={s.ROW: pl.UInt32, s.RULE: pl.String}))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Histories:
     """Register tables about persons, one lazy frame per table, as declared in `schema`.
 
@@ -76,6 +80,9 @@ class Histories:
             raise InputError(
                 f"Table {sorted(missing)} is missing. Deliver at least {list(s.REQUIRED_TABLES)}."
             )
+
+    def __repr__(self) -> str:
+        return f"Histories({list(self.tables)}, data_end={self.data_end}, {self.quarantine!r})"
 
     @property
     def absent(self) -> tuple[str, ...]:
@@ -168,6 +175,13 @@ class Histories:
         ConfigError
             If the key is shorter than 16 bytes.
         """
+        signed = sign_person(key)
+        set_aside = {
+            name: frame.with_columns(signed) if s.PERSON_ID in frame.columns else frame
+            for name, frame in self.quarantine.rows.items()
+        }
         return replace(
-            self, tables={name: pseudonymise_frame(frame, key) for name, frame in self.tables.items()}
+            self,
+            tables={name: frame.with_columns(signed) for name, frame in self.tables.items()},
+            quarantine=Quarantine(set_aside),
         )

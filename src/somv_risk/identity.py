@@ -15,8 +15,8 @@ PSEUDONYM_HEX_DIGITS = 32
 _HASH_BYTES = 4
 
 
-def pseudonymise_frame(frame: pl.LazyFrame, key: str | bytes) -> pl.LazyFrame:
-    """Replace the column `person_id` of one table by a keyed hash (HMAC-SHA-256, 128 bits as text).
+def sign_person(key: str | bytes) -> pl.Expr:
+    """Replace `person_id` by a keyed hash (HMAC-SHA-256, 128 bits as text); empty text is null.
 
     A plain hash would not do: there are so few civil registration numbers that all can be tried.
 
@@ -32,12 +32,12 @@ def pseudonymise_frame(frame: pl.LazyFrame, key: str | bytes) -> pl.LazyFrame:
             f"Give at least {MIN_KEY_BYTES} random bytes and keep them secret."
         )
     text = pl.col(s.PERSON_ID).cast(pl.String).str.strip_chars()
-    pseudonym = text.map_batches(
+    signed = pl.when(text != "").then(text)
+    return signed.map_batches(
         lambda ids: _map_unique(ids, lambda value: _sign(value, secret), pl.String()),
         return_dtype=pl.String,
         is_elementwise=True,
-    )
-    return frame.with_columns(pseudonym.alias(s.PERSON_ID))
+    ).alias(s.PERSON_ID)
 
 
 def hash_person(salt: str) -> pl.Expr:

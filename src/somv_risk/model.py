@@ -133,25 +133,34 @@ def load_model(path: str | Path) -> RiskModel:
         If a file is missing, of another version or altered, or the trees name other features.
     """
     folder = Path(path)
-    text = _read(folder / MODEL_FILE)
+    data = _read_description(folder / MODEL_FILE)
     try:
-        data: dict[str, Any] = json.loads(text)
-    except ValueError:
-        raise ModelError(f"{folder / MODEL_FILE} is not JSON. Restore the model folder.") from None
-    if data.get("model_version") != MODEL_VERSION:
-        raise ModelError(
-            f"The model has version {data.get('model_version')}; this library reads {MODEL_VERSION}. "
-            "Train it again."
-        )
-    trees = {name: _read(folder / f"{name}.txt") for name in data["heads"]}
-    if compute_hash(data, trees) != data["hash"]:
-        raise ModelError(
-            f"The model in {folder} was altered: its hash does not fit. Restore the model folder."
-        )
-    model = _assemble(data, trees)
+        trees = {name: _read(folder / f"{name}.txt") for name in data["heads"]}
+        if compute_hash(data, trees) != data["hash"]:
+            raise ModelError(
+                f"The model in {folder} was altered: its hash does not fit. Restore the model folder."
+            )
+        model = _assemble(data, trees)
+    except (KeyError, TypeError, AttributeError, StopIteration):
+        raise ModelError(f"{folder / MODEL_FILE} is incomplete. Restore the model folder.") from None
     for head in model.heads.values():
         _check_names(model.encoding, head)
     return model
+
+
+def _read_description(file: Path) -> dict[str, Any]:
+    try:
+        data = json.loads(_read(file))
+    except ValueError as error:
+        if isinstance(error, ModelError):
+            raise
+        raise ModelError(f"{file} is not JSON. Restore the model folder.") from None
+    found = data.get("model_version") if isinstance(data, dict) else None
+    if found != MODEL_VERSION:
+        raise ModelError(
+            f"The model has version {found}; this library reads {MODEL_VERSION}. Train it again."
+        )
+    return dict(data)
 
 
 def compute_hash(data: Mapping[str, Any], trees: Mapping[str, str]) -> str:

@@ -20,8 +20,14 @@ from somv_risk.features import build_features
 from somv_risk.histories import Histories
 from somv_risk.matrix import Encoding, learn_encoding
 from somv_risk.model import Head, RiskModel
-from somv_risk.outcomes import OUTCOME, Target, label_outcomes
-from somv_risk.references import rank_by_count
+from somv_risk.outcomes import (
+    FREQUENT_ADMISSION,
+    OUTCOME,
+    OUTCOME_EVENTS,
+    Target,
+    count_past_events,
+    label_outcomes,
+)
 from somv_risk.report.card import render_card
 from somv_risk.splits import ROLE, TimeSplit, add_role
 from somv_risk.training import Slice, fit_head
@@ -138,7 +144,10 @@ def _build_snapshot(
         label_outcomes(histories, chosen, target).select(pl.col(OUTCOME).alias(_label(target)))
         for target in settings.build_targets()
     ]
-    columns = pl.collect_all([chosen.lazy().select(ROLE), features, *labels])
+    past = count_past_events(histories, chosen, FREQUENT_ADMISSION, settings.build_lags()).select(
+        OUTCOME_EVENTS
+    )
+    columns = pl.collect_all([chosen.lazy().select(ROLE), features, past, *labels])
     return Snapshot(index_time, cohort.attrition.collect(), pl.concat(columns, how="horizontal"))
 
 
@@ -153,6 +162,7 @@ def _take_slice(snapshots: Sequence[Snapshot], role: str, target: Target, encodi
     return Slice(
         matrix=np.concatenate([encoding.to_matrix(rows) for rows in kept]),
         outcome=np.concatenate([rows[label].to_numpy().astype(np.bool_) for rows in kept]),
+        past_events=np.concatenate([rows[OUTCOME_EVENTS].to_numpy().astype(np.float64) for rows in kept]),
     )
 
 
@@ -181,7 +191,7 @@ def _measure_head(head: Head, encoding: Encoding, test: list[Snapshot]) -> list[
     scores = {
         "model": risk,
         "penalised_logistic": head.logistic.predict_raw(encoding, part.matrix),
-        "count_last_year": rank_by_count(encoding, part.matrix),
+        "count_last_year": part.past_events,
     }
     rows = [
         {"target": head.target.name, "ranking": name, **row}

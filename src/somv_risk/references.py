@@ -1,4 +1,4 @@
-"""References: what every model has to beat, the count of last year and a penalised logistic regression."""
+"""The penalised logistic regression that every model has to beat, beside the count of last year."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,6 @@ import numpy.typing as npt
 
 from somv_risk.matrix import Encoding, Matrix
 
-COUNT_FEATURE: Final = "acute_admissions_365d"
 PENALTY_STRENGTH: Final = 0.01
 
 
@@ -63,11 +62,6 @@ def fit_logistic(encoding: Encoding, matrix: Matrix, outcome: npt.NDArray[np.boo
         coefficients=tuple(line.coef_[0].tolist()),
         intercept=float(line.intercept_[0]),
     )
-
-
-def rank_by_count(encoding: Encoding, matrix: Matrix) -> npt.NDArray[np.float64]:
-    """Return last year's acute admissions per row: the rule "the same people as last year"."""
-    return np.asarray(matrix[:, encoding.names.index(COUNT_FEATURE)], dtype=np.float64)
 
 
 def _transform(matrix: Matrix) -> npt.NDArray[np.float64]:

@@ -122,8 +122,8 @@ def choose_persons(
     model: RiskModel, histories: Histories, index_time: datetime, person_ids: Iterable[str] | None
 ) -> pl.DataFrame:
     """Choose the eligible persons, of all or of those named, in order of their id."""
-    chosen = None if person_ids is None else list(dict.fromkeys(person_ids))
-    asked = histories if chosen is None else histories.keep_persons(pl.LazyFrame({s.PERSON_ID: chosen}))
+    chosen = None if person_ids is None else _list_ids(person_ids)
+    asked = histories if chosen is None else histories.keep_persons(_frame_ids(chosen))
     cohort = make_cohort(
         asked,
         [index_time],
@@ -143,6 +143,17 @@ def choose_persons(
             stacklevel=3,
         )
     return rows
+
+
+def _list_ids(person_ids: Iterable[str]) -> list[str]:
+    listed = list(dict.fromkeys([None] if isinstance(person_ids, str) else person_ids))
+    if not all(isinstance(value, str) for value in listed):
+        raise ConfigError("person_ids has something other than text in it. Give a list of ids as text.")
+    return [value for value in listed if isinstance(value, str)]
+
+
+def _frame_ids(ids: Sequence[str]) -> pl.LazyFrame:
+    return pl.LazyFrame({s.PERSON_ID: ids}, schema={s.PERSON_ID: pl.String})
 
 
 def collect_features(model: RiskModel, histories: Histories, rows: pl.DataFrame) -> pl.DataFrame:

@@ -10,13 +10,14 @@ from typing import Any
 import polars as pl
 
 from somv_risk import schema as s
-from somv_risk.errors import SourceError
+from somv_risk.errors import ConfigError, SourceError
 from somv_risk.histories import Histories, Quarantine
 from somv_risk.identity import hash_person
 
 STORE_VERSION = 1
 DEFAULT_BUCKETS = 8
 MANIFEST = "manifest.json"
+MANIFEST_KEYS = ("buckets", "tables", "data_end", "rows", "quarantine", "dropped")
 BUCKET = "bucket"
 _SALT = "somv_risk.store"
 _ORDER = (s.PERSON_ID, s.STARTED_AT)
@@ -37,25 +38,25 @@ def write_store(histories: Histories, path: str | Path, *, buckets: int = DEFAUL
     ------
     SourceError
         If the folder exists already or cannot be written.
+    ConfigError
+        If there is to be no bucket.
     """
     folder = Path(path)
     if folder.exists():
         raise SourceError(f"{folder} exists already. Name a new folder for the store, or remove the old one.")
+    if buckets < 1:
+        raise ConfigError(f"A store of {buckets} buckets holds nobody. Give at least 1 bucket.")
     unfinished = folder.with_name(f".{folder.name}.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
     try:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        unfinished.mkdir(parents=True)
-        _write_tables(histories, unfinished, buckets)
-        _write_quarantine(histories.quarantine, unfinished)
-        (unfinished / MANIFEST).write_text(
-            json.dumps(_describe(histories, buckets), indent=2), encoding="utf-8"
-        )
+        _write_all(histories, unfinished, buckets)
         unfinished.rename(folder)
     except OSError as error:
-        shutil.rmtree(unfinished, ignore_errors=True)
         raise SourceError(
             f"The store {folder} cannot be written ({error.strerror}). Free space or choose a folder."
         ) from None
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def scan_store(path: str | Path, bucket: int | None = None) -> Histories:
@@ -86,17 +87,28 @@ def scan_store(path: str | Path, bucket: int | None = None) -> Histories:
 def read_manifest(folder: Path) -> dict[str, Any]:
     """Read what a store says of itself."""
     try:
-        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         raise SourceError(
             f"{folder} is not a store: its {MANIFEST} cannot be read. Write it with ingest."
         ) from None
-    if manifest.get("store_version") != STORE_VERSION:
+    found = manifest.get("store_version") if isinstance(manifest, dict) else None
+    if found != STORE_VERSION:
         raise SourceError(
-            f"Store {folder} has version {manifest.get('store_version')}; "
-            f"this library reads {STORE_VERSION}. Ingest again."
+            f"Store {folder} has version {found}; this library reads {STORE_VERSION}. Ingest again."
         )
-    return manifest
+    missing = [key for key in MANIFEST_KEYS if key not in manifest]
+    if missing:
+        raise SourceError(f"The {MANIFEST} of store {folder} lacks {missing}. Ingest again.")
+    return dict(manifest)
+
+
+def _write_all(histories: Histories, folder: Path, buckets: int) -> None:
+    folder.mkdir(parents=True)
+    _write_tables(histories, folder, buckets)
+    _write_quarantine(histories.quarantine, folder)
+    manifest = json.dumps(_describe(histories, buckets), indent=2)
+    (folder / MANIFEST).write_text(manifest, encoding="utf-8")
 
 
 def _write_tables(histories: Histories, folder: Path, buckets: int) -> None:
@@ -116,10 +128,20 @@ def _bucket_file(folder: Path, table: str, bucket: int) -> Path:
 
 def _scan_table(folder: Path, table: str, buckets: list[int]) -> pl.LazyFrame:
     files = [_bucket_file(folder, table, bucket) for bucket in buckets]
-    absent = [file for file in files if not file.is_file()]
-    if absent:
-        raise SourceError(f"Store {folder} lacks {len(absent)} of its {table} files. Ingest again.")
+    damaged = [file for file in files if not _is_readable(file)]
+    if damaged:
+        raise SourceError(
+            f"Store {folder} has {len(damaged)} {table} files missing or damaged. Ingest again."
+        )
     return pl.scan_parquet(files, hive_partitioning=False)
+
+
+def _is_readable(file: Path) -> bool:
+    try:
+        pl.read_parquet_schema(file)
+    except (OSError, pl.exceptions.PolarsError):
+        return False
+    return True
 
 
 def _write_quarantine(quarantine: Quarantine, folder: Path) -> None:

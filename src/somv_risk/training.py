@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from somv_risk.calibration import fit_calibration
-from somv_risk.errors import CohortError
+from somv_risk.errors import CohortError, ConfigError
 from somv_risk.matrix import Encoding, Matrix
 from somv_risk.model import Head, load_trees
 from somv_risk.outcomes import Target
@@ -21,10 +21,11 @@ MINIMUM_EVENTS = 5
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """Rows of one role: the matrix and, aligned to it, the outcome."""
+    """Rows of one role: the matrix and, aligned to it, the outcome and last year's acute admissions."""
 
     matrix: Matrix
     outcome: npt.NDArray[np.bool_]
+    past_events: npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +84,18 @@ def grow_trees(encoding: Encoding, fit: Slice, stop: Slice, settings: TreeSettin
         categorical_feature=encoding.category_columns,
     )
     watched = lightgbm.Dataset(stop.matrix, stop.outcome, reference=data)
-    booster = lightgbm.train(
-        parameters,
-        data,
-        num_boost_round=settings.rounds,
-        valid_sets=[watched],
-        callbacks=[lightgbm.early_stopping(settings.patience, verbose=False)],
-    )
+    try:
+        booster = lightgbm.train(
+            parameters,
+            data,
+            num_boost_round=settings.rounds,
+            valid_sets=[watched],
+            callbacks=[lightgbm.early_stopping(settings.patience, verbose=False)],
+        )
+    except lightgbm.basic.LightGBMError as error:
+        raise ConfigError(
+            f"LightGBM refuses the tree parameters ({error}). Correct trees.parameters."
+        ) from None
     return str(booster.model_to_string(num_iteration=booster.best_iteration))
 
 

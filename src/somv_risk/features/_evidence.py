@@ -30,7 +30,7 @@ def list_evidence(timeline: Timeline, feature: Feature) -> pl.LazyFrame:
         return placed.select(KEY).clear().with_columns(*_as_moments(feature, pl.lit(0), pl.lit(0)))
     selected = _narrow(placed.filter(_behind(feature)), feature)
     moments = _as_moments(feature, pl.col(START_AGE), pl.col(END_AGE))
-    return selected.select(*KEY, *moments).unique().sort(*KEY, s.STARTED_AT, descending=[False, False, True])
+    return selected.select(*KEY, *moments).sort(*KEY, s.STARTED_AT, descending=[False, False, True])
 
 
 def _as_moments(feature: Feature, start_age: pl.Expr, end_age: pl.Expr) -> list[pl.Expr]:
@@ -55,6 +55,9 @@ def _behind(feature: Feature) -> pl.Expr:
 
 def _narrow(selected: pl.LazyFrame, feature: Feature) -> pl.LazyFrame:
     """Keep, of the events looked at, those that decide the value."""
+    if feature.definition.measure == "distinct":
+        latest_first = selected.sort(*KEY, START_AGE, END_AGE)
+        return latest_first.unique([*KEY, feature.value], keep="first", maintain_order=True)
     rule = _DECISIVE.get(feature.definition.measure)
     if rule is not None:
         return selected.filter(rule(feature).over(KEY))

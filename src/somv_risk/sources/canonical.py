@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 
 from somv_risk import schema as s
-from somv_risk.errors import SourceError
+from somv_risk.errors import ConfigError, SourceError
 from somv_risk.histories import Histories
 from somv_risk.sources.frames import TIMEZONE, check_delivery
 from somv_risk.store import is_store, scan_store
@@ -37,6 +37,8 @@ def read_histories(
     ------
     SourceError
         If the folder or a file is missing or cannot be read.
+    ConfigError
+        If a store is given a data end or a key.
     InputError, IdentityError
         As in `from_frames`.
     """
@@ -44,6 +46,10 @@ def read_histories(
     if not folder.is_dir():
         raise SourceError(f"There is no folder {folder}. Give a store or a folder of Parquet or CSV tables.")
     if is_store(folder):
+        if data_end is not None or pseudonymise_key is not None:
+            raise ConfigError(
+                f"{folder} is a store with a data end and pseudonyms of its own. Give yours to ingest."
+            )
         return scan_store(folder)
     tables = {table: _scan(file) for table in s.SCHEMAS if (file := _find(folder, table))}
     if not tables:

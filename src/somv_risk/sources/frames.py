@@ -2,13 +2,13 @@
 
 from datetime import datetime
 from typing import Any
+from zoneinfo import available_timezones
 
 import polars as pl
 
 from somv_risk.checks import check_tables
-from somv_risk.errors import InputError
+from somv_risk.errors import ConfigError, InputError
 from somv_risk.histories import Histories
-from somv_risk.identity import pseudonymise_frame
 
 TIMEZONE = "Europe/Copenhagen"
 
@@ -73,15 +73,31 @@ def check_delivery(
     pseudonymise_key: str | bytes | None,
     timezone: str = TIMEZONE,
 ) -> Histories:
-    """Pseudonymise and check tables at the door; the present moment bounds what has no data end."""
-    if pseudonymise_key is not None:
-        tables = {name: pseudonymise_frame(frame, pseudonymise_key) for name, frame in tables.items()}
-    return check_tables(tables, latest=data_end or datetime.now(), data_end=data_end, timezone=timezone)  # noqa: DTZ005 - times are naive local wall-clock by contract
+    """Check tables at the door; the present moment bounds what has no data end."""
+    if timezone not in available_timezones():
+        raise ConfigError(f"Time zone {timezone!r} is unknown. Give a name such as {TIMEZONE}.")
+    return check_tables(
+        tables,
+        latest=data_end or datetime.now(),  # noqa: DTZ005 - times are naive local wall-clock by contract
+        data_end=data_end,
+        timezone=timezone,
+        pseudonymise_key=pseudonymise_key,
+    )
 
 
 def _to_lazy(name: str, frame: Any) -> pl.LazyFrame:  # noqa: ANN401 - any frame that speaks Arrow
     if isinstance(frame, pl.LazyFrame | pl.DataFrame):
         return frame.lazy()
     if hasattr(frame, "__arrow_c_stream__"):
-        return pl.DataFrame(frame).lazy()
+        return _read_arrow(name, frame).lazy()
     raise InputError(f"Table {name} is a {type(frame).__name__}. Give a Polars, pandas or Arrow frame.")
+
+
+def _read_arrow(name: str, frame: Any) -> pl.DataFrame:  # noqa: ANN401 - any frame that speaks Arrow
+    try:
+        return pl.DataFrame(frame)
+    except (pl.exceptions.PolarsError, TypeError, ValueError):
+        # The original error may quote a cell.
+        raise InputError(
+            f"Table {name} has a column of mixed types. Give each column one type, such as text or dates."
+        ) from None
