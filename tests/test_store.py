@@ -147,7 +147,7 @@ def test_a_store_of_another_version_is_refused(store):
 
 def test_a_store_that_lacks_a_file_is_refused(store):
     (store / "bucket=01" / "admissions.parquet").unlink()
-    with pytest.raises(SourceError, match="lacks 1 of its admissions files"):
+    with pytest.raises(SourceError, match="has 1 admissions files missing or damaged"):
         scan_store(store)
     assert scan_store(store, 0).persons.collect().height
 
