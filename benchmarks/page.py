@@ -10,8 +10,9 @@ _WRITTEN_BY = (
     "figures say what the chain costs on this machine, and nothing about real registers."
 )
 _CHAIN = (
-    "Wall and processor time of each step (on a busy machine the former says little), and the peak memory (resident, 1 MB = 2^20 bytes) of the process of its own in "
-    "which it ran. Everything but the simulation reads the region from a store on disk."
+    "Wall and processor time of each step (on a busy machine the former says little), and the peak memory "
+    "(resident, 1 MB = 2^20 bytes) of the process of its own in which it ran. Everything but the simulation "
+    "reads the region from a store on disk."
 )
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from math import ceil
 from pathlib import Path
 from typing import Final
 
@@ -12,12 +13,12 @@ from somv_risk.histories import Histories
 from somv_risk.model import RiskModel
 from somv_risk.pipeline import Progress, ignore_progress, train
 from somv_risk.report import render_simulation_note, write_outputs
-from somv_risk.scoring import score
+from somv_risk.scoring import choose_persons, score
 from somv_risk.simulate import simulate
 from somv_risk.testing.people import PEOPLE, mix
 from somv_risk.worklist import build_worklist
 
-CAPACITY: Final = 100
+LIST_SHARE: Final = 0.005  # of those who are scored
 REASONS: Final = 6
 
 
@@ -61,8 +62,9 @@ def run_demo(
     progress("scoring", 0, 1)
     histories = add_people(crowd)
     index_time = _end_of(crowd)
+    capacity = ceil(LIST_SHARE * choose_persons(model, histories, index_time, None).height)
     scores = score(
-        model, histories, index_time=index_time, capacity=CAPACITY, reasons=REASONS, language=language
+        model, histories, index_time=index_time, capacity=capacity, reasons=REASONS, language=language
     )
     progress("scoring", 1, 1)
     write_outputs(
