@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
@@ -822,6 +822,7 @@ deliveries = st.sampled_from(OTHERS).flatmap(
 )
 
 
+@settings(max_examples=settings().max_examples // 2)
 @given(deliveries)
 def test_exactly_the_sound_rows_are_kept_and_the_others_set_aside(drawn):
     frames = {
