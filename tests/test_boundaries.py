@@ -358,6 +358,12 @@ def test_follow_up_is_a_planned_contact_that_took_place(contact_type, attendance
     assert features["discharges_without_follow_up_180d"] == without
 
 
+@pytest.mark.parametrize(("kind", "without"), [("gp", 0), ("out_of_hours", 1), ("other", 1)])
+def test_of_primary_care_only_the_general_practitioner_follows_up(kind, without):
+    features = look_back(primary_care=f"started_at kind\n-15d {kind}", **FOLLOWED)
+    assert features["discharges_without_follow_up_180d"] == without
+
+
 def test_a_discharge_is_judged_once_14_days_have_passed():
     assert look_back(admissions=admit("-30d -14d"))["discharges_without_follow_up_180d"] == 1
     too_early = look_back(admissions=admit("-30d -14d+1us"))

@@ -18,6 +18,7 @@ import somv_risk as sr
 from somv_risk import schema as s
 from somv_risk.errors import ConfigError, IdentityError, InputError, SourceError
 from somv_risk.histories import Histories
+from somv_risk.identity import sign_person
 
 KEY = "a secret of 27 bytes or so."
 OTHER_KEY = "another secret of 30 bytes, ok"
@@ -514,9 +515,7 @@ def test_other_ids_are_not_taken_for_cpr_numbers(person_id):
 
 def deliver_cpr(key=KEY, **tables):
     renamed = {
-        table: draw(text).with_columns(
-            pl.col("person_id").replace({"ada": "0101701234", "bo": "311299-4321"})
-        )
+        table: draw(text).with_columns(pl.col("person_id").replace({"ada": "0101701234", "bo": "3112994321"}))
         for table, text in DRAWN.items()
     }
     return sr.from_frames(**renamed | tables, pseudonymise_key=key)
@@ -530,14 +529,24 @@ def test_with_a_key_cpr_numbers_are_taken_and_replaced_by_keyed_hashes():
     histories = deliver_cpr()
     assert histories.quarantine.count() == 0
     people = histories.persons.collect()["person_id"].to_list()
-    assert people == [sign("0101701234"), sign("311299-4321")]
+    assert people == [sign("0101701234"), sign("3112994321")]
+
+
+def test_every_form_of_a_cpr_number_gets_the_same_pseudonym():
+    forms = pl.DataFrame({"person_id": ["0101701234", "010170-1234", "010170 1234", "101701234"]})
+    assert forms.select(sign_person(KEY))["person_id"].to_list() == [sign("0101701234")] * 4
+
+
+def test_a_cpr_number_whose_first_zero_was_lost_is_refused():
+    with pytest.raises(IdentityError, match="1 person ids look like CPR numbers"):
+        deliver({"persons": retype("persons", "person_id", [101701234, 7])})
 
 
 def test_pseudonyms_still_join_the_tables():
     histories = deliver_cpr()
     for table in TABLES:
         mine = histories.table(table).collect()["person_id"]
-        plain = draw(DRAWN[table])["person_id"].replace({"ada": "0101701234", "bo": "311299-4321"})
+        plain = draw(DRAWN[table])["person_id"].replace({"ada": "0101701234", "bo": "3112994321"})
         assert mine.to_list() == [sign(person_id) for person_id in plain]
 
 

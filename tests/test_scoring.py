@@ -598,3 +598,35 @@ def test_thomas_reasons_speak_of_admissions_bursts_unfinished_treatment_and_alco
     assert "admission" in raising["hospital_use"]
     assert "alcohol" in raising["substance_use"]
     assert all("This raises the estimated risk." in text for text in raising.values())
+
+
+# --- What nobody can know
+
+
+def test_a_table_that_is_absent_is_never_a_reason(model, few, index):
+    absent = {"primary_care", "social_benefits"}
+    without = leave_out(few, *absent)
+    scored = sr.score(model, without, index_time=index, explain="all", reasons=11)
+    told = {reason["feature"] for reasons in scored["reasons"].to_list() for reason in reasons}
+    assert told
+    assert not any(
+        set(BY_NAME[name].definition.tables) & {"primary_care", "social_benefits"} for name in told
+    )
+    explained = sr.explain_person(model, without, "thomas", index)
+    named = {name for reason in explained.reasons for name in reason.told}
+    assert not any(
+        set(BY_NAME[name].definition.tables) & {"primary_care", "social_benefits"} for name in named
+    )
+
+
+def test_a_person_who_is_not_there_is_told_as_not_found(model, few, index):
+    with pytest.raises(CohortError, match="none was found"):
+        sr.score(model, few, index_time=index, person_ids=["nobody"])
+
+
+def test_one_id_may_be_given_as_text(model, few, index):
+    assert sr.score(model, few, index_time=index, person_ids="thomas")["person_id"].to_list() == ["thomas"]
+
+
+def test_a_model_shows_itself_in_one_line(model):
+    assert len(repr(model)) < 200

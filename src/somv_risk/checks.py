@@ -13,11 +13,7 @@ from somv_risk import schema as s
 from somv_risk.conversion import convert
 from somv_risk.errors import IdentityError, InputError
 from somv_risk.histories import Histories, Quarantine
-from somv_risk.identity import sign_person
-
-# Day (replacement numbers add 60 to it), month, year, four digits; the check digit is no test, because
-# numbers issued since 2007 need not satisfy it.
-CPR_PATTERN = r"^(?:0[1-9]|[1-2]\d|3[01]|6[1-9]|[7-8]\d|9[01])(?:0[1-9]|1[0-2])\d{2}[- ]?\d{4}$"
+from somv_risk.identity import looks_like_cpr, sign_person
 
 FAILED_PREFIX = "failed:"
 
@@ -129,7 +125,7 @@ def _check_persons(deliveries: list[_Delivery]) -> None:
 
 def _check_identity(deliveries: list[_Delivery]) -> None:
     for delivery in deliveries:
-        suspicious = delivery.typed.select(pl.col(s.PERSON_ID).str.contains(CPR_PATTERN).sum()).item()
+        suspicious = delivery.typed.select(looks_like_cpr(pl.col(s.PERSON_ID)).sum()).item()
         if suspicious:
             raise IdentityError(
                 f"In table {delivery.table}, {suspicious} person ids look like CPR numbers. "

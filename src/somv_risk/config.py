@@ -177,9 +177,9 @@ def read_config(path: str | Path) -> TrainConfig:
     Raises
     ------
     SourceError
-        If the file is missing or is not TOML.
+        If the file is missing or unreadable.
     ConfigError
-        If a key is unknown or a value breaks a rule.
+        If it is not TOML, a key is unknown or a value breaks a rule.
     """
     file = Path(path)
     try:

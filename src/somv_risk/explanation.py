@@ -1,6 +1,7 @@
 """The explanation of one person: every theme, the sentence that says it, and the events behind it."""
 
 from dataclasses import dataclass
+from typing import Final
 
 import polars as pl
 
@@ -13,6 +14,8 @@ from somv_risk.histories import Histories
 from somv_risk.model import RiskModel
 from somv_risk.reasons import Reason, build_reasons
 from somv_risk.scoring import choose_persons, collect_features
+
+SHOWN_EVENTS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +40,8 @@ class Explanation:
         lines = [f"{self.risk:.1%}"]
         for reason in self.reasons:
             lines.append(f"{reason.contribution:+.2f}  {reason.text}")
-            events = pl.concat([self.evidence[name] for name in reason.told])
-            lines += [_tell_event(event) for event in events.iter_rows(named=True)]
+            for name in reason.told:
+                lines += _tell_events(self.evidence[name])
         return "\n".join(lines)
 
 
@@ -58,7 +61,9 @@ def explain_person(
     frame = collect_features(model, own, rows)
     matrix = model.encoding.to_matrix(frame)
     values = compute_contributions(model.main.booster, matrix)
-    reasons = build_reasons(model.features, frame, values, count=len(model.features), language=language)[0]
+    reasons = build_reasons(
+        model.features, frame, values, count=len(model.features), language=language, absent=own.absent
+    )[0]
     timeline = Timeline(own, rows.lazy(), model.lags)
     features = {feature.name: feature for feature in model.features}
     told = [name for reason in reasons for name in reason.told]
@@ -94,5 +99,11 @@ def _tabulate(features: tuple[Feature, ...], contributions: list[float]) -> pl.D
     return frame.sort(pl.col("contribution").abs(), descending=True)
 
 
-def _tell_event(event: dict[str, object]) -> str:
-    return f"         {event['events']}: {event[s.STARTED_AT]} - {event[s.ENDED_AT] or ''}"
+def _tell_events(events: pl.DataFrame) -> list[str]:
+    """Tell the latest events, and how many more there are."""
+    shown = [
+        f"         {event['events']}: {event[s.STARTED_AT]} - {event[s.ENDED_AT] or ''}"
+        for event in events.head(SHOWN_EVENTS).iter_rows(named=True)
+    ]
+    more = events.height - len(shown)
+    return [*shown, f"         and {more} more"] if more else shown

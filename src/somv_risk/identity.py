@@ -12,7 +12,16 @@ from somv_risk.errors import ConfigError
 
 MIN_KEY_BYTES = 16
 PSEUDONYM_HEX_DIGITS = 32
+# Day (replacement numbers add 60 to it), month, year, four digits; the check digit is no test, because
+# numbers issued since 2007 need not satisfy it. A spreadsheet eats the first zero.
+CPR_PATTERN = r"^(?:0?[1-9]|[1-2]\d|3[01]|6[1-9]|[7-8]\d|9[01])(?:0[1-9]|1[0-2])\d{2}[- ]?\d{4}$"
+CPR_DIGITS = 10
 _HASH_BYTES = 4
+
+
+def looks_like_cpr(text: pl.Expr) -> pl.Expr:
+    """Whether text has the form of a civil registration number, with or without hyphen and first zero."""
+    return text.str.contains(CPR_PATTERN)
 
 
 def sign_person(key: str | bytes) -> pl.Expr:
@@ -32,7 +41,9 @@ def sign_person(key: str | bytes) -> pl.Expr:
             f"Give at least {MIN_KEY_BYTES} random bytes and keep them secret."
         )
     text = pl.col(s.PERSON_ID).cast(pl.String).str.strip_chars()
-    signed = pl.when(text != "").then(text)
+    # One person's number may come in several forms; all are to give one pseudonym.
+    number = text.str.replace_all(r"[- ]", "").str.zfill(CPR_DIGITS)
+    signed = pl.when(looks_like_cpr(text)).then(number).when(text != "").then(text)
     return signed.map_batches(
         lambda ids: _map_unique(ids, lambda value: _sign(value, secret), pl.String()),
         return_dtype=pl.String,

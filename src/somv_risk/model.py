@@ -66,7 +66,7 @@ class Head:
         return np.asarray(np.clip(below, 0, 1000) / 10.0)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class RiskModel:
     """A fitted model: features with their definitions, one head per target, and where it comes from.
 
@@ -79,6 +79,9 @@ class RiskModel:
     eligibility: Eligibility
     heads: Mapping[str, Head]
     facts: Mapping[str, Any]
+
+    def __repr__(self) -> str:
+        return f"RiskModel({list(self.heads)}, {len(self.features)} features)"
 
     @property
     def features(self) -> tuple[Feature, ...]:

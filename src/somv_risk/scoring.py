@@ -112,8 +112,10 @@ def score(
         _flag(model, capacity, threshold)
     )
     explained = ranked.filter(_is_explained(explain))[_PLACE].to_list()
-    told = explain_rows(model, frame[explained], matrix[explained], count=reasons, language=language)
     absent = [table for table in model.tables if table in histories.absent]
+    told = explain_rows(
+        model, frame[explained], matrix[explained], count=reasons, language=language, absent=absent
+    )
     notes = render_warnings(absent, moment, histories.data_end, language=language)
     return _attach(ranked, dict(zip(explained, told, strict=True)), notes)
 
@@ -133,7 +135,7 @@ def choose_persons(
     rows = cohort.rows.collect()
     if rows.is_empty():
         raise CohortError(
-            f"Nobody is eligible at {index_time}: {_tell_attrition(cohort)}. Check the index time."
+            f"Nobody is eligible at {index_time}: {_tell_attrition(cohort)}. Check ids and index time."
         )
     if chosen is not None and rows.height < len(chosen):
         warnings.warn(
@@ -146,7 +148,7 @@ def choose_persons(
 
 
 def _list_ids(person_ids: Iterable[str]) -> list[str]:
-    listed = list(dict.fromkeys([None] if isinstance(person_ids, str) else person_ids))
+    listed = list(dict.fromkeys([person_ids] if isinstance(person_ids, str) else person_ids))
     if not all(isinstance(value, str) for value in listed):
         raise ConfigError("person_ids has something other than text in it. Give a list of ids as text.")
     return [value for value in listed if isinstance(value, str)]
@@ -167,15 +169,23 @@ def collect_features(model: RiskModel, histories: Histories, rows: pl.DataFrame)
 
 
 def explain_rows(
-    model: RiskModel, frame: pl.DataFrame, matrix: Matrix, *, count: int, language: str
+    model: RiskModel,
+    frame: pl.DataFrame,
+    matrix: Matrix,
+    *,
+    count: int,
+    language: str,
+    absent: Sequence[str] = (),
 ) -> list[list[Reason]]:
     """Explain feature rows by the themes that moved the score of the main target."""
     contributions = compute_contributions(model.main.booster, matrix)
-    return build_reasons(model.features, frame, contributions, count=count, language=language)
+    return build_reasons(model.features, frame, contributions, count=count, language=language, absent=absent)
 
 
 def _tell_attrition(cohort: Cohort) -> str:
-    steps = cohort.attrition.collect().iter_rows(named=True)
+    steps = cohort.attrition.collect().to_dicts()
+    if steps[0]["rows_after"] == 0:
+        return "none was found"
     lost = [f"{step['rows_before'] - step['rows_after']} fail '{step[s.RULE]}'" for step in steps]
     return ", ".join(part for part in lost if not part.startswith("0 ")) or "no rule failed"
 

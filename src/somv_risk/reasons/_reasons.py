@@ -1,8 +1,8 @@
 """Reasons: which themes moved a person's score, each with the feature that says it best."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Any, Final
 
 import numpy as np
@@ -51,6 +51,7 @@ def build_reasons(
     *,
     count: int,
     language: str,
+    absent: Collection[str] = (),
 ) -> list[list[Reason]]:
     """Build the reasons of each row, at most `count` themes.
 
@@ -62,45 +63,63 @@ def build_reasons(
         The features of the rows, as built.
     contributions
         Shape (rows, features + 1), log-odds, the last column the base value.
+    absent
+        Tables that were not delivered: what nobody can know of a person is a warning, never a reason.
     """
     if not len(contributions):
         return []
     themes, totals = sum_themes(features, contributions)
     leaning = np.where(contributions[:, :-1].sum(axis=1) >= 0, 1.0, -1.0)
-    ranked = np.argsort(-leaning[:, None] * totals, axis=1, kind="stable")[:, :count]
+    ranked = np.argsort(-leaning[:, None] * totals, axis=1, kind="stable")
+    places = _list_places(features, absent)
     return [
-        list(_tell_row(features, themes, row, totals[place], contributions[place], ranked[place], language))
-        for place, row in enumerate(frame.iter_rows(named=True))
+        list(
+            islice(
+                _tell_row(features, places, row, values, zip(themes, total, strict=True), order, language),
+                count,
+            )
+        )
+        for row, values, total, order in zip(
+            frame.iter_rows(named=True), contributions, totals.tolist(), ranked, strict=True
+        )
     ]
+
+
+def _list_places(features: tuple[Feature, ...], absent: Collection[str]) -> dict[str, dict[str, list[int]]]:
+    """List the columns that can be told: theme -> definition -> places of its windows."""
+    places: dict[str, dict[str, list[int]]] = {}
+    for place, feature in enumerate(features):
+        if not set(feature.definition.tables) & set(absent):
+            theme = places.setdefault(feature.definition.theme, {})
+            theme.setdefault(feature.definition.id, []).append(place)
+    return places
 
 
 def _tell_row(
     features: tuple[Feature, ...],
-    themes: list[str],
+    places: dict[str, dict[str, list[int]]],
     row: dict[str, Any],
-    totals: FloatArray,
     contributions: FloatArray,
-    ranked: npt.NDArray[np.intp],
+    totals: Iterable[tuple[str, float]],
+    order: npt.NDArray[np.intp],
     language: str,
 ) -> Iterator[Reason]:
-    for place in ranked:
-        theme, total = themes[place], float(totals[place])
-        if total != 0:
-            told = _pick_features(features, contributions, theme, total)
+    listed = list(totals)
+    for theme, total in (listed[number] for number in order):
+        pulls = np.sign(total) * contributions
+        told = [features[place] for place in _pick_places(features, places.get(theme, {}), pulls)]
+        if told:
             findings = [(feature, row[feature.name]) for feature in told]
             text = render_reason(findings, total, language)
-            yield Reason(
-                theme, told[0].name, _to_number(findings[0][1]), total, text, tuple(f.name for f in told)
-            )
+            names = tuple(feature.name for feature in told)
+            yield Reason(theme, names[0], _to_number(findings[0][1]), total, text, names)
 
 
 def _to_number(value: float | str | None) -> float | None:
     return None if value is None or isinstance(value, str) else float(value)
 
 
-def _pick_features(
-    features: tuple[Feature, ...], contributions: FloatArray, theme: str, total: float
-) -> list[Feature]:
+def _pick_places(features: tuple[Feature, ...], places: dict[str, list[int]], pulls: FloatArray) -> list[int]:
     """Pick the one or two features that say the theme best, in the theme's direction.
 
     The same thing counted over several windows shares its weight among them, so definitions are weighed by
@@ -108,13 +127,12 @@ def _pick_features(
     tenth of the heaviest, the ones whose direction is beyond dispute come first: that somebody was in
     treatment is a poor thing to be told as a reason for concern.
     """
-    pulls: dict[str, list[tuple[float, int]]] = {}
-    for place, feature in enumerate(features):
-        if feature.definition.theme == theme:
-            pull = float(np.sign(total) * contributions[place])
-            pulls.setdefault(feature.definition.id, []).append((pull, place))
-    weights = {identity: sum(pull for pull, _ in windows) for identity, windows in pulls.items()}
-    told = [identity for identity in weights if weights[identity] >= LEAST_SHARE * max(weights.values())]
-    best = {identity: features[max(pulls[identity])[1]] for identity in told}
-    ranked = sorted(told, key=lambda identity: (best[identity].definition.monotone == 0, -weights[identity]))
+    weights = {identity: float(sum(pulls[place] for place in own)) for identity, own in places.items()}
+    heaviest = max(weights.values(), default=0.0)
+    if heaviest <= 0:
+        return []
+    told = [identity for identity in places if weights[identity] >= LEAST_SHARE * heaviest]
+    best = {identity: max(places[identity], key=lambda place: float(pulls[place])) for identity in told}
+    is_disputed = {identity: features[best[identity]].definition.monotone == 0 for identity in told}
+    ranked = sorted(told, key=lambda identity: (is_disputed[identity], -weights[identity]))
     return [best[identity] for identity in ranked[:TOLD_PER_THEME]]
