@@ -98,3 +98,11 @@ def test_a_target_names_known_sectors_and_admission_types(given_words):
 def test_a_horizon_spans_whole_days(days):
     with pytest.raises(ConfigError):
         Horizon(days)
+
+
+@pytest.mark.parametrize("sectors", [("psychiatric",), ["psychiatric"], ("psychiatric", "psychiatric")])
+def test_a_target_of_one_sector_counts_only_that_however_it_is_written(sectors):
+    somatic = draw_histories(admissions="started_at ended_at sector\n+1d +3d somatic")
+    cohort = pl.DataFrame({s.PERSON_ID: ["ada"], s.INDEX_TIME: [INDEX]})
+    labelled = label_outcomes(somatic, cohort, Target("one", min_count=1, sectors=sectors)).collect()
+    assert labelled["outcome_events"].to_list() == [0]

@@ -109,7 +109,7 @@ def _counts(target: Target) -> list[pl.Expr]:
 def _is_in_sectors(target: Target) -> pl.Expr:
     if set(target.sectors) == set(s.SECTORS):
         return pl.lit(value=True)
-    return pl.col(HAS_PSYCHIATRIC) if target.sectors == ("psychiatric",) else ~pl.col(HAS_PSYCHIATRIC)
+    return pl.col(HAS_PSYCHIATRIC) if set(target.sectors) == {"psychiatric"} else ~pl.col(HAS_PSYCHIATRIC)
 
 
 def _has_admission_type(target: Target) -> pl.Expr:
