@@ -79,10 +79,6 @@ def train(
         If the configuration is unsound or unreadable.
     CohortError
         If too few persons or events are left for a part.
-
-    Examples
-    --------
-    >>> model = train(histories, config="configs/default.toml")  # doctest: +SKIP
     """
     settings = resolve_config(config)
     targets, features = settings.build_targets(), settings.build_features()
