@@ -16,6 +16,7 @@ from rich.progress import (
     MofNCompleteColumn,
     Progress,
     SpinnerColumn,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
 )
@@ -110,8 +111,10 @@ def simulate(
     with _show_progress() as progress:
         progress("simulating", 0, 1)
         histories = simulate_region(persons=persons, seed=seed)
+        progress("simulating", 1, 1)
         progress("writing", 0, 1)
         write_store(histories, store, buckets=buckets)
+        progress("writing", 1, 1)
     _print_histories(histories)
     _say(f"Store: {store}")
 
@@ -195,6 +198,7 @@ def score(
             reasons=reasons,
             language=language,
         )
+        progress("scoring", 1, 1)
     write_outputs(fitted, histories, scores, out, language=language)
     # A nightly job's output ends in a log, so no person is shown here.
     _print_histories(histories)
@@ -269,13 +273,12 @@ def _show_progress() -> Iterator[Callable[[str, int, int], None]]:
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
-        tasks: dict[str, int] = {}
+        tasks: dict[str, TaskID] = {}
 
         def show(step: str, done: int, total: int) -> None:
-            task = tasks.setdefault(step, -1)
-            if task < 0:
+            if step not in tasks:
                 tasks[step] = bars.add_task(step, total=total)
-            bars.update(tasks[step], completed=done, total=total)  # type: ignore[arg-type]
+            bars.update(tasks[step], completed=done, total=total)
 
         yield show
 
