@@ -847,3 +847,10 @@ def test_exactly_the_sound_rows_are_kept_and_the_others_set_aside(drawn):
         assert count_kept(histories, table) + len(set_aside) == len(rows)
     for table, aside in histories.quarantine.rows.items():
         assert_frame_equal(aside.drop("row", "rule"), frames[table][aside["row"].to_list()])
+
+
+def test_rows_with_a_column_of_python_objects_are_counted():
+    """Such a column may come along from a notebook; Polars cannot compare its cells."""
+    admissions = draw(DRAWN["admissions"]).with_columns(sector=pl.lit("?"))
+    odd = admissions.with_columns(pl.Series("note", [object()] * admissions.height, dtype=pl.Object))
+    assert deliver({"admissions": odd}).quarantine.count() == admissions.height

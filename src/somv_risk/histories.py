@@ -6,6 +6,7 @@ from datetime import datetime
 from types import MappingProxyType
 
 import polars as pl
+import polars.selectors as cs
 
 from somv_risk import schema as s
 from somv_risk.errors import InputError
@@ -37,7 +38,7 @@ class Quarantine:
 
     def count(self) -> int:
         """Count rows set aside; one that broke two rules counts once."""
-        return sum(frame.drop(s.RULE).n_unique() for frame in self.rows.values())
+        return sum(frame.drop(s.RULE).select(~cs.object()).n_unique() for frame in self.rows.values())
 
     def __repr__(self) -> str:
         # Rows set aside hold whatever was delivered, and a repr ends in logs.
