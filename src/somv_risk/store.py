@@ -2,10 +2,13 @@
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
 from datetime import datetime
+from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
@@ -14,6 +17,9 @@ from somv_risk.errors import ConfigError, SourceError
 from somv_risk.histories import Histories, Quarantine
 from somv_risk.identity import hash_person
 
+if TYPE_CHECKING:
+    from pyarrow.parquet import ParquetWriter
+
 STORE_VERSION = 1
 DEFAULT_BUCKETS = 8
 MANIFEST = "manifest.json"
@@ -21,6 +27,7 @@ MANIFEST_KEYS = ("buckets", "tables", "data_end", "rows", "quarantine", "dropped
 BUCKET = "bucket"
 _SALT = "somv_risk.store"
 _ORDER = (s.PERSON_ID, s.STARTED_AT)
+_ROWS_PER_GROUP: Final = 250_000
 
 
 def is_store(path: Path) -> bool:
@@ -41,22 +48,38 @@ def write_store(histories: Histories, path: str | Path, *, buckets: int = DEFAUL
     ConfigError
         If there is to be no bucket.
     """
-    folder = Path(path)
-    if folder.exists():
-        raise SourceError(f"{folder} exists already. Name a new folder for the store, or remove the old one.")
-    if buckets < 1:
-        raise ConfigError(f"A store of {buckets} buckets holds nobody. Give at least 1 bucket.")
-    unfinished = folder.with_name(f".{folder.name}.unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    try:
-        _write_all(histories, unfinished, buckets)
-        unfinished.rename(folder)
-    except OSError as error:
-        raise SourceError(
-            f"The store {folder} cannot be written ({error.strerror}). Free space or choose a folder."
-        ) from None
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+    with _make_folder(Path(path), buckets) as folder:
+        _write_tables(histories, folder, buckets)
+        _write_quarantine(histories.quarantine, folder)
+        _write_manifest(folder, _describe(histories) | {"buckets": buckets})
+
+
+def write_blocks(
+    blocks: Iterable[Mapping[str, pl.DataFrame]],
+    path: str | Path,
+    *,
+    data_end: datetime,
+    buckets: int = DEFAULT_BUCKETS,
+) -> None:
+    """Write a store from blocks of persons, one after the other, in memory that does not grow with them.
+
+    Parameters
+    ----------
+    blocks
+        Checked tables of whole persons, sorted by person and time; each block's persons come after
+        those of the blocks before it.
+    data_end
+        The moment at which the delivery ends.
+
+    Raises
+    ------
+    SourceError, ConfigError
+        As `write_store`.
+    """
+    with _make_folder(Path(path), buckets) as folder:
+        rows = _append_blocks(blocks, folder, buckets)
+        _write_quarantine(Quarantine(), folder)
+        _write_manifest(folder, _state_manifest(rows, data_end) | {"buckets": buckets})
 
 
 def scan_store(path: str | Path, bucket: int | None = None) -> Histories:
@@ -103,12 +126,88 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return dict(manifest)
 
 
-def _write_all(histories: Histories, folder: Path, buckets: int) -> None:
-    folder.mkdir(parents=True)
-    _write_tables(histories, folder, buckets)
-    _write_quarantine(histories.quarantine, folder)
-    manifest = json.dumps(_describe(histories, buckets), indent=2)
-    (folder / MANIFEST).write_text(manifest, encoding="utf-8")
+@contextmanager
+def _make_folder(folder: Path, buckets: int) -> Iterator[Path]:
+    """Give a folder to fill; it takes its name when it is complete, and goes if it never is."""
+    if folder.exists():
+        raise SourceError(f"{folder} exists already. Name a new folder for the store, or remove the old one.")
+    if buckets < 1:
+        raise ConfigError(f"A store of {buckets} buckets holds nobody. Give at least 1 bucket.")
+    unfinished = folder.with_name(f".{folder.name}.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    try:
+        unfinished.mkdir(parents=True)
+        yield unfinished
+        unfinished.rename(folder)
+    except OSError as error:
+        raise SourceError(
+            f"The store {folder} cannot be written ({error.strerror}). Free space or choose a folder."
+        ) from None
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _write_manifest(folder: Path, facts: Mapping[str, Any]) -> None:
+    (folder / MANIFEST).write_text(json.dumps(facts, indent=2), encoding="utf-8")
+
+
+class _GrowingFile:
+    """A Parquet file to which rows are added in large groups."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._waiting: list[pl.DataFrame] = []
+        self._writer: ParquetWriter | None = None
+
+    def append(self, rows: pl.DataFrame) -> None:
+        self._waiting.append(rows)
+        if sum(frame.height for frame in self._waiting) >= _ROWS_PER_GROUP:
+            self._write()
+
+    def close(self) -> None:
+        self._write()
+        if self._writer is not None:
+            self._writer.close()
+
+    def _write(self) -> None:
+        # Polars writes whole Parquet files only; pyarrow can add to an open one.
+        from pyarrow.parquet import ParquetWriter  # noqa: PLC0415 - a quarter of a second to import
+
+        if not self._waiting:
+            return
+        table = pl.concat(self._waiting).to_arrow()
+        if self._writer is None:
+            self._writer = ParquetWriter(self._path, table.schema, compression="zstd")
+        self._writer.write_table(table)
+        self._waiting = []
+
+
+def _append_blocks(
+    blocks: Iterable[Mapping[str, pl.DataFrame]], folder: Path, buckets: int
+) -> dict[str, int]:
+    """Write the blocks' rows, and count them by table."""
+    rows: Counter[str] = Counter()
+    with ExitStack() as growing:
+        files = {
+            (table, bucket): growing.enter_context(closing(_GrowingFile(_name_file(folder, table, bucket))))
+            for table, bucket in product(s.SCHEMAS, range(buckets))
+        }
+        for block in blocks:
+            homes = block[s.PERSONS].select(s.PERSON_ID, (hash_person(_SALT) % buckets).alias(BUCKET))
+            for table, frame in block.items():
+                numbered = frame.join(homes, on=s.PERSON_ID, maintain_order="left")
+                for bucket in range(buckets):
+                    part = numbered.filter(pl.col(BUCKET) == bucket).drop(BUCKET)
+                    files[table, bucket].append(part)
+                rows[table] += numbered.height
+    return dict(rows)
+
+
+def _name_file(folder: Path, table: str, bucket: int) -> Path:
+    """Name a table's file in a bucket whose folder exists from now on."""
+    target = _bucket_file(folder, table, bucket)
+    target.parent.mkdir(exist_ok=True)
+    return target
 
 
 def _write_tables(histories: Histories, folder: Path, buckets: int) -> None:
@@ -117,9 +216,7 @@ def _write_tables(histories: Histories, folder: Path, buckets: int) -> None:
         order = [name for name in _ORDER if name in numbered.columns]
         for bucket in range(buckets):
             part = numbered.filter(pl.col(BUCKET) == bucket).drop(BUCKET).sort(order)
-            target = _bucket_file(folder, table, bucket)
-            target.parent.mkdir(exist_ok=True)
-            part.write_parquet(target)
+            part.write_parquet(_name_file(folder, table, bucket))
 
 
 def _bucket_file(folder: Path, table: str, bucket: int) -> Path:
@@ -155,13 +252,20 @@ def _read_quarantine(folder: Path) -> Quarantine:
     return Quarantine({file.stem: pl.read_parquet(file) for file in files})
 
 
-def _describe(histories: Histories, buckets: int) -> Mapping[str, Any]:
-    return {
-        "store_version": STORE_VERSION,
-        "buckets": buckets,
-        "tables": list(histories.tables),
-        "data_end": histories.data_end.isoformat() if histories.data_end else None,
-        "rows": {table: frame.select(pl.len()).collect().item() for table, frame in histories.tables.items()},
+def _describe(histories: Histories) -> dict[str, Any]:
+    rows = {table: frame.select(pl.len()).collect().item() for table, frame in histories.tables.items()}
+    return _state_manifest(rows, histories.data_end) | {
         "quarantine": histories.quarantine.summary().to_dicts(),
         "dropped": histories.dropped.to_dicts(),
+    }
+
+
+def _state_manifest(rows: Mapping[str, int], data_end: datetime | None) -> dict[str, Any]:
+    return {
+        "store_version": STORE_VERSION,
+        "tables": list(rows),
+        "data_end": data_end.isoformat() if data_end else None,
+        "rows": dict(rows),
+        "quarantine": [],
+        "dropped": [],
     }

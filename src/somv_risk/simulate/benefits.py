@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from somv_risk import schema
 from somv_risk.simulate.catalogue import read_table
-from somv_risk.simulate.draws import Floats, make_stream, number_within, place_on_line, spread_out
+from somv_risk.simulate.draws import Floats, Seed, number_within, place_on_line, spread_out
 from somv_risk.simulate.livelihoods import draw_livelihoods, find_birthday
 from somv_risk.simulate.population import Population
 
@@ -20,9 +20,9 @@ SHORTEST_DELAY: Final = 7.0
 LONGEST_DELAY: Final = 28.0
 
 
-def draw_benefits(people: Population, crises: pl.DataFrame, seed: int) -> pl.DataFrame:
+def draw_benefits(people: Population, crises: pl.DataFrame, seed: Seed) -> pl.DataFrame:
     """One row per spell; together they cover each adult's time without overlaps."""
-    rng = make_stream(seed, "benefits")
+    rng = seed.open_stream("benefits")
     mondays = _list_mondays(people)
     calendar = np.zeros((people.size, mondays.size), dtype=np.int8)
     for spells in draw_livelihoods(rng, people, crises):

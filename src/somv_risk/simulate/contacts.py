@@ -15,7 +15,7 @@ from somv_risk.simulate.catalogue import (
     read_secondary_codes,
     read_table,
 )
-from somv_risk.simulate.draws import Flags, Floats, Ints, make_stream, number_within, spread_out
+from somv_risk.simulate.draws import Flags, Floats, Ints, Seed, number_within, spread_out
 from somv_risk.simulate.occasions import ACUTE, PLANNED, VISIT
 from somv_risk.simulate.population import Population
 
@@ -24,9 +24,9 @@ HOURS_BETWEEN_WARDS: Final = 2 / 24
 DRIVERS_WITH_PSYCHIATRIC_PART: Final = ("alcohol", "drugs", "personality")
 
 
-def draw_contacts(people: Population, stays: pl.DataFrame, seed: int) -> pl.DataFrame:
+def draw_contacts(people: Population, stays: pl.DataFrame, seed: Seed) -> pl.DataFrame:
     """One row per ward contact, with everything that the tables of admissions and diagnoses need."""
-    rng = make_stream(seed, "contacts")
+    rng = seed.open_stream("contacts")
     settings = read_table("stays")["wards"]
     stays = stays.with_columns(
         pl.Series("code", _draw_codes(rng, stays["cause"].to_numpy())),
@@ -44,7 +44,6 @@ def draw_contacts(people: Population, stays: pl.DataFrame, seed: int) -> pl.Data
         discharge=_tell_discharge(rng, contacts),
         admission_type=pl.when(pl.col("mode") == PLANNED).then(pl.lit("planned")).otherwise(pl.lit("acute")),
         diagnosis=pl.when(pl.col("until") < people.period.days).then("code"),
-        known=pl.lit(None, pl.Float64),
     )
 
 
@@ -142,9 +141,9 @@ def _tell_discharge(rng: np.random.Generator, contacts: pl.DataFrame) -> pl.Expr
     )
 
 
-def draw_diagnoses(people: Population, contacts: pl.DataFrame, seed: int) -> pl.DataFrame:
+def draw_diagnoses(people: Population, contacts: pl.DataFrame, seed: Seed) -> pl.DataFrame:
     """One row per diagnosis of a closed contact; `contacts` carry their id."""
-    rng = make_stream(seed, "diagnoses")
+    rng = seed.open_stream("diagnoses")
     closed = contacts.filter(pl.col("diagnosis").is_not_null())
     wanted = ["person", "day", "until", "known", "contact_id", "code", "kind"]
     rows = [closed.with_columns(code="diagnosis", kind=pl.lit("primary")), _draw_self_harm(rng, closed)]

@@ -10,22 +10,21 @@ from somv_risk.simulate.catalogue import apply_curve, read_causes, read_crises, 
 from somv_risk.simulate.draws import (
     Floats,
     Ints,
-    draw_events,
+    Seed,
     draw_skewed,
-    make_stream,
     pick,
     place_on_line,
     spread_out,
 )
-from somv_risk.simulate.period import DAYS_PER_YEAR, stack
-from somv_risk.simulate.population import Population
+from somv_risk.simulate.period import stack
+from somv_risk.simulate.population import Population, draw_yearly
 
 STEADY: Final = ("frailty", "exclusion", "leaving")
 
 
-def draw_crises(people: Population, seed: int) -> pl.DataFrame:
+def draw_crises(people: Population, seed: Seed) -> pl.DataFrame:
     """One row per crisis: person, day, length in days, kind and the stays to expect."""
-    rng = make_stream(seed, "crises")
+    rng = seed.open_stream("crises")
     multiplier = _compute_multiplier(people)
     crises = stack(_draw_kind(rng, people, number, multiplier) for number in range(len(read_crises())))
     return crises.sort("person", "day", maintain_order=True)
@@ -45,15 +44,15 @@ def _draw_kind(rng: np.random.Generator, people: Population, number: int, multip
     curve = apply_curve(kind.curve, people.ages_by_year[who])
     levels = read_table("crises")["multiplier"]
     rates = levels["often"] * kind.per_year * severity[who, None] * curve * multiplier[who]
-    row, day = draw_events(rng, np.minimum(rates, 6.0), DAYS_PER_YEAR)
+    person, day = draw_yearly(rng, people, who, np.minimum(rates, 6.0))
     return pl.DataFrame(
         {
-            "person": who[row],
+            "person": person,
             "day": day,
-            "days": draw_skewed(rng, kind.days, kind.days_spread, row.size),
-            "kind": np.full(row.size, number),
+            "days": draw_skewed(rng, kind.days, kind.days_spread, person.size),
+            "kind": np.full(person.size, number),
             "stays": np.minimum(
-                levels["size"] * draw_skewed(rng, kind.stays, kind.stays_spread, row.size), 25.0
+                levels["size"] * draw_skewed(rng, kind.stays, kind.stays_spread, person.size), 25.0
             ),
         }
     )

@@ -1,5 +1,6 @@
 """Draws: seeded streams and the few distributions that the simulator uses."""
 
+from dataclasses import dataclass
 from typing import Final
 from zlib import crc32
 
@@ -13,9 +14,16 @@ Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
 
-def make_stream(seed: int, name: str) -> np.random.Generator:
-    """A stream of its own for each part, so that a change in one part leaves the others as they were."""
-    return np.random.default_rng([seed, crc32(name.encode())])
+@dataclass(frozen=True, slots=True)
+class Seed:
+    """The seed of one block of a region."""
+
+    region: int
+    block: int = 0
+
+    def open_stream(self, name: str) -> np.random.Generator:
+        """A stream of its own for each part, so that a change in one part leaves the others as they were."""
+        return np.random.default_rng([self.region, self.block, crc32(name.encode())])
 
 
 def pick(rng: np.random.Generator, weights: Floats, size: int) -> Ints:
@@ -38,12 +46,12 @@ def draw_skewed(
     return np.asarray(median * np.exp(spread * rng.standard_normal(size)), dtype=np.float64)
 
 
-def draw_events(rng: np.random.Generator, rates: Floats, days_per_step: float) -> tuple[Ints, Floats]:
-    """Rows and days of events whose expected number per row and time step is `rates`."""
+def draw_events(rng: np.random.Generator, rates: Floats) -> tuple[Ints, Floats]:
+    """Rows and times, in steps, of events whose expected number per row and step is `rates`."""
     counts = rng.poisson(rates).ravel()
     cells = np.repeat(np.arange(counts.size), counts)
     steps = rates.shape[1]
-    return cells // steps, (cells % steps + rng.random(cells.size)) * days_per_step
+    return cells // steps, cells % steps + rng.random(cells.size)
 
 
 def spread_out(counts: Ints) -> Ints:

@@ -1,5 +1,7 @@
 """Finished tables: drawn rows turned into the columns and types of the schema."""
 
+from typing import Final
+
 import numpy as np
 import polars as pl
 
@@ -7,11 +9,13 @@ from somv_risk import schema
 from somv_risk.simulate.catalogue import read_municipalities
 from somv_risk.simulate.population import DAYS_PER_CALENDAR_YEAR, Population
 
+DIGITS_OF_A_PERSON: Final = 7
+
 
 def name_persons(people: Population) -> pl.Series:
     """The pseudonymous keys, P0000001 onwards."""
-    numbers = pl.Series(np.arange(1, people.size + 1)).cast(pl.String)
-    return ("P" + numbers.str.zfill(7)).alias(schema.PERSON_ID)
+    numbers = pl.Series(np.arange(people.size) + people.first_number).cast(pl.String)
+    return ("P" + numbers.str.zfill(DIGITS_OF_A_PERSON)).alias(schema.PERSON_ID)
 
 
 def finish_persons(people: Population) -> pl.DataFrame:
@@ -31,17 +35,21 @@ def finish_persons(people: Population) -> pl.DataFrame:
     return pl.DataFrame(columns).cast(pl.Schema(schema.get_columns(schema.PERSONS)))
 
 
-def number_events(events: pl.DataFrame, column: str, letter: str) -> pl.DataFrame:
-    """Adds an id in the order of persons and time."""
+def number_events(events: pl.DataFrame, column: str, letter: str, block: int) -> pl.DataFrame:
+    """Adds an id in the order of persons and time, unlike those of other blocks."""
     ordered = events.sort("person", "day", maintain_order=True)
-    numbers = pl.Series(np.arange(1, ordered.height + 1)).cast(pl.String).str.zfill(8)
-    return ordered.with_columns((letter + numbers).alias(column))
+    numbers = pl.Series(np.arange(1, ordered.height + 1)).cast(pl.String).str.zfill(6)
+    return ordered.with_columns((f"{letter}{block:04d}" + numbers).alias(column))
 
 
 def finish_events(table: str, people: Population, events: pl.DataFrame) -> pl.DataFrame:
-    """An event table: ends that lie beyond the period are open, and what is learnt at the end with them."""
+    """An event table as it is known at the end of the period.
+
+    Ends that lie beyond it are open, and what is learnt at the end with them.
+    """
     wanted = schema.get_columns(table)
-    drawn = events.sort("person", "day", maintain_order=True)
+    known_in_time = pl.col("known").fill_null(0.0) < people.period.days
+    drawn = events.filter(known_in_time).sort("person", "day", maintain_order=True)
     is_over = pl.col("until") < people.period.days
     timed = drawn.with_columns(
         name_persons(people).gather(drawn["person"]),
@@ -53,7 +61,6 @@ def finish_events(table: str, people: Population, events: pl.DataFrame) -> pl.Da
     return timed.select(*wanted).cast(pl.Schema(wanted))
 
 
-def add_point_columns(events: pl.DataFrame) -> pl.DataFrame:
-    """Adds an end and a known-at that say nothing."""
-    nothing = pl.lit(None, pl.Float64)
-    return events.with_columns(until=nothing, known=nothing)
+def leave_open(points: pl.DataFrame) -> pl.DataFrame:
+    """Adds the end that a point event does not have."""
+    return points.with_columns(until=pl.lit(None, pl.Float64))

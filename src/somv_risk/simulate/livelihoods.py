@@ -12,14 +12,13 @@ from somv_risk.simulate.catalogue import apply_curve, read_municipalities, read_
 from somv_risk.simulate.draws import (
     Floats,
     Ints,
-    draw_events,
     draw_skewed,
     number_within,
     pick_per_row,
     spread_out,
 )
 from somv_risk.simulate.period import DAYS_PER_YEAR
-from somv_risk.simulate.population import DAYS_PER_CALENDAR_YEAR, Population
+from somv_risk.simulate.population import DAYS_PER_CALENDAR_YEAR, Population, draw_yearly
 from somv_risk.simulate.traits import VULNERABILITY, measure_deprivation
 
 FOREVER: Final = 1e6
@@ -63,7 +62,8 @@ def _draw_passing(rng: np.random.Generator, people: Population, passing: Mapping
     for trait in ("frailty", VULNERABILITY):
         logs = logs + passing[trait] * people.traits[trait] - passing[trait] ** 2 / 2
     curve = apply_curve(passing["curve"], people.ages_by_year)
-    person, day = draw_events(rng, passing["per_year"] * np.exp(logs[:, None]) * curve, DAYS_PER_YEAR)
+    rates = passing["per_year"] * np.exp(logs[:, None]) * curve
+    person, day = draw_yearly(rng, people, np.arange(people.size), rates)
     length = draw_skewed(rng, passing["days"], passing["spread"], person.size)
     return _make_spells(person, day, day + length, np.full(person.size, _number_of(passing["benefit"])))
 

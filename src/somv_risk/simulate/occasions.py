@@ -8,9 +8,9 @@ import polars as pl
 
 from somv_risk.simulate.catalogue import Cause, apply_curve, read_causes, read_table
 from somv_risk.simulate.crises import draw_crisis_causes, draw_moments_within, get_crisis_value
-from somv_risk.simulate.draws import Floats, Ints, draw_events, pick
-from somv_risk.simulate.period import DAYS_PER_YEAR, stack
-from somv_risk.simulate.population import Population
+from somv_risk.simulate.draws import Floats, Ints, pick
+from somv_risk.simulate.period import stack
+from somv_risk.simulate.population import Population, draw_yearly
 
 MODES: Final = ("acute", "planned", "visit")
 ACUTE: Final = MODES.index("acute")
@@ -46,9 +46,9 @@ def _draw_cause(
     severity = people.traits[cause.driver]
     who = np.flatnonzero(severity)
     rates = severity[who, None] * multiplier[who] * apply_curve(cause.curve, people.ages_by_year[who])
-    row, day = draw_events(rng, rates, DAYS_PER_YEAR)
+    person, day = draw_yearly(rng, people, who, rates)
     number, mode = numbers
-    return make_occasions(who[row], day, np.full(row.size, number), mode)
+    return make_occasions(person, day, np.full(person.size, number), mode)
 
 
 def _draw_in_crises(rng: np.random.Generator, crises: pl.DataFrame) -> Iterator[pl.DataFrame]:

@@ -2,25 +2,31 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import polars as pl
 
 from somv_risk.simulate.catalogue import read_municipalities, read_table
-from somv_risk.simulate.draws import Flags, Floats, Ints, make_stream, pick
+from somv_risk.simulate.draws import Flags, Floats, Ints, Seed, draw_events, pick
 from somv_risk.simulate.mortality import draw_deaths
 from somv_risk.simulate.period import DAYS_PER_YEAR, Period
 from somv_risk.simulate.traits import draw_swings, draw_traits
 
 DAYS_PER_CALENDAR_YEAR = 365.25
+YEARS_AHEAD: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Population:
-    """Persons as columns of equal length; days count from the start of the period."""
+    """Persons as columns of equal length; days count from the start of the period.
+
+    A person's years run from birthday to birthday, so that nothing changes for everybody on one day. The
+    first of them begins a year and more before the period: what is seen on its first day has a past.
+    """
 
     period: Period
+    first_number: int
     ages: Floats
     male: Flags
     places: Ints
@@ -41,9 +47,20 @@ class Population:
         return np.minimum(np.minimum(self.leaves, self.dies), self.period.days)
 
     @property
+    def years(self) -> int:
+        """Number of years of each person."""
+        return self.period.years + YEARS_AHEAD
+
+    @property
+    def first_days(self) -> Floats:
+        """The birthday on which each person's first year begins."""
+        return np.asarray(-DAYS_PER_YEAR * (self.ages % 1.0 + YEARS_AHEAD - 1))
+
+    @property
     def ages_by_year(self) -> Floats:
         """Age of each person in the middle of each year; negative before birth."""
-        return self.ages[:, None] + np.arange(self.period.years) + 0.5
+        years = np.arange(self.years) + (1.5 - YEARS_AHEAD)
+        return np.asarray(np.floor(self.ages)[:, None] + years, dtype=np.float64)
 
     def ages_on(self, persons: Ints, days: Floats) -> Floats:
         """Age of the given persons on the given days."""
@@ -54,22 +71,38 @@ class Population:
         person, day = events["person"].to_numpy(), events["day"].to_numpy()
         return events.filter((day >= self.arrives[person]) & (day < self.last_days[person]))
 
+    def keep_running(self, spells: pl.DataFrame) -> pl.DataFrame:
+        """Spells that reach into the period and the person's residence, seen from where they do."""
+        arrives = self.arrives[spells["person"].to_numpy()]
+        reaching = spells.with_columns(pl.Series("day", np.maximum(spells["day"].to_numpy(), arrives)))
+        return self.keep_seen(reaching.filter(spells["until"].to_numpy() > arrives))
 
-def draw_population(persons: int, seed: int, period: Period) -> Population:
+
+def draw_yearly(
+    rng: np.random.Generator, people: Population, who: Ints, rates: Floats
+) -> tuple[Ints, Floats]:
+    """Persons and days of events; `rates` has a row per person of `who` and a column per year."""
+    row, years = draw_events(rng, rates)
+    person = who[row]
+    return person, people.first_days[person] + DAYS_PER_YEAR * years
+
+
+def draw_population(persons: int, first_number: int, seed: Seed, period: Period) -> Population:
     """Persons with residence, traits and death."""
-    rng = make_stream(seed, "population")
+    rng = seed.open_stream("population")
     settings = read_table("region")["population"]
     arrives, ages = _draw_arrivals(rng, persons, period, settings)
     male = rng.random(persons) < settings["male"]
     places = pick(rng, np.array([place.people for place in read_municipalities()]), persons)
     leaves = _draw_departures(rng, arrives, period, settings)
     ages_midway = np.maximum(ages + period.days / DAYS_PER_YEAR / 2, 0.0)
-    traits = draw_traits(make_stream(seed, "traits"), ages_midway, male, places)
-    swings = draw_swings(make_stream(seed, "swings"), persons, period.years)
-    deaths = draw_deaths(make_stream(seed, "deaths"), ages, traits, period)
+    traits = draw_traits(seed.open_stream("traits"), ages_midway, male, places)
+    swings = draw_swings(seed.open_stream("swings"), persons, period.years + YEARS_AHEAD)
+    deaths = draw_deaths(seed.open_stream("deaths"), ages, traits, period)
     dies = np.where(deaths < np.minimum(leaves, period.days), np.maximum(deaths, arrives + 0.5), np.inf)
     return Population(
         period,
+        first_number,
         ages,
         male,
         places,

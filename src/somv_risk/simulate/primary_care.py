@@ -9,29 +9,29 @@ import polars as pl
 from somv_risk import schema
 from somv_risk.simulate.catalogue import apply_curve, read_table
 from somv_risk.simulate.crises import draw_moments_within
-from somv_risk.simulate.draws import Floats, draw_events, make_stream
-from somv_risk.simulate.frames import add_point_columns
-from somv_risk.simulate.period import DAYS_PER_YEAR, stack
-from somv_risk.simulate.population import Population
+from somv_risk.simulate.draws import Floats, Seed
+from somv_risk.simulate.frames import leave_open
+from somv_risk.simulate.period import stack
+from somv_risk.simulate.population import Population, draw_yearly
 
 DAYS_PER_MONTH = 30.0
 
 
-def draw_primary_care(people: Population, crises: pl.DataFrame, seed: int) -> pl.DataFrame:
+def draw_primary_care(people: Population, crises: pl.DataFrame, seed: Seed) -> pl.DataFrame:
     """One row per contact."""
-    rng = make_stream(seed, "primary_care")
+    rng = seed.open_stream("primary_care")
     settings = read_table("care")["primary_care"]
     rates = _compute_rates(people, settings)
     months = crises["days"].to_numpy() / DAYS_PER_MONTH
     daytime = stack(
         [
-            _draw_steady(rng, rates * settings["gp_per_year"]),
+            _draw_steady(rng, people, rates * settings["gp_per_year"]),
             _draw_unrest(rng, crises, months * settings["gp_in_unrest"]),
         ]
     )
     on_call = stack(
         [
-            _draw_steady(rng, rates * settings["out_of_hours_per_year"]),
+            _draw_steady(rng, people, rates * settings["out_of_hours_per_year"]),
             _draw_unrest(rng, crises, months * settings["out_of_hours_in_unrest"]),
         ]
     )
@@ -41,7 +41,7 @@ def draw_primary_care(people: Population, crises: pl.DataFrame, seed: int) -> pl
             _place(on_call, _draw_other_hours(rng, on_call["day"].to_numpy()), "out_of_hours"),
         ]
     )
-    return add_point_columns(people.keep_seen(contacts))
+    return leave_open(people.keep_seen(contacts))
 
 
 def _compute_rates(people: Population, settings: Mapping[str, Any]) -> Floats:
@@ -55,8 +55,8 @@ def _compute_rates(people: Population, settings: Mapping[str, Any]) -> Floats:
     return np.asarray(curve * np.exp(logs[:, None] + swing - average))
 
 
-def _draw_steady(rng: np.random.Generator, rates: Floats) -> pl.DataFrame:
-    person, day = draw_events(rng, rates, DAYS_PER_YEAR)
+def _draw_steady(rng: np.random.Generator, people: Population, rates: Floats) -> pl.DataFrame:
+    person, day = draw_yearly(rng, people, np.arange(people.size), rates)
     return pl.DataFrame({"person": person, "day": day})
 
 

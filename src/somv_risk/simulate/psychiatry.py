@@ -9,28 +9,25 @@ import polars as pl
 from somv_risk import schema
 from somv_risk.simulate.catalogue import read_municipalities, read_table
 from somv_risk.simulate.crises import draw_moments_within, get_crisis_value, mark_in_crisis
-from somv_risk.simulate.draws import Floats, Ints, draw_events, make_stream, pick, pick_per_row
-from somv_risk.simulate.frames import number_events
-from somv_risk.simulate.period import DAYS_PER_YEAR, stack
-from somv_risk.simulate.population import Population
+from somv_risk.simulate.draws import Floats, Ints, Seed, pick, pick_per_row
+from somv_risk.simulate.period import stack
+from somv_risk.simulate.population import Population, draw_yearly
 from somv_risk.simulate.stays import place_in_day
 
 EMERGENCY = "emergency"
 
 
-def draw_psychiatric_contacts(people: Population, crises: pl.DataFrame, seed: int) -> pl.DataFrame:
+def draw_psychiatric_contacts(people: Population, crises: pl.DataFrame, seed: Seed) -> pl.DataFrame:
     """One row per contact, attended or not."""
-    rng = make_stream(seed, "psychiatry")
+    rng = seed.open_stream("psychiatry")
     settings = read_table("care")["psychiatry"]
     regular, urgent = _draw_regular(rng, people, settings), _draw_emergencies(rng, people, crises)
     contacts = people.keep_seen(stack([regular, urgent]))
     contacts = _add_attendance(rng, people, crises, contacts, settings)
-    contacts = contacts.with_columns(
+    return contacts.with_columns(
         pl.Series("diagnosis", _draw_codes(rng, people, contacts["person"].to_numpy(), settings)),
         pl.Series("provider", _name_providers(people, contacts["person"].to_numpy(), settings)),
-        pl.lit(None, pl.Float64).alias("known"),
     )
-    return number_events(contacts, schema.CONTACT_ID, "B")
 
 
 def _draw_regular(rng: np.random.Generator, people: Population, settings: Mapping[str, Any]) -> pl.DataFrame:
@@ -39,12 +36,12 @@ def _draw_regular(rng: np.random.Generator, people: Population, settings: Mappin
     for trait, each in settings["in_care"].items():
         weight += each * people.traits[trait]
     who = np.flatnonzero(weight)
-    in_care = rng.random((who.size, people.period.years)) < 1 - np.exp(-weight[who, None])
-    row, day = draw_events(rng, in_care * settings["contacts_per_year"], DAYS_PER_YEAR)
+    in_care = rng.random((who.size, people.years)) < 1 - np.exp(-weight[who, None])
+    person, day = draw_yearly(rng, people, who, in_care * settings["contacts_per_year"])
     names = list(settings["kinds"])
-    kinds = pl.Series(names).gather(pick(rng, np.array(list(settings["kinds"].values())), row.size))
+    kinds = pl.Series(names).gather(pick(rng, np.array(list(settings["kinds"].values())), person.size))
     day = place_in_day(rng, people, day, np.ones(day.size, dtype=np.bool_))
-    return pl.DataFrame({"person": who[row], "day": day, schema.CONTACT_TYPE: kinds})
+    return pl.DataFrame({"person": person, "day": day, schema.CONTACT_TYPE: kinds})
 
 
 def _draw_emergencies(rng: np.random.Generator, people: Population, crises: pl.DataFrame) -> pl.DataFrame:

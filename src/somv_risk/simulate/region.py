@@ -1,9 +1,21 @@
-"""The made-up region as histories."""
+"""The made-up region as histories, in memory or as a store."""
 
+from collections.abc import Callable, Iterator
 from datetime import date, datetime
+from pathlib import Path
 
 from somv_risk.histories import Histories
-from somv_risk.simulate.tables import FIRST_DAY, LAST_DAY, simulate_tables
+from somv_risk.simulate.tables import (
+    FIRST_DAY,
+    LAST_DAY,
+    Tables,
+    list_blocks,
+    simulate_blocks,
+    simulate_tables,
+)
+from somv_risk.store import DEFAULT_BUCKETS, write_blocks
+
+Progress = Callable[[str, int, int], None]
 
 
 def simulate(
@@ -31,5 +43,49 @@ def simulate(
     ()
     """
     tables = simulate_tables(persons, seed, start=start, end=end)
-    data_end = datetime(end.year, end.month, end.day)
-    return Histories({name: frame.lazy() for name, frame in tables.items()}, data_end=data_end)
+    return Histories({name: frame.lazy() for name, frame in tables.items()}, data_end=_midnight(end))
+
+
+def simulate_store(
+    path: str | Path,
+    persons: int = 100_000,
+    seed: int = 7,
+    *,
+    start: date = FIRST_DAY,
+    end: date = LAST_DAY,
+    buckets: int = DEFAULT_BUCKETS,
+    threads: int | None = None,
+    progress: Progress = lambda *_: None,
+) -> None:
+    """Make up the same region as `simulate` and write it as a store, 10,000 persons at a time.
+
+    Parameters
+    ----------
+    path
+        New folder for the store.
+    buckets, threads
+        Into how many buckets, and on how many threads (None: one per core); the rows do not depend on it.
+    progress
+        Called with the step, how many blocks of persons are done, and their total.
+
+    Raises
+    ------
+    ConfigError
+        If an argument is out of its range.
+    SourceError
+        If the folder exists already or cannot be written.
+    """
+    blocks = simulate_blocks(persons, seed, start=start, end=end, threads=threads)
+    watched = _watch(blocks, len(list_blocks(persons)), progress)
+    write_blocks(watched, path, data_end=_midnight(end), buckets=buckets)
+
+
+def _watch(blocks: Iterator[Tables], total: int, progress: Progress) -> Iterator[Tables]:
+    progress("simulating", 0, total)
+    for done, block in enumerate(blocks, start=1):
+        yield block
+        progress("simulating", done, total)
+
+
+def _midnight(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day)

@@ -8,15 +8,15 @@ import polars as pl
 
 from somv_risk import schema
 from somv_risk.simulate.catalogue import apply_curve, read_municipalities, read_table
-from somv_risk.simulate.draws import Floats, Ints, draw_events, draw_skewed, make_stream, pick
+from somv_risk.simulate.draws import Floats, Ints, Seed, draw_skewed, pick
 from somv_risk.simulate.period import DAYS_PER_YEAR, stack
-from somv_risk.simulate.population import Population
+from somv_risk.simulate.population import YEARS_AHEAD, Population, draw_yearly
 from somv_risk.simulate.stays import keep_separate, place_in_day
 
 
-def draw_services(people: Population, crises: pl.DataFrame, seed: int) -> pl.DataFrame:
+def draw_services(people: Population, crises: pl.DataFrame, seed: Seed) -> pl.DataFrame:
     """One row per spell of a service; spells of the same service do not overlap."""
-    rng = make_stream(seed, "services")
+    rng = seed.open_stream("services")
     return stack(_draw_service(rng, people, crises, service) for service in read_table("care")["service"])
 
 
@@ -24,7 +24,7 @@ def _draw_service(
     rng: np.random.Generator, people: Population, crises: pl.DataFrame, service: Mapping[str, Any]
 ) -> pl.DataFrame:
     rates = _compute_rates(people, service)
-    running = _draw_running(rng, rates[:, 0], service)
+    running = _draw_running(rng, rates[:, YEARS_AHEAD - 1], service)
     starts = stack(
         [running, _draw_starts(rng, people, rates), _draw_after_crises(rng, people, crises, service)]
     )
@@ -66,7 +66,7 @@ def _draw_running(rng: np.random.Generator, rates: Floats, service: Mapping[str,
 
 
 def _draw_starts(rng: np.random.Generator, people: Population, rates: Floats) -> pl.DataFrame:
-    person, day = draw_events(rng, rates, DAYS_PER_YEAR)
+    person, day = draw_yearly(rng, people, np.arange(people.size), rates)
     return pl.DataFrame(
         {"person": person, "day": place_in_day(rng, people, day, np.ones(day.size, dtype=np.bool_))}
     )
@@ -93,7 +93,6 @@ def _describe(
         pl.lit(service["name"]).alias(schema.SERVICE),
         paragraphs.gather(pick(rng, weights, spells.height)).alias(schema.PARAGRAPH),
         _name_providers(people, person).alias(schema.PROVIDER),
-        pl.lit(None, pl.Float64).alias("known"),
     )
 
 

@@ -7,7 +7,7 @@ import polars as pl
 
 from somv_risk.simulate.catalogue import list_cause_values, read_table
 from somv_risk.simulate.crises import mark_in_crisis
-from somv_risk.simulate.draws import Flags, Floats, Ints, draw_skewed, make_stream, place_on_line
+from somv_risk.simulate.draws import Flags, Floats, Ints, Seed, draw_skewed, place_on_line
 from somv_risk.simulate.occasions import ACUTE, PLANNED, VISIT, draw_occasions, make_occasions
 from somv_risk.simulate.period import stack
 from somv_risk.simulate.population import Population
@@ -18,9 +18,9 @@ LONGEST_VISIT: Final = 0.46
 LAST_DAYS: Final = 21.0
 
 
-def draw_stays(people: Population, crises: pl.DataFrame, seed: int) -> pl.DataFrame:
+def draw_stays(people: Population, crises: pl.DataFrame, seed: Seed) -> pl.DataFrame:
     """One row per stay or visit: person, day, until, cause, mode, unrest, left, died; none overlap."""
-    rng = make_stream(seed, "stays")
+    rng = seed.open_stream("stays")
     stays = _add_course(rng, people, crises, draw_occasions(rng, people, crises))
     rounds = [stays]
     for _ in range(read_table("stays")["return_rounds"]):

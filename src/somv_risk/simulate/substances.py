@@ -9,21 +9,20 @@ import polars as pl
 from somv_risk import schema
 from somv_risk.simulate.catalogue import read_crises, read_municipalities, read_table
 from somv_risk.simulate.crises import mark_in_crisis
-from somv_risk.simulate.draws import Ints, draw_events, draw_skewed, make_stream, pick
-from somv_risk.simulate.period import DAYS_PER_YEAR, stack
-from somv_risk.simulate.population import Population
+from somv_risk.simulate.draws import Ints, Seed, draw_skewed, pick
+from somv_risk.simulate.period import stack
+from somv_risk.simulate.population import Population, draw_yearly
 from somv_risk.simulate.stays import keep_separate, place_in_day
 
 DAYS_BETWEEN_EPISODES = 1.0
 ROUNDS_OF_RESTARTS = 4
 
 
-def draw_treatments(people: Population, crises: pl.DataFrame, seed: int) -> pl.DataFrame:
-    """One row per treatment episode that was known at the end of the period."""
-    rng = make_stream(seed, "substances")
+def draw_treatments(people: Population, crises: pl.DataFrame, seed: Seed) -> pl.DataFrame:
+    """One row per treatment episode."""
+    rng = seed.open_stream("substances")
     kinds = read_table("care")["treatment"]
-    episodes = stack(_draw_kind(rng, people, crises, kind) for kind in kinds)
-    return episodes.filter(pl.col("known") < people.period.days)
+    return stack(_draw_kind(rng, people, crises, kind) for kind in kinds)
 
 
 def _draw_kind(
@@ -33,16 +32,16 @@ def _draw_kind(
     rounds = [_add_course(rng, people, crises, starts, kind)]
     for _ in range(ROUNDS_OF_RESTARTS):
         rounds.append(_add_course(rng, people, crises, _draw_restarts(rng, rounds[-1], kind), kind))
-    seen = people.keep_seen(stack(rounds)).sort("person", "day", maintain_order=True)
+    seen = people.keep_running(stack(rounds)).sort("person", "day", maintain_order=True)
     return _end_with_life(people, keep_separate(seen, DAYS_BETWEEN_EPISODES))
 
 
 def _draw_starts(rng: np.random.Generator, people: Population, kind: Mapping[str, Any]) -> pl.DataFrame:
     severity = people.traits[kind["driver"]]
     who = np.flatnonzero(severity)
-    rates = np.repeat(kind["per_year"] * severity[who, None], people.period.years, axis=1)
-    row, day = draw_events(rng, rates, DAYS_PER_YEAR)
-    return pl.DataFrame({"person": who[row], "day": day})
+    rates = np.repeat(kind["per_year"] * severity[who, None], people.years, axis=1)
+    person, day = draw_yearly(rng, people, who, rates)
+    return pl.DataFrame({"person": person, "day": day})
 
 
 def _draw_starts_after_crises(
@@ -71,7 +70,7 @@ def _add_course(
     starts: pl.DataFrame,
     kind: Mapping[str, Any],
 ) -> pl.DataFrame:
-    """Adds how an episode runs, ends and becomes known."""
+    """Adds how an episode runs and ends."""
     course = read_table("care")["course"]
     person, size = starts["person"].to_numpy(), starts.height
     day = place_in_day(rng, people, starts["day"].to_numpy(), np.ones(size, dtype=np.bool_))
@@ -86,7 +85,6 @@ def _add_course(
             "person": person,
             "day": day,
             "until": day + np.where(dropped, course["days_if_dropped"], 1.0) * length + 1,
-            "known": day + rng.uniform(1, course["longest_delay"], size),
             schema.END_REASON: pl.Series(reasons, dtype=pl.String),
             schema.SUBSTANCE: _draw_substances(rng, kind, size),
             schema.PROVIDER: _name_providers(people, person, kind),

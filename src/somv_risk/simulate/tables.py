@@ -1,7 +1,13 @@
-"""The eight tables of a made-up region."""
+"""The eight tables of a made-up region, block by block."""
 
-from collections.abc import Mapping
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import date
+from functools import partial
+from itertools import islice
 from typing import Final
 
 import polars as pl
@@ -11,17 +17,36 @@ from somv_risk.errors import ConfigError
 from somv_risk.simulate.benefits import draw_benefits
 from somv_risk.simulate.contacts import draw_contacts, draw_diagnoses
 from somv_risk.simulate.crises import draw_crises
-from somv_risk.simulate.frames import finish_events, finish_persons, number_events
+from somv_risk.simulate.draws import Seed
+from somv_risk.simulate.frames import DIGITS_OF_A_PERSON, finish_events, finish_persons, number_events
 from somv_risk.simulate.period import Period
 from somv_risk.simulate.population import Population, draw_population
 from somv_risk.simulate.primary_care import draw_primary_care
 from somv_risk.simulate.psychiatry import draw_psychiatric_contacts
+from somv_risk.simulate.registration import add_coding, add_known
 from somv_risk.simulate.services import draw_services
 from somv_risk.simulate.stays import draw_stays
 from somv_risk.simulate.substances import draw_treatments
 
 FIRST_DAY: Final = date(2020, 1, 1)
 LAST_DAY: Final = date(2026, 1, 1)
+PERSONS_PER_BLOCK: Final = 10_000
+MOST_PERSONS: Final = 10**DIGITS_OF_A_PERSON - 1
+
+Tables = Mapping[str, pl.DataFrame]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Persons who are drawn together, with a seed of their own."""
+
+    number: int
+    persons: int
+
+    @property
+    def first_number(self) -> int:
+        """Number of the block's first person, from 1."""
+        return self.number * PERSONS_PER_BLOCK + 1
 
 
 def simulate_tables(
@@ -29,8 +54,9 @@ def simulate_tables(
 ) -> dict[str, pl.DataFrame]:
     """Register tables of made-up persons, as an extract taken at `end` would show them.
 
-    Everything happens in ``[start, end)``; what still runs at `end` has no end yet. The same arguments give
-    the same rows. The figures resemble published ones but prove nothing about real people.
+    Everything happens in ``[start, end)``; what still runs at `end` has no end yet, and what is registered
+    later is not there. The same arguments give the same rows, on any number of threads. The figures
+    resemble published ones but prove nothing about real people.
 
     Parameters
     ----------
@@ -57,33 +83,92 @@ def simulate_tables(
     >>> tables["persons"].height
     50
     """
-    _check_whole("persons", persons, 1)
-    _check_whole("seed", seed, 0)
-    people = draw_population(persons, seed, Period(start, end))
+    blocks = list(simulate_blocks(persons, seed, start=start, end=end))
+    return {table: pl.concat([block[table] for block in blocks]) for table in schema.SCHEMAS}
+
+
+def simulate_blocks(
+    persons: int,
+    seed: int = 7,
+    *,
+    start: date = FIRST_DAY,
+    end: date = LAST_DAY,
+    threads: int | None = None,
+) -> Iterator[Tables]:
+    """The same tables as `simulate_tables`, for 10,000 persons at a time, in the order of persons.
+
+    Only as many blocks as there are threads are held at a time; None means one thread per core.
+
+    Raises
+    ------
+    ConfigError
+        As `simulate_tables`, before the first block is drawn.
+    """
+    check_whole("persons", persons, 1, MOST_PERSONS)
+    check_whole("seed", seed, 0)
+    period = Period(start, end)
+    draws = [partial(_draw_block, block, seed, period) for block in list_blocks(persons)]
+    return _run_in_order(draws, threads or os.cpu_count() or 1)
+
+
+def list_blocks(persons: int) -> list[Block]:
+    """The blocks that make up so many persons; the last may be smaller."""
+    firsts = range(0, persons, PERSONS_PER_BLOCK)
+    return [Block(number, min(PERSONS_PER_BLOCK, persons - first)) for number, first in enumerate(firsts)]
+
+
+def _run_in_order(draws: Iterable[Callable[[], Tables]], threads: int) -> Iterator[Tables]:
+    waiting = iter(draws)
+    with ThreadPoolExecutor(threads) as pool:
+        running: deque[Future[Tables]] = deque(pool.submit(draw) for draw in islice(waiting, threads))
+        while running:
+            finished = running.popleft().result()
+            running.extend(pool.submit(draw) for draw in islice(waiting, 1))
+            yield finished
+
+
+def _draw_block(block: Block, region: int, period: Period) -> Tables:
+    seed = Seed(region, block.number)
+    people = draw_population(block.persons, block.first_number, seed, period)
     events = _draw_events(people, seed)
     finished = {table: finish_events(table, people, rows) for table, rows in events.items()}
     return {schema.PERSONS: finish_persons(people)} | finished
 
 
-def _draw_events(people: Population, seed: int) -> Mapping[str, pl.DataFrame]:
+def _draw_events(people: Population, seed: Seed) -> Tables:
+    """All event tables, numbered and with the moment from which the registers know of each row."""
+    late = seed.open_stream("registration")
     crises = draw_crises(people, seed)
     stays = draw_stays(people, crises, seed)
-    contacts = number_events(draw_contacts(people, stays, seed), schema.CONTACT_ID, "A")
-    treatments = draw_treatments(people, crises, seed)
+
+    def register(table: str, events: pl.DataFrame) -> pl.DataFrame:
+        return add_known(late, table, events)
+
+    contacts = register(
+        schema.ADMISSIONS,
+        number_events(draw_contacts(people, stays, seed), schema.CONTACT_ID, "A", seed.block),
+    )
+    psychiatric = number_events(
+        draw_psychiatric_contacts(people, crises, seed), schema.CONTACT_ID, "B", seed.block
+    )
+    treatments = number_events(draw_treatments(people, crises, seed), schema.EPISODE_ID, "E", seed.block)
     return {
         schema.ADMISSIONS: contacts,
-        schema.DIAGNOSES: draw_diagnoses(people, contacts, seed),
-        schema.PSYCHIATRIC_CONTACTS: draw_psychiatric_contacts(people, crises, seed),
-        schema.SUBSTANCE_ABUSE: number_events(treatments, schema.EPISODE_ID, "E"),
+        schema.DIAGNOSES: add_coding(late, schema.DIAGNOSES, draw_diagnoses(people, contacts, seed)),
+        schema.PSYCHIATRIC_CONTACTS: register(schema.PSYCHIATRIC_CONTACTS, psychiatric),
+        schema.SUBSTANCE_ABUSE: register(schema.SUBSTANCE_ABUSE, treatments),
         schema.SOCIAL_BENEFITS: draw_benefits(people, crises, seed),
-        schema.SOCIAL_SERVICES: draw_services(people, crises, seed),
-        schema.PRIMARY_CARE: draw_primary_care(people, crises, seed),
+        schema.SOCIAL_SERVICES: register(schema.SOCIAL_SERVICES, draw_services(people, crises, seed)),
+        schema.PRIMARY_CARE: register(schema.PRIMARY_CARE, draw_primary_care(people, crises, seed)),
     }
 
 
-def _check_whole(name: str, number: int, least: int) -> None:
-    if isinstance(number, bool) or not isinstance(number, int) or number < least:
-        raise ConfigError(
-            f"{name!r} of a simulation must be a whole number from {least}, not {number!r}. "
-            f"Give an integer of at least {least}."
-        )
+def check_whole(name: str, number: int, least: int, most: int | None = None) -> None:
+    """Check a whole number of a simulation; ConfigError unless it lies in its range."""
+    is_whole = isinstance(number, int) and not isinstance(number, bool)
+    if is_whole and number >= least and (most is None or number <= most):
+        return
+    limits = f"from {least}" if most is None else f"from {least} to {most}"
+    raise ConfigError(
+        f"{name!r} of a simulation must be a whole number {limits}, not {number!r}. Give an integer {limits}."
+    )
