@@ -659,6 +659,19 @@ def test_csv_files_are_read_whatever_parts_their_columns(tmp_path, separator, su
     assert_same(sr.read_histories(write_csv(tmp_path / "in", separator, suffix)), deliver_all())
 
 
+@pytest.mark.parametrize("quote_style", ["necessary", "always", "non_numeric"])
+def test_csv_files_are_read_however_their_cells_are_quoted(tmp_path, quote_style):
+    for table, text in DRAWN.items():
+        draw(text).write_csv(tmp_path / f"{table}.csv", quote_style=quote_style)
+    assert_same(sr.read_histories(tmp_path), deliver_all())
+
+
+def test_a_csv_file_may_quote_its_first_cell_and_not_its_last(tmp_path):
+    (tmp_path / "persons.csv").write_text('person_id,birth_date,sex\n"a;b",1980-05-01,male\n')
+    draw(DRAWN["admissions"]).clear().write_csv(tmp_path / "admissions.csv")
+    assert sr.read_histories(tmp_path).persons.collect()["person_id"].to_list() == ["a;b"]
+
+
 def test_parquet_files_are_read(tmp_path):
     for table, frame in list_typed().items():
         frame.write_parquet(tmp_path / f"{table}.parquet")
