@@ -67,6 +67,7 @@ class Crisis:
     days_spread: float
     stays: float
     stays_spread: float
+    planned: float
     visits: float
     emergencies: float
     causes: Mapping[str, float]

@@ -52,11 +52,11 @@ def _draw_cause(
 
 
 def _draw_in_crises(rng: np.random.Generator, crises: pl.DataFrame) -> Iterator[pl.DataFrame]:
-    stays = crises["stays"].to_numpy()
-    visits = stays * get_crisis_value(crises["kind"].to_numpy(), "visits")
-    for mode, expected in ((ACUTE, stays), (VISIT, visits)):
-        row, day = draw_moments_within(rng, crises, expected)
-        cause = draw_crisis_causes(rng, crises["kind"].to_numpy()[row])
+    kind, stays = crises["kind"].to_numpy(), crises["stays"].to_numpy()
+    per_stay = (1.0, get_crisis_value(kind, "planned"), get_crisis_value(kind, "visits"))
+    for mode, each in zip((ACUTE, PLANNED, VISIT), per_stay, strict=True):
+        row, day = draw_moments_within(rng, crises, stays * each)
+        cause = draw_crisis_causes(rng, kind[row])
         yield make_occasions(crises["person"].to_numpy()[row], day, cause, mode)
 
 

@@ -8,9 +8,10 @@ import numpy as np
 import polars as pl
 
 from somv_risk.simulate.catalogue import read_municipalities, read_table
-from somv_risk.simulate.draws import Flags, Floats, Ints, Seed, draw_events, pick
+from somv_risk.simulate.draws import Flags, Floats, Ints, draw_events, pick
 from somv_risk.simulate.mortality import draw_deaths
 from somv_risk.simulate.period import DAYS_PER_YEAR, Period
+from somv_risk.simulate.plan import Block
 from somv_risk.simulate.traits import draw_swings, draw_traits
 
 DAYS_PER_CALENDAR_YEAR = 365.25
@@ -87,13 +88,14 @@ def draw_yearly(
     return person, people.first_days[person] + DAYS_PER_YEAR * years
 
 
-def draw_population(persons: int, first_number: int, seed: Seed, period: Period) -> Population:
+def draw_population(block: Block) -> Population:
     """Persons with residence, traits and death."""
+    persons, seed, period = block.persons, block.seed, block.plan.period
     rng = seed.open_stream("population")
     settings = read_table("region")["population"]
     arrives, ages = _draw_arrivals(rng, persons, period, settings)
     male = rng.random(persons) < settings["male"]
-    places = pick(rng, np.array([place.people for place in read_municipalities()]), persons)
+    places = _draw_places(rng, persons, np.array(block.list_places()))
     leaves = _draw_departures(rng, arrives, period, settings)
     ages_midway = np.maximum(ages + period.days / DAYS_PER_YEAR / 2, 0.0)
     traits = draw_traits(seed.open_stream("traits"), ages_midway, male, places)
@@ -102,7 +104,7 @@ def draw_population(persons: int, first_number: int, seed: Seed, period: Period)
     dies = np.where(deaths < np.minimum(leaves, period.days), np.maximum(deaths, arrives + 0.5), np.inf)
     return Population(
         period,
-        first_number,
+        block.first_number,
         ages,
         male,
         places,
@@ -112,6 +114,11 @@ def draw_population(persons: int, first_number: int, seed: Seed, period: Period)
         traits,
         swings,
     )
+
+
+def _draw_places(rng: np.random.Generator, persons: int, among: Ints) -> Ints:
+    people = np.array([place.people for place in read_municipalities()])
+    return np.asarray(among[pick(rng, people[among], persons)])
 
 
 def _draw_arrivals(

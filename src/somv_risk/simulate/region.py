@@ -1,25 +1,25 @@
 """The made-up region as histories, in memory or as a store."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime
 from pathlib import Path
 
 from somv_risk.histories import Histories
-from somv_risk.simulate.tables import (
-    FIRST_DAY,
-    LAST_DAY,
-    Tables,
-    list_blocks,
-    simulate_blocks,
-    simulate_tables,
-)
+from somv_risk.simulate.period import Period
+from somv_risk.simulate.plan import FIRST_DAY, LAST_DAY, Plan
+from somv_risk.simulate.tables import Tables, draw_blocks, simulate_tables
 from somv_risk.store import DEFAULT_BUCKETS, write_blocks
 
 Progress = Callable[[str, int, int], None]
 
 
 def simulate(
-    persons: int = 100_000, seed: int = 7, *, start: date = FIRST_DAY, end: date = LAST_DAY
+    persons: int = 100_000,
+    seed: int = 7,
+    *,
+    start: date = FIRST_DAY,
+    end: date = LAST_DAY,
+    municipalities: Sequence[str] | None = None,
 ) -> Histories:
     """Make up a region: all tables, with bursts, unfinished stays and the troubles behind them.
 
@@ -31,6 +31,8 @@ def simulate(
         The same seed gives the same region.
     start, end
         First day, and the day after the last; the data end at `end`.
+    municipalities
+        Codes of those in which people live; None for all of the region.
 
     Raises
     ------
@@ -42,7 +44,7 @@ def simulate(
     >>> simulate(persons=50, seed=1).absent
     ()
     """
-    tables = simulate_tables(persons, seed, start=start, end=end)
+    tables = simulate_tables(persons, seed, start=start, end=end, municipalities=municipalities)
     return Histories({name: frame.lazy() for name, frame in tables.items()}, data_end=_midnight(end))
 
 
@@ -53,6 +55,7 @@ def simulate_store(
     *,
     start: date = FIRST_DAY,
     end: date = LAST_DAY,
+    municipalities: Sequence[str] | None = None,
     buckets: int = DEFAULT_BUCKETS,
     threads: int | None = None,
     progress: Progress = lambda *_: None,
@@ -63,6 +66,8 @@ def simulate_store(
     ----------
     path
         New folder for the store.
+    persons, seed, start, end, municipalities
+        As in `simulate`.
     buckets, threads
         Into how many buckets, and on how many threads (None: one per core); the rows do not depend on it.
     progress
@@ -75,8 +80,8 @@ def simulate_store(
     SourceError
         If the folder exists already or cannot be written.
     """
-    blocks = simulate_blocks(persons, seed, start=start, end=end, threads=threads)
-    watched = _watch(blocks, len(list_blocks(persons)), progress)
+    plan = Plan(persons, seed, Period(start, end), municipalities)
+    watched = _watch(draw_blocks(plan, threads), len(plan.list_blocks()), progress)
     write_blocks(watched, path, data_end=_midnight(end), buckets=buckets)
 
 

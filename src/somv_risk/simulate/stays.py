@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from somv_risk.simulate.catalogue import list_cause_values, read_table
+from somv_risk.simulate.catalogue import PSYCHIATRY, list_cause_values, read_causes, read_table
 from somv_risk.simulate.crises import mark_in_crisis
 from somv_risk.simulate.draws import Flags, Floats, Ints, Seed, draw_skewed, place_on_line
 from somv_risk.simulate.occasions import ACUTE, PLANNED, VISIT, draw_occasions, make_occasions
@@ -16,6 +16,8 @@ DAYS_BETWEEN_STAYS: Final = 0.25
 SHORTEST_STAY: Final = 0.51
 LONGEST_VISIT: Final = 0.46
 LAST_DAYS: Final = 21.0
+RETURNS: Final = ("somatic", "psychiatric", "left_early")
+LEFT_EARLY: Final = RETURNS.index("left_early")
 
 
 def draw_stays(people: Population, crises: pl.DataFrame, seed: Seed) -> pl.DataFrame:
@@ -76,14 +78,19 @@ def _draw_lengths(rng: np.random.Generator, cause: Ints, mode: Ints, left: Flags
 def _draw_returns(rng: np.random.Generator, stays: pl.DataFrame) -> pl.DataFrame:
     """Acute stays that follow soon after another: more of them, and sooner, after one left early."""
     settings = read_table("stays")["returns"]
-    left = stays["left"].to_numpy()
-    chance = np.where(left, settings["after_leaving"], settings["after_finishing"])
-    back = rng.random(stays.height) < np.where(stays["mode"].to_numpy() == PLANNED, 0.3, 1.0) * chance
-    wait = rng.exponential(np.where(left, settings["days_after_leaving"], settings["days_after_finishing"]))
+    kind = np.where(stays["left"].to_numpy(), LEFT_EARLY, _is_psychiatric(stays["cause"].to_numpy()))
+    chance = np.array([settings[name]["chance"] for name in RETURNS])[kind]
+    chance *= np.where(stays["mode"].to_numpy() == PLANNED, settings["planned"], 1.0)
+    back = rng.random(stays.height) < chance
+    wait = rng.exponential(np.array([settings[name]["days"] for name in RETURNS])[kind])
     until = stays["until"].to_numpy()
     person, cause = stays["person"].to_numpy()[back], stays["cause"].to_numpy()[back]
     day = until[back] + DAYS_BETWEEN_STAYS + wait[back]
     return make_occasions(person, day, cause, ACUTE)
+
+
+def _is_psychiatric(causes: Ints) -> Flags:
+    return np.array([cause.department == PSYCHIATRY for cause in read_causes()])[causes]
 
 
 def keep_separate(events: pl.DataFrame, gap: float) -> pl.DataFrame:

@@ -2,24 +2,22 @@
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import date
 from functools import partial
 from itertools import islice
-from typing import Final
 
 import polars as pl
 
 from somv_risk import schema
-from somv_risk.errors import ConfigError
 from somv_risk.simulate.benefits import draw_benefits
 from somv_risk.simulate.contacts import draw_contacts, draw_diagnoses
 from somv_risk.simulate.crises import draw_crises
 from somv_risk.simulate.draws import Seed
-from somv_risk.simulate.frames import DIGITS_OF_A_PERSON, finish_events, finish_persons, number_events
+from somv_risk.simulate.frames import finish_events, finish_persons, number_events
 from somv_risk.simulate.period import Period
+from somv_risk.simulate.plan import FIRST_DAY, LAST_DAY, Block, Plan
 from somv_risk.simulate.population import Population, draw_population
 from somv_risk.simulate.primary_care import draw_primary_care
 from somv_risk.simulate.psychiatry import draw_psychiatric_contacts
@@ -28,29 +26,16 @@ from somv_risk.simulate.services import draw_services
 from somv_risk.simulate.stays import draw_stays
 from somv_risk.simulate.substances import draw_treatments
 
-FIRST_DAY: Final = date(2020, 1, 1)
-LAST_DAY: Final = date(2026, 1, 1)
-PERSONS_PER_BLOCK: Final = 10_000
-MOST_PERSONS: Final = 10**DIGITS_OF_A_PERSON - 1
-
 Tables = Mapping[str, pl.DataFrame]
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
-    """Persons who are drawn together, with a seed of their own."""
-
-    number: int
-    persons: int
-
-    @property
-    def first_number(self) -> int:
-        """Number of the block's first person, from 1."""
-        return self.number * PERSONS_PER_BLOCK + 1
-
-
 def simulate_tables(
-    persons: int, seed: int = 7, *, start: date = FIRST_DAY, end: date = LAST_DAY
+    persons: int,
+    seed: int = 7,
+    *,
+    start: date = FIRST_DAY,
+    end: date = LAST_DAY,
+    municipalities: Sequence[str] | None = None,
 ) -> dict[str, pl.DataFrame]:
     """Register tables of made-up persons, as an extract taken at `end` would show them.
 
@@ -66,6 +51,8 @@ def simulate_tables(
         Which region of the many possible ones.
     start, end
         First day, and the day after the last.
+    municipalities
+        Codes of those in which people live; None for all of the region.
 
     Returns
     -------
@@ -75,7 +62,8 @@ def simulate_tables(
     Raises
     ------
     ConfigError
-        If `persons` or `seed` is not a whole number from 1 or 0, or `end` is not after `start`.
+        If `persons` or `seed` is not a whole number from 1 or 0, `end` is not after `start`, or a
+        municipality is not one of the region.
 
     Examples
     --------
@@ -83,38 +71,18 @@ def simulate_tables(
     >>> tables["persons"].height
     50
     """
-    blocks = list(simulate_blocks(persons, seed, start=start, end=end))
+    plan = Plan(persons, seed, Period(start, end), municipalities)
+    blocks = list(draw_blocks(plan))
     return {table: pl.concat([block[table] for block in blocks]) for table in schema.SCHEMAS}
 
 
-def simulate_blocks(
-    persons: int,
-    seed: int = 7,
-    *,
-    start: date = FIRST_DAY,
-    end: date = LAST_DAY,
-    threads: int | None = None,
-) -> Iterator[Tables]:
-    """The same tables as `simulate_tables`, for 10,000 persons at a time, in the order of persons.
+def draw_blocks(plan: Plan, threads: int | None = None) -> Iterator[Tables]:
+    """The tables of one block of persons after the other, in the order of persons.
 
-    Only as many blocks as there are threads are held at a time; None means one thread per core.
-
-    Raises
-    ------
-    ConfigError
-        As `simulate_tables`, before the first block is drawn.
+    At most as many blocks as there are threads are drawn ahead; None means one thread per core.
     """
-    check_whole("persons", persons, 1, MOST_PERSONS)
-    check_whole("seed", seed, 0)
-    period = Period(start, end)
-    draws = [partial(_draw_block, block, seed, period) for block in list_blocks(persons)]
+    draws = [partial(_draw_block, block) for block in plan.list_blocks()]
     return _run_in_order(draws, threads or os.cpu_count() or 1)
-
-
-def list_blocks(persons: int) -> list[Block]:
-    """The blocks that make up so many persons; the last may be smaller."""
-    firsts = range(0, persons, PERSONS_PER_BLOCK)
-    return [Block(number, min(PERSONS_PER_BLOCK, persons - first)) for number, first in enumerate(firsts)]
 
 
 def _run_in_order(draws: Iterable[Callable[[], Tables]], threads: int) -> Iterator[Tables]:
@@ -127,10 +95,9 @@ def _run_in_order(draws: Iterable[Callable[[], Tables]], threads: int) -> Iterat
             yield finished
 
 
-def _draw_block(block: Block, region: int, period: Period) -> Tables:
-    seed = Seed(region, block.number)
-    people = draw_population(block.persons, block.first_number, seed, period)
-    events = _draw_events(people, seed)
+def _draw_block(block: Block) -> Tables:
+    people = draw_population(block)
+    events = _draw_events(people, block.seed)
     finished = {table: finish_events(table, people, rows) for table, rows in events.items()}
     return {schema.PERSONS: finish_persons(people)} | finished
 
@@ -161,14 +128,3 @@ def _draw_events(people: Population, seed: Seed) -> Tables:
         schema.SOCIAL_SERVICES: register(schema.SOCIAL_SERVICES, draw_services(people, crises, seed)),
         schema.PRIMARY_CARE: register(schema.PRIMARY_CARE, draw_primary_care(people, crises, seed)),
     }
-
-
-def check_whole(name: str, number: int, least: int, most: int | None = None) -> None:
-    """Check a whole number of a simulation; ConfigError unless it lies in its range."""
-    is_whole = isinstance(number, int) and not isinstance(number, bool)
-    if is_whole and number >= least and (most is None or number <= most):
-        return
-    limits = f"from {least}" if most is None else f"from {least} to {most}"
-    raise ConfigError(
-        f"{name!r} of a simulation must be a whole number {limits}, not {number!r}. Give an integer {limits}."
-    )
