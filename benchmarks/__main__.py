@@ -10,7 +10,7 @@ from benchmarks.measuring import run_step
 from benchmarks.page import Reports, render_page
 
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
-PERSONS, SEED, CALLS = 100_000, 7, 50
+PERSONS, FULL, SEED, CALLS = 100_000, 850_000, 7, 50
 
 
 def measure_chain(folder: str, persons: int, seed: int, calls: int) -> Reports:
@@ -32,21 +32,34 @@ def measure_chain(folder: str, persons: int, seed: int, calls: int) -> Reports:
     }
 
 
+def measure_regions(folder: str, persons: int, seed: int) -> Reports:
+    """Check that a region does not depend on how it is made, and then make some, up to a full one."""
+    sizes = ((persons // 4, 2), (persons // 2, 1), (persons // 2, 2), (persons, 1), (persons, 2))
+    regions = {
+        f"{size}-{threads}": run_step("write_region", folder=folder, persons=size, seed=seed, threads=threads)
+        for size, threads in sizes
+    }
+    checked = run_step("check_regions", folder=folder, persons=25_000, seed=seed)
+    return {"check_regions": checked, **regions}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
         "--persons", type=int, default=PERSONS, help=f"default {PERSONS:,}; too few cannot train"
     )
+    parser.add_argument("--full", type=int, default=FULL, help=f"persons of a full region, default {FULL:,}")
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--calls", type=int, default=CALLS, help="calls for one citizen")
     parser.add_argument("--out", type=Path, default=PAGE, help="page to write (docs/benchmarks.md)")
     asked = parser.parse_args()
     load_before = read_load()
     with tempfile.TemporaryDirectory() as folder:
+        regions = measure_regions(folder, asked.full, asked.seed)
         reports = measure_chain(folder, asked.persons, asked.seed, asked.calls)
     loads = {"Load (1 min), when it began and ended": f"{load_before}, {read_load()}"}
-    command = f"python -m benchmarks --persons {asked.persons} --seed {asked.seed} --calls {asked.calls}"
-    page = render_page(command, describe_machine() | loads, reports)
+    command = f"python -m benchmarks --persons {asked.persons} --full {asked.full} --seed {asked.seed} --calls {asked.calls}"
+    page = render_page(command, describe_machine() | loads, reports, regions)
     asked.out.write_text(page, encoding="utf-8")
     print(page)
 

@@ -15,6 +15,8 @@ from somv_risk import RiskModel, build_features, score
 from somv_risk import schema as s
 from somv_risk.asof import KEY
 from somv_risk.histories import Histories
+from somv_risk.simulate import simulate, simulate_store
+from somv_risk.store import scan_store
 
 TESTS = Path(__file__).parent.parent / "tests"
 # The reference adds entropies and means in another order than the engine.
@@ -96,3 +98,18 @@ def _is_same(one: object, other: object) -> bool:
     if isinstance(one, float) and isinstance(other, float):
         return math.isclose(one, other, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
     return one == other
+
+
+def check_region_made_in_other_ways(folder: Path, persons: int, seed: int) -> str:
+    """Check that threads and buckets change nothing about a region."""
+    in_memory = simulate(persons, seed)
+    for threads, buckets in ((1, 1), (2, 1), (2, 5)):
+        store = folder / f"check-{threads}-{buckets}"
+        simulate_store(store, persons, seed, threads=threads, buckets=buckets)
+        for name, frame in scan_store(store).tables.items():
+            order = frame.collect_schema().names()
+            assert_frame_equal(frame.collect().sort(order), in_memory.table(name).collect().sort(order))
+    return (
+        f"A region of {persons:,} persons is the same, row for row, in memory and as a store, on 1 and 2 "
+        "threads, in 1 and 5 buckets."
+    )

@@ -9,6 +9,10 @@ _WRITTEN_BY = (
     "Written by `{command}` (`make bench` runs it); changes by hand are lost. The region is made up: the "
     "figures say what the chain costs on this machine, and nothing about real registers."
 )
+_REGION = (
+    "`somv-risk simulate`: six years, all eight tables, drawn in blocks of 10,000 persons and written to a "
+    "store of 8 buckets. Memory does not grow with the number of persons."
+)
 _CHAIN = (
     "Wall and processor time of each step (on a busy machine the former says little), and the peak memory "
     "(resident, 1 MB = 2^20 bytes) of the process of its own in which it ran. Everything but the simulation "
@@ -16,13 +20,23 @@ _CHAIN = (
 )
 
 
-def render_page(command: str, machine: Mapping[str, str], reports: Reports) -> str:
+def render_page(command: str, machine: Mapping[str, str], reports: Reports, regions: Reports) -> str:
     """Render all figures and what they were measured on."""
     parts = [
         "# Benchmarks",
         _WRITTEN_BY.format(command=command),
         "## Checked first",
-        "\n".join(f"- {sentence}" for sentence in reports["check_equality"]["sentences"]),
+        "\n".join(
+            f"- {sentence}"
+            for report in (regions["check_regions"], reports["check_equality"])
+            for sentence in report["sentences"]
+        ),
+        "## A made-up region",
+        _REGION,
+        _render_table(
+            ("persons", "threads", "rows", "store MB", "wall s", "processor s", "peak MB"),
+            _list_regions(regions),
+        ),
         "## The chain",
         _CHAIN,
         _render_table(("step", "what", "wall s", "processor s", "peak MB"), _list_steps(reports)),
@@ -41,6 +55,20 @@ def render_page(command: str, machine: Mapping[str, str], reports: Reports) -> s
 def _render_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _list_regions(regions: Reports) -> list[tuple[str, ...]]:
+    made = [report for name, report in regions.items() if name != "check_regions"]
+    return [
+        (
+            f"{report['persons']:,}",
+            str(report["threads"]),
+            f"{report['rows']:,}",
+            f"{report['store_mb']:,.0f}",
+            *_step("", "", report)[2:],
+        )
+        for report in made
+    ]
 
 
 def _list_steps(reports: Reports) -> list[tuple[str, ...]]:

@@ -1,6 +1,7 @@
 """The steps of the chain, each run by `run_step` in a process of its own."""
 
 import json
+import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -14,9 +15,10 @@ from benchmarks.equality import (
     check_against_plain_counts,
     check_against_reference,
     check_features_built_alone,
+    check_region_made_in_other_ways,
     check_scores_of_one,
 )
-from benchmarks.measuring import measure, measure_best, read_peak_mb
+from benchmarks.measuring import MEGABYTE, measure, measure_best, read_peak_mb
 from benchmarks.plain import choose_count_features, count_plainly
 from benchmarks.samples import read_citizens, write_citizens
 from somv_risk import (
@@ -33,7 +35,8 @@ from somv_risk import schema as s
 from somv_risk.features import Timeline
 from somv_risk.features._views import VIEWS
 from somv_risk.histories import Histories
-from somv_risk.store import write_store
+from somv_risk.simulate import simulate_store
+from somv_risk.store import read_manifest, write_store
 
 INDEX_TIME = "2026-01-01"
 CAPACITY = 100
@@ -51,6 +54,20 @@ def simulate_region(folder: Path, persons: int, seed: int) -> Report:
     write_store(region, folder / "store")
     rows = sum(frame.select(pl.len()).collect().item() for frame in region.tables.values())
     return cost | {"persons": persons, "rows": rows}
+
+
+def check_regions(folder: Path, persons: int, seed: int) -> Report:
+    """Check that a region does not depend on how it is made."""
+    return {"sentences": [check_region_made_in_other_ways(folder, persons, seed)]}
+
+
+def write_region(folder: Path, persons: int, seed: int, threads: int) -> Report:
+    store = folder / f"region-{persons}-{threads}"
+    _, cost = measure(lambda: simulate_store(store, persons, seed, threads=threads))
+    rows = sum(read_manifest(store)["rows"].values())
+    megabytes = sum(file.stat().st_size for file in store.rglob("*.parquet")) / MEGABYTE
+    shutil.rmtree(store)
+    return cost | {"persons": persons, "threads": threads, "rows": rows, "store_mb": megabytes}
 
 
 def build_region(folder: Path) -> Report:
@@ -162,6 +179,8 @@ STEPS: Mapping[str, Callable[..., Report]] = MappingProxyType(
         for step in (
             do_nothing,
             simulate_region,
+            check_regions,
+            write_region,
             build_region,
             train_model,
             draw_citizens,

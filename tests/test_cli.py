@@ -17,6 +17,7 @@ from somv_risk.store import read_manifest
 
 COMMANDS = ("simulate", "check", "ingest", "train", "score", "explain", "demo")
 INDEX = "2026-01-01"
+TARGETS = Path(__file__).parents[1] / "configs" / "simulation" / "region_sjaelland.toml"
 EXTERNAL = Path(__file__).parents[1] / os.environ.get("SOMV_EXTERNAL_DATA", "../shared/data")
 PERSONS = "person_id;birth_date;sex\nada;1980-05-01;female\nbo;1990-01-31;male\n"
 ADMISSIONS = """person_id;contact_id;started_at;ended_at;sector;admission_type
@@ -109,6 +110,52 @@ def test_every_command_has_help(run, command, says):
 @pytest.mark.parametrize("arguments", [["--nonsense"], ["score"], ["fly"], ["demo", "--language", "xx"]])
 def test_a_wrong_call_has_its_own_exit_code(run, arguments):
     assert run(*arguments).code == 2
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["simulate"],
+        ["simulate", "--dirty"],
+        ["simulate", "--dirty", "--check", "--store", "new"],
+        ["simulate", "--difficulty", "--store", "new"],
+    ],
+)
+def test_a_simulation_that_makes_nothing_or_two_things_is_a_wrong_call(run, arguments):
+    assert run(*arguments).code == 2
+
+
+# --- The made-up region
+
+
+def test_simulate_can_hold_a_region_against_published_figures(run, tmp_path):
+    report = tmp_path / "report"
+    told = run("simulate", "--persons", 3_000, "--check", "--targets", TARGETS, "--report", report)
+    assert told.code == 0
+    assert "Admissions of at least 12 hours" in told.out
+    assert "The store is not kept." in told.out
+    assert f"Page: {report / 'simulation.md'}" in told.out
+    written = pl.read_csv(report / "simulation" / "check.csv")
+    assert set(written.filter(subject="difficulty")["verdict"]) == {"not measured"}
+    verdicts = written["verdict"].value_counts().rows()
+    assert all(f"{count} {verdict}" in told.out for verdict, count in verdicts)
+
+
+def test_a_dirty_delivery_is_ingested_without_losing_a_row(run, tmp_path):
+    delivery = tmp_path / "delivery"
+    told = run("simulate", "--persons", 500, "--dirty", "--store", delivery)
+    assert told.code == 0
+    assert "unknown_person" in told.out
+    planted = pl.read_csv(delivery / "planted.csv")
+    assert run("check", delivery).code == 10
+    histories = sr.read_histories(delivery)
+    for table, frame in histories.tables.items():
+        delivered = pl.read_csv(delivery / f"{table}.csv", infer_schema=False).height
+        kept = frame.select(pl.len()).collect().item()
+        aside = histories.quarantine[table]["row"]
+        assert kept + aside.n_unique() == delivered
+        expected = planted.filter(pl.col("table") == table, pl.col("outcome") == "set_aside")["row"]
+        assert set(expected) <= set(aside)
 
 
 # --- The chain
@@ -334,6 +381,9 @@ WRONG_CALLS = [
     ("check in --pseudonymise-key-file key", 6, "at least 16"),
     ("check in --data-end soon", 6, "not a moment"),
     ("simulate --persons 0 --store new", 6, "persons"),
+    ("simulate --persons 5 --store new --municipality 101", 6, "360 Lolland"),
+    ("simulate --persons 5 --store new --start 2021-01-01 --end 2020-01-01", 6, "not after its start"),
+    ("simulate --persons 5 --store new --check --targets nowhere.toml", 3, "nowhere.toml"),
     (SCORE.replace("2025-06-01", "soon"), 6, "not a moment"),
     (SCORE + " --reasons 0", 6, "reasons"),
     (SCORE + " --capacity 5 --threshold 0.5", 6, "Both capacity and threshold"),

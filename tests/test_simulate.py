@@ -1,7 +1,10 @@
 """The made-up region: reproducible, lawful, and near the published figures."""
 
+import tomllib
 from collections import defaultdict
+from dataclasses import replace
 from datetime import date, datetime, timedelta
+from importlib.resources import files
 from itertools import pairwise, zip_longest
 
 import polars as pl
@@ -11,10 +14,16 @@ from polars.testing import assert_frame_equal
 from somv_risk import schema
 from somv_risk.errors import ConfigError
 from somv_risk.simulate import simulate_tables
+from somv_risk.simulate.period import Period
+from somv_risk.simulate.plan import Plan
+from somv_risk.simulate.region import write_region
+from somv_risk.simulate.tables import build_tables, draw_blocks
+from somv_risk.store import scan_store
 
 PERSONS = 30_000
 START, END = date(2020, 1, 1), date(2026, 1, 1)
 END_TIME = datetime(2026, 1, 1)
+REGISTRATION = files("somv_risk.simulate").joinpath("registration.toml")
 HALF_A_DAY = timedelta(hours=12)
 FOUR_HOURS = timedelta(hours=4)
 
@@ -83,6 +92,77 @@ def test_the_same_seed_gives_the_same_region_and_another_seed_another():
     for table in schema.SCHEMAS:
         assert_frame_equal(first[table], second[table])
         assert not first[table].equals(other[table])
+
+
+@pytest.fixture(scope="module")
+def small():
+    """A plan of three blocks, the last of them smaller, and its tables."""
+    plan = Plan(21_000, 5, Period(date(2025, 1, 1), date(2026, 1, 1)))
+    return plan, build_tables(plan)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_a_region_is_the_same_on_any_number_of_threads(small, threads):
+    plan, tables = small
+    blocks = list(draw_blocks(plan, threads))
+    assert [block["persons"].height for block in blocks] == [10_000, 10_000, 1_000]
+    for table in schema.SCHEMAS:
+        assert_frame_equal(pl.concat([block[table] for block in blocks]), tables[table])
+
+
+@pytest.mark.parametrize("buckets", [1, 5])
+def test_a_region_is_the_same_in_any_number_of_buckets(small, tmp_path, buckets):
+    plan, tables = small
+    write_region(plan, tmp_path / "store", buckets=buckets)
+    histories = scan_store(tmp_path / "store")
+    assert histories.data_end == END_TIME
+    for table in schema.SCHEMAS:
+        order = tables[table].columns
+        assert_frame_equal(histories.table(table).collect().sort(order), tables[table].sort(order))
+
+
+def test_a_store_tells_how_many_blocks_are_done(small, tmp_path):
+    told = []
+    write_region(small[0], tmp_path / "store", progress=lambda *step: told.append(step))
+    assert told == [("simulating", done, 3) for done in range(4)]
+
+
+def test_the_first_blocks_of_a_region_do_not_depend_on_its_size(small):
+    plan, tables = small
+    first = build_tables(replace(plan, persons=10_000))
+    for table in schema.SCHEMAS:
+        own = tables[table].filter(pl.col("person_id") <= "P0010000")
+        assert_frame_equal(first[table], own)
+
+
+def test_people_live_where_they_are_told_to():
+    tables = simulate_tables(500, municipalities=["360", "376"])
+    assert set(tables["persons"]["municipality"]) == {"360", "376"}
+
+
+def test_what_runs_on_the_first_day_has_a_past(region):
+    """As many stays begin in the first month as in a later one, and treatments are under way."""
+    months = region["admissions"]["started_at"].dt.strftime("%Y-%m")
+    first, later = ((months == month).sum() for month in ("2020-01", "2022-01"))
+    assert 0.8 < first / later < 1.25
+    treatments = region["substance_abuse"].filter(pl.col("started_at") == datetime(2020, 1, 1))
+    assert treatments.height > 20
+
+
+@pytest.mark.parametrize("table", ["admissions", "psychiatric_contacts", "substance_abuse", "primary_care"])
+def test_registers_learn_of_things_as_late_as_is_stated(region, table):
+    stated = tomllib.loads(REGISTRATION.read_text())[table]
+    late = (region[table]["known_at"] - region[table]["started_at"]).drop_nulls()
+    days = late.dt.total_minutes() / 1440
+    assert (days >= 0).all()
+    usual = stated["days"] * (1 + stated["late_share"])
+    assert 0.8 * stated["days"] - 0.001 < days.median() < 1.25 * usual
+    assert (days > stated["late_days"]).mean() > 0.3 * stated["late_share"]
+
+
+def test_a_diagnosis_is_known_when_its_contact_has_ended_and_been_coded(region):
+    diagnoses = region["diagnoses"]
+    assert (diagnoses["known_at"] >= diagnoses["ended_at"]).all()
 
 
 @pytest.mark.parametrize("table", schema.SCHEMAS)
@@ -259,8 +339,13 @@ def test_a_single_person_and_a_single_day_are_possible():
         {"persons": 10, "start": date(2021, 1, 2), "end": date(2021, 1, 1)},
         {"persons": 10, "start": "2020-01-01"},
         {"persons": 10, "end": datetime(2022, 1, 1)},
+        {"persons": 10_000_000},
+        {"persons": 10, "municipalities": ["101"]},
+        {"persons": 10, "municipalities": ["360", "360"]},
+        {"persons": 10, "municipalities": "360"},
+        {"persons": 10, "municipalities": []},
     ],
 )
-def test_bad_arguments_are_refused(arguments):
-    with pytest.raises(ConfigError):
+def test_bad_arguments_are_refused_in_a_sentence_of_fact_and_one_of_cure(arguments):
+    with pytest.raises(ConfigError, match=r"^.+\. Give .+\.$"):
         simulate_tables(**arguments)

@@ -1,7 +1,7 @@
 """The store: what was written is what is read, bucket by bucket, and nothing half-written is left behind."""
 
 import json
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 
 import polars as pl
@@ -9,11 +9,15 @@ import pytest
 from polars.testing import assert_frame_equal
 
 import somv_risk as sr
-from somv_risk.errors import ConfigError, SourceError
+from somv_risk.errors import ConfigError, InputError, SourceError
 from somv_risk.histories import Histories, Quarantine
-from somv_risk.store import is_store, read_manifest, scan_store, write_store
+from somv_risk.simulate.period import Period
+from somv_risk.simulate.plan import Plan
+from somv_risk.simulate.tables import draw_blocks
+from somv_risk.store import is_store, read_manifest, scan_store, write_blocks, write_store
 
 BUCKETS = 3
+END = datetime(2026, 1, 1)
 
 
 @pytest.fixture(scope="module")
@@ -237,3 +241,58 @@ def test_a_store_has_at_least_one_bucket(histories, tmp_path):
 def test_options_that_a_store_does_not_take_are_refused(store, option):
     with pytest.raises(ConfigError):
         sr.read_histories(store, **option)
+
+
+# --- In blocks
+
+
+@pytest.fixture(scope="module")
+def blocks():
+    """A region of two and a half thousand persons in blocks of a thousand."""
+    plan = Plan(2_500, 3, Period(date(2024, 1, 1), date(2026, 1, 1)))
+    whole = next(draw_blocks(plan))
+    persons = whole["persons"]["person_id"]
+    chosen = [persons[first : first + 1_000] for first in (0, 1_000, 2_000)]
+    return [
+        {name: frame.filter(pl.col("person_id").is_in(own.implode())) for name, frame in whole.items()}
+        for own in chosen
+    ]
+
+
+def test_a_store_written_in_blocks_is_the_store_of_all_of_them(blocks, tmp_path):
+    whole = {name: pl.concat([block[name] for block in blocks]).lazy() for name in blocks[0]}
+    write_store(Histories(whole, data_end=END), tmp_path / "whole", buckets=BUCKETS)
+    write_blocks(iter(blocks), tmp_path / "blocks", data_end=END, buckets=BUCKETS)
+    assert read_manifest(tmp_path / "blocks") == read_manifest(tmp_path / "whole")
+    for bucket in range(BUCKETS):
+        one, other = (scan_store(tmp_path / name, bucket) for name in ("blocks", "whole"))
+        for table in whole:
+            assert_frame_equal(one.table(table).collect(), other.table(table).collect())
+
+
+def test_rows_are_written_in_groups_however_many_there_are(blocks, tmp_path, monkeypatch):
+    monkeypatch.setattr("somv_risk.store._ROWS_PER_GROUP", 500)
+    write_blocks(blocks, tmp_path / "store", data_end=END, buckets=1)
+    written = scan_store(tmp_path / "store").admissions.collect()
+    assert_frame_equal(written, pl.concat([block["admissions"] for block in blocks]))
+
+
+def test_a_store_of_no_blocks_is_no_store(tmp_path):
+    with pytest.raises(InputError, match="no persons"):
+        write_blocks([], tmp_path / "store", data_end=END)
+    assert not (tmp_path / "store").exists()
+
+
+def test_blocks_out_of_order_are_refused(blocks, tmp_path):
+    with pytest.raises(InputError, match="order"):
+        write_blocks(reversed(blocks), tmp_path / "store", data_end=END)
+
+
+def test_a_block_that_fails_leaves_no_store_behind(blocks, tmp_path):
+    def fail():
+        yield blocks[0]
+        raise RuntimeError("no power")
+
+    with pytest.raises(RuntimeError, match="no power"):
+        write_blocks(fail(), tmp_path / "store", data_end=END)
+    assert list(tmp_path.iterdir()) == []

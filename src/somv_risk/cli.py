@@ -1,12 +1,13 @@
 """The command line: the same verbs as the library."""
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import MappingProxyType
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import polars as pl
 import typer
@@ -27,6 +28,10 @@ from somv_risk.cohort import parse_moment
 from somv_risk.histories import Histories
 from somv_risk.store import DEFAULT_BUCKETS, is_store, write_store
 
+if TYPE_CHECKING:
+    from somv_risk.simulate.plan import Plan
+    from somv_risk.simulate.targets import Target
+
 EXIT_CODES: Final[Mapping[type[errors.SomvRiskError], int]] = MappingProxyType(
     {
         errors.SourceError: 3,
@@ -40,6 +45,8 @@ EXIT_CODES: Final[Mapping[type[errors.SomvRiskError], int]] = MappingProxyType(
 )
 EXIT_ROWS_SET_ASIDE: Final = 10
 SHOWN_ROWS: Final = 10
+TARGETS: Final = Path("configs/simulation/region_sjaelland.toml")
+REPORT: Final = Path("simulation-check")
 PIPE_WIDTH: Final = 160
 
 app = typer.Typer(
@@ -100,23 +107,47 @@ def main() -> None:
 
 @app.command()
 def simulate(
-    store: Annotated[Path, typer.Option("--store", "-s", help="New folder for the store.")],
+    store: Annotated[
+        Path | None, typer.Option("--store", "-s", help="New folder for the store; not needed to --check.")
+    ] = None,
     persons: PersonsOption = 100_000,
     seed: SeedOption = 7,
+    start: Annotated[str, typer.Option(help="First day.")] = "2020-01-01",
+    end: Annotated[str, typer.Option(help="The day after the last.")] = "2026-01-01",
+    municipality: Annotated[
+        list[str] | None, typer.Option(help="Code of a municipality to live in; may be given again.")
+    ] = None,
     buckets: Annotated[int, typer.Option(help="Number of buckets.", min=1)] = DEFAULT_BUCKETS,
+    *,
+    dirty: Annotated[
+        bool, typer.Option("--dirty", help="Write no store but a delivery (CSV) with planted defects.")
+    ] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Hold the region against published figures.")
+    ] = False,
+    difficulty: Annotated[
+        bool, typer.Option("--difficulty", help="With --check: train and test models too (minutes).")
+    ] = False,
+    targets: Annotated[Path, typer.Option(help="With --check: the published figures (TOML).")] = TARGETS,
+    report: Annotated[Path, typer.Option(help="With --check: folder for page, plots and table.")] = REPORT,
 ) -> None:
-    """Make up a region and write it as a store."""
-    from somv_risk.simulate import simulate as simulate_region  # noqa: PLC0415 - only this command needs it
+    """Make up a region and write it as a store, or as a dirty delivery; hold it against published figures."""
+    from somv_risk.simulate.period import Period  # noqa: PLC0415 - only this command needs it
+    from somv_risk.simulate.plan import Plan  # noqa: PLC0415
 
-    with _show_progress() as progress:
-        progress("simulating", 0, 1)
-        histories = simulate_region(persons=persons, seed=seed)
-        progress("simulating", 1, 1)
-        progress("writing", 0, 1)
-        write_store(histories, store, buckets=buckets)
-        progress("writing", 1, 1)
-    _print_histories(histories)
-    _say(f"Store: {store}")
+    if (store is None and not check) or (dirty and (check or store is None)) or (difficulty and not check):
+        raise typer.BadParameter("Give --store, --check, --store and --check, or --store and --dirty.")
+    period = Period(parse_moment(start).date(), parse_moment(end).date())
+    plan = Plan(persons, seed, period, municipality or None)
+    if dirty and store is not None:
+        _write_dirty(plan, store)
+        return
+    published = _read_targets(targets) if check else ()
+    with _keep_or_discard(store) as folder:
+        _write_region(plan, folder, buckets)
+        _say(f"Store: {folder}" if store else "The store is not kept.")
+        if check:
+            _check_region(plan, folder, published, report, difficulty=difficulty)
 
 
 @app.command()
@@ -238,6 +269,61 @@ def demo(
     _print_first(made.scores)
     _print_counts(made.scores)
     _print_files(made.folder)
+
+
+def _write_dirty(plan: "Plan", folder: Path) -> None:
+    from somv_risk.simulate.defects import plant_defects, write_delivery  # noqa: PLC0415 - rarely needed
+    from somv_risk.simulate.tables import build_tables  # noqa: PLC0415
+
+    delivery = plant_defects(build_tables(plan), plan.seed)
+    write_delivery(delivery, folder)
+    _print_frame("Planted", delivery.planted.group_by("defect", "outcome").len("rows").sort("defect"))
+    _say(f"Delivery: {folder}, and what was planted: {folder / 'planted.csv'}")
+
+
+@contextmanager
+def _keep_or_discard(store: Path | None) -> Iterator[Path]:
+    """Give the folder of a store; without a name it goes when it has been looked at."""
+    if store is not None:
+        yield store
+        return
+    with TemporaryDirectory() as folder:
+        yield Path(folder) / "store"
+
+
+def _write_region(plan: "Plan", folder: Path, buckets: int) -> None:
+    from somv_risk.simulate.region import write_region  # noqa: PLC0415 - only simulating needs it
+    from somv_risk.sources import read_histories  # noqa: PLC0415
+
+    with _show_progress() as progress:
+        write_region(plan, folder, buckets=buckets, progress=progress)
+    _print_histories(read_histories(folder))
+
+
+def _read_targets(file: Path) -> "Sequence[Target]":
+    from somv_risk.simulate.targets import read_targets  # noqa: PLC0415 - scikit-learn is slow to import
+
+    return read_targets(file)
+
+
+def _check_region(
+    plan: "Plan", folder: Path, targets: "Sequence[Target]", report: Path, *, difficulty: bool
+) -> None:
+    from somv_risk.simulate.check import check_store  # noqa: PLC0415 - scikit-learn is slow to import
+    from somv_risk.simulate.difficulty import measure_difficulty  # noqa: PLC0415
+    from somv_risk.simulate.page import RunFacts, write_report  # noqa: PLC0415
+
+    with _show_progress() as progress:
+        hard = measure_difficulty(plan, progress=progress) if difficulty else None
+        check = check_store(folder, targets, start=plan.period.start, difficulty=hard, progress=progress)
+    page = write_report(report, check.comparison, check.measurements, RunFacts(plan, difficulty=difficulty))
+    shown = check.comparison.select(
+        "title", "unit", "target", "low", "high", pl.col("observed").round_sig_figs(3), "verdict", "status"
+    )
+    _print_frame("Published and made up", shown)
+    counts = check.comparison["verdict"].value_counts(sort=True).rows()
+    _say(", ".join(f"{count} {verdict}" for verdict, count in counts) + ".")
+    _say(f"Page: {page}")
 
 
 def _read(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 from somv_risk import schema as s
-from somv_risk.errors import ConfigError, SourceError
+from somv_risk.errors import ConfigError, InputError, SourceError
 from somv_risk.histories import Histories, Quarantine
 from somv_risk.identity import hash_person
 
@@ -75,6 +75,8 @@ def write_blocks(
     ------
     SourceError, ConfigError
         As `write_store`.
+    InputError
+        If there are no persons, or a block's persons do not come after those before.
     """
     with _make_folder(Path(path), buckets) as folder:
         rows = _append_blocks(blocks, folder, buckets)
@@ -192,7 +194,7 @@ def _append_blocks(
             (table, bucket): growing.enter_context(closing(_GrowingFile(_name_file(folder, table, bucket))))
             for table, bucket in product(s.SCHEMAS, range(buckets))
         }
-        for block in blocks:
+        for block in _check_order(blocks):
             homes = block[s.PERSONS].select(s.PERSON_ID, (hash_person(_SALT) % buckets).alias(BUCKET))
             for table, frame in block.items():
                 numbered = frame.join(homes, on=s.PERSON_ID, maintain_order="left")
@@ -201,6 +203,20 @@ def _append_blocks(
                     files[table, bucket].append(part)
                 rows[table] += numbered.height
     return dict(rows)
+
+
+def _check_order(blocks: Iterable[Mapping[str, pl.DataFrame]]) -> Iterator[Mapping[str, pl.DataFrame]]:
+    """Pass on the blocks as long as each one's persons come after those before."""
+    latest: str | None = None
+    for block in blocks:
+        ids = block[s.PERSONS][s.PERSON_ID]
+        if not ids.is_empty():
+            if latest is not None and str(ids.min()) <= latest:
+                raise InputError("A block of persons is out of order. Give blocks in the order of person_id.")
+            latest = str(ids.max())
+        yield block
+    if latest is None:
+        raise InputError("There are no persons to write. Give at least one block with persons.")
 
 
 def _name_file(folder: Path, table: str, bucket: int) -> Path:

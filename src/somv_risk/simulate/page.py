@@ -1,15 +1,16 @@
 """Page: how a made-up region compares with published figures, as Markdown with plots."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
-from typing import Final
+from string import ascii_lowercase
+from typing import Any, Final
 
 import polars as pl
 
 from somv_risk.errors import SourceError
 from somv_risk.simulate.measures import Measurements
+from somv_risk.simulate.plan import FIRST_DAY, LAST_DAY, Plan
 from somv_risk.simulate.plots import render_plots
 from somv_risk.simulate.targets import VERDICTS
 
@@ -24,9 +25,10 @@ The region is made up: none of its persons exists. This page holds the figures o
 published ones. They show that the simulator has the right shape. They prove nothing about real people, and a
 model that does well on this region has proved that it works as a program, not that it is valid in a hospital.
 
-A figure is *within* if it lies in its band, and *off* if not. A band's width follows from what kind of figure was
-published, not from what the simulator gives. Figures that are off are shown like the others; behind ± stands the
-standard error."""
+A figure is *within* if it lies in its band, *off* if not, and *uncertain* if it misses the band by less than
+its sampling error. A band's width follows from what kind of figure was published, not from what the simulator
+gives. Figures that are off are shown like the others; behind ± stands the standard error."""
+
 
 STATUSES: Final = {
     "sourced": "a Danish figure",
@@ -34,7 +36,7 @@ STATUSES: Final = {
     "assumed": "a usual value without a source",
 }
 CAPTIONS: Final = {
-    "admissions": "Residents with at least so many acute somatic admissions in a year, and the published shares.",
+    "admissions": "Residents with at least so many acute somatic admissions in a year.",
     "persistence": "Who has 3 or more acute admissions again in a later year. Lines: 95 % intervals.",
     "bed_days": "Concentration of bed days. The published points are of costs, which are spread more evenly.",
     "ages": "Population and acute admissions by age and sex. Lines: 95 % intervals.",
@@ -44,13 +46,21 @@ CAPTIONS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """What was simulated: how many persons, from which day until before which, and how to repeat it."""
+    """What was simulated, and how to repeat it."""
 
-    persons: int
-    seed: int
-    start: date
-    end: date
-    command: str
+    plan: Plan
+    difficulty: bool = False
+
+    @property
+    def command(self) -> str:
+        """The command that makes the same page, without what is as usual."""
+        plan = self.plan
+        options = [f"--persons {plan.persons}", f"--seed {plan.seed}", "--check"]
+        options += ["--difficulty"] if self.difficulty else []
+        options += [] if plan.period.start == FIRST_DAY else [f"--start {plan.period.start}"]
+        options += [] if plan.period.end == LAST_DAY else [f"--end {plan.period.end}"]
+        options += [f"--municipality {code}" for code in plan.municipalities or ()]
+        return f"somv-risk simulate {' '.join(options)}"
 
 
 def write_report(
@@ -58,8 +68,6 @@ def write_report(
     comparison: pl.DataFrame,
     measurements: Measurements,
     facts: RunFacts,
-    *,
-    difficulty: pl.DataFrame | None = None,
 ) -> Path:
     """Write `simulation.md`, `simulation/*.svg` and `simulation/check.csv`; return the page's path.
 
@@ -75,19 +83,13 @@ def write_report(
         for name, svg in render_plots(comparison, measurements).items():
             (beside / f"{name}.svg").write_text(svg, encoding="utf-8")
         comparison.write_csv(beside / CHECK_FILE)
-        page.write_text(render_page(comparison, measurements, facts, difficulty=difficulty), encoding="utf-8")
+        page.write_text(render_page(comparison, measurements, facts), encoding="utf-8")
     except OSError as error:
         raise SourceError(f"Folder {folder} cannot be written ({error.strerror}). Choose another.") from None
     return page
 
 
-def render_page(
-    comparison: pl.DataFrame,
-    measurements: Measurements,
-    facts: RunFacts,
-    *,
-    difficulty: pl.DataFrame | None = None,
-) -> str:
+def render_page(comparison: pl.DataFrame, measurements: Measurements, facts: RunFacts) -> str:
     """Render the page as Markdown.
 
     Parameters
@@ -98,9 +100,6 @@ def render_page(
         What the figures were computed from.
     facts
         What was simulated.
-    difficulty
-        How well persons can be ranked in this region: `ranking`, `metric`, `value`, `low`, `high` (null
-        without a band) and perhaps `standard_error`. Without it the page has no such section.
     """
     sources = list(dict.fromkeys(comparison["source"]))
     parts = [
@@ -110,7 +109,6 @@ def render_page(
         _render_plots(),
         "## Figure by figure",
         *_render_subjects(comparison, sources),
-        *([] if difficulty is None else [_render_difficulty(difficulty)]),
         _render_sources(sources),
     ]
     return "\n\n".join(parts) + "\n"
@@ -119,10 +117,10 @@ def render_page(
 def _render_facts(facts: RunFacts, measurements: Measurements) -> str:
     years = measurements.sums.row(by_predicate=pl.col("figure") == "male_share", named=True)["x"]
     rows = [
-        ("persons who ever live there", f"{facts.persons:,}"),
+        ("persons who ever live there", f"{facts.plan.persons:,}"),
         ("years of residence that are counted", f"{years:,.0f}"),
-        ("period", f"{facts.start} until before {facts.end}"),
-        ("seed", str(facts.seed)),
+        ("period", f"{facts.plan.period.start} until before {facts.plan.period.end}"),
+        ("seed", str(facts.plan.seed)),
         ("made with", f"`{facts.command}`"),
     ]
     return "## The run\n\n" + _render_table(("", ""), rows)
@@ -146,47 +144,24 @@ def _render_plots() -> str:
 def _render_subjects(comparison: pl.DataFrame, sources: list[str]) -> Iterator[str]:
     header = ("figure", "published", "band", "made-up region", "verdict", "status", "source")
     for (subject,), rows in comparison.group_by("subject", maintain_order=True):
-        cells = [_render_figure(row, sources.index(row["source"]) + 1) for row in rows.iter_rows(named=True)]
-        table = _render_table(header, cells)
-        notes = [
-            f"- *{title}*: {note}" for title, note in rows.drop_nulls("note").select("title", "note").rows()
-        ]
-        yield "\n\n".join([f"### {str(subject).capitalize()}", table, *(["\n".join(notes)] if notes else [])])
+        # A note is often the same for many figures, so each gets a letter.
+        notes = dict(zip(dict.fromkeys(rows["note"].drop_nulls()), ascii_lowercase, strict=False))
+        cells = [_render_figure(row, sources, notes) for row in rows.iter_rows(named=True)]
+        listed = "\n".join(f"- ({letter}) {note}" for note, letter in notes.items())
+        heading = f"### {str(subject).capitalize()}"
+        yield "\n\n".join([heading, _render_table(header, cells), *([listed] if listed else [])])
 
 
-def _render_figure(row: dict[str, object], source: int) -> tuple[str, ...]:
-    unit = str(row["unit"])
+def _render_figure(row: dict[str, Any], sources: list[str], notes: dict[str, str]) -> tuple[str, ...]:
+    unit = row["unit"]
     title = row["title"] if unit in ("share", "ratio") else f"{row['title']}, {unit}"
+    letter = "" if row["note"] is None else f" ({notes[row['note']]})"
     band = f"{_show(row['low'], unit)} to {_show(row['high'], unit)}"
-    observed = "" if row["observed"] is None else _show(row["observed"], unit)
-    error = "" if row["standard_error"] is None else f" ± {_show(row['standard_error'], unit, digits=2)}"
-    verdict = "**off**" if row["verdict"] == "off" else str(row["verdict"])
+    verdict = "**off**" if row["verdict"] == "off" else row["verdict"]
     return (
-        *(str(title), _show(row["target"], unit), band, observed + error),
-        *(verdict, str(row["status"]), f"[{source}]"),
+        *(f"{title}{letter}", _show(row["target"], unit), band, _show_measured(row, "observed", unit)),
+        *(verdict, row["status"], f"[{sources.index(row['source']) + 1}]"),
     )
-
-
-def _render_difficulty(difficulty: pl.DataFrame) -> str:
-    rows = [
-        (str(row["ranking"]), str(row["metric"]), *_render_metric(row))
-        for row in difficulty.iter_rows(named=True)
-    ]
-    text = (
-        "How well persons can be ranked in this region, held against what is seen in real registers. A region "
-        "in which it is much easier has given something away."
-    )
-    table = _render_table(("ranking", "metric", "made-up region", "plausible", "verdict"), rows)
-    return f"## Difficulty\n\n{text}\n\n{table}"
-
-
-def _render_metric(row: dict[str, object]) -> tuple[str, str, str]:
-    value, low, high = row["value"], row["low"], row["high"]
-    error = row.get("standard_error")
-    shown = _show(value, "") + ("" if error is None else f" ± {_show(error, '', digits=2)}")
-    if not isinstance(value, float) or not isinstance(low, float) or not isinstance(high, float):
-        return shown, "", ""
-    return shown, f"{_show(low, '')} to {_show(high, '')}", "within" if low <= value <= high else "**off**"
 
 
 def _render_sources(sources: list[str]) -> str:
@@ -195,14 +170,20 @@ def _render_sources(sources: list[str]) -> str:
     )
 
 
-def _render_table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def _render_table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     lines = [header, ("---",) * len(header), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _show(value: object, unit: str, *, digits: int = 3) -> str:
+def _show_measured(row: dict[str, Any], column: str, unit: str) -> str:
+    """Show a measured number with its standard error, if it has one."""
+    error = row.get("standard_error")
+    return _show(row[column], unit) + ("" if error is None else f" ± {_show(error, unit, digits=2)}")
+
+
+def _show(value: float | None, unit: str, *, digits: int = 3) -> str:
     """Show a number with so many significant digits, a share in per cent."""
-    if not isinstance(value, float):
+    if value is None:
         return ""
     number = 100 * value if unit == "share" else value
     text = f"{number:.{digits}g}" if abs(number) < 1000 else f"{number:,.0f}"

@@ -14,6 +14,7 @@ from somv_risk.simulate.measures import (
     compute_figures,
 )
 
+OBSERVED_SHARES: Final = {"admissions": pl.Int64, "observed": pl.Float64}
 _SHOWN: Final = ("target", "low", "high")
 
 
@@ -31,12 +32,14 @@ def build_admission_shares(comparison: pl.DataFrame, measurements: Measurements)
         pl.col("figure").str.extract(name).cast(pl.Int64).alias("admissions"), *_SHOWN
     ).drop_nulls("admissions")
     highest = max([1, *counts["value"].to_list(), *published["admissions"].to_list()])
-    all_years = counts["persons"].sum()
-    shares = [
-        (least, counts.filter(pl.col("value") >= least)["persons"].sum() / all_years if all_years else None)
-        for least in range(1, highest + 1)
-    ]
-    observed = pl.DataFrame(shares, schema={"admissions": pl.Int64, "observed": pl.Float64}, orient="row")
+    numbers = range(1, highest + 1)
+    persons = [counts.filter(pl.col("value") >= least)["persons"].sum() for least in numbers]
+    observed = pl.DataFrame(
+        {"admissions": numbers, "observed": persons}, schema=OBSERVED_SHARES
+    ).with_columns(
+        # Of nobody there is no share.
+        (pl.col("observed") / counts["persons"].sum()).fill_nan(None)
+    )
     return observed.join(published, on="admissions", how="left", maintain_order="left")
 
 

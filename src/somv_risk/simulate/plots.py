@@ -23,8 +23,9 @@ PUBLISHED: Final = "#d55e00"
 SEX_COLOURS: Final = {"female": "#cc79a7", "male": "#0072b2"}
 COSTS: Final = {"costs, Region Sjælland": (0.01, 0.29), "costs, Denmark 2017": (0.10, 0.71)}
 LORENZ_END: Final = 0.12
+ASIDE_YEARS: Final = 0.08
 TWO_SIDED_95: Final = 1.96
-STYLE: Final[dict[str, Any]] = {
+STYLE: Final[dict[Any, Any]] = {
     "svg.hashsalt": "somv_risk",
     "svg.fonttype": "none",
     "font.size": 10,
@@ -35,7 +36,10 @@ STYLE: Final[dict[str, Any]] = {
     "axes.grid": True,
     "axes.axisbelow": True,
     "grid.color": "#e5e5e5",
-    "legend.frameon": False,
+    "legend.framealpha": 1,
+    "legend.edgecolor": "white",
+    "figure.constrained_layout.h_pad": 0.12,
+    "figure.constrained_layout.w_pad": 0.12,
 }
 
 
@@ -67,6 +71,7 @@ def plot_admission_shares(table: pl.DataFrame) -> "Figure":
     seen = table.filter(pl.col("observed") > 0)
     axes.plot(seen["admissions"], 100 * seen["observed"], "o-", color=MADE_UP, ms=4, label="made-up region")
     _mark_published(axes, table.drop_nulls("target"), "admissions")
+    axes.set_xticks(range(0, table.height + 1, 2))
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.set_title("Residents by number of acute somatic admissions in a year")
@@ -137,7 +142,9 @@ def plot_persistence(table: pl.DataFrame) -> "Figure":
         capsize=3,
         label="made-up region",
     )
-    _mark_published(axes, table.drop_nulls("target"), "years_later")
+    # Set a little aside, so that the published band does not hide the interval.
+    published = table.drop_nulls("target").with_columns(pl.col("years_later") + ASIDE_YEARS)
+    _mark_published(axes, published, "years_later")
     axes.set_ylim(bottom=0)
     axes.set_xticks(table["years_later"].to_list())
     axes.set_title("Of those with 3 or more acute admissions in a year: as many again")

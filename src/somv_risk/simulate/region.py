@@ -7,7 +7,7 @@ from pathlib import Path
 from somv_risk.histories import Histories
 from somv_risk.simulate.period import Period
 from somv_risk.simulate.plan import FIRST_DAY, LAST_DAY, Plan
-from somv_risk.simulate.tables import Tables, draw_blocks, simulate_tables
+from somv_risk.simulate.tables import Tables, build_tables, draw_blocks
 from somv_risk.store import DEFAULT_BUCKETS, write_blocks
 
 Progress = Callable[[str, int, int], None]
@@ -44,8 +44,13 @@ def simulate(
     >>> simulate(persons=50, seed=1).absent
     ()
     """
-    tables = simulate_tables(persons, seed, start=start, end=end, municipalities=municipalities)
-    return Histories({name: frame.lazy() for name, frame in tables.items()}, data_end=_midnight(end))
+    return build_region(Plan(persons, seed, Period(start, end), municipalities))
+
+
+def build_region(plan: Plan) -> Histories:
+    """Build the region of a plan in memory; see `simulate`."""
+    tables = {name: frame.lazy() for name, frame in build_tables(plan).items()}
+    return Histories(tables, data_end=_midnight(plan.period.end))
 
 
 def simulate_store(
@@ -81,8 +86,20 @@ def simulate_store(
         If the folder exists already or cannot be written.
     """
     plan = Plan(persons, seed, Period(start, end), municipalities)
+    write_region(plan, path, buckets=buckets, threads=threads, progress=progress)
+
+
+def write_region(
+    plan: Plan,
+    path: str | Path,
+    *,
+    buckets: int = DEFAULT_BUCKETS,
+    threads: int | None = None,
+    progress: Progress = lambda *_: None,
+) -> None:
+    """Write the region of a plan as a store; see `simulate_store`."""
     watched = _watch(draw_blocks(plan, threads), len(plan.list_blocks()), progress)
-    write_blocks(watched, path, data_end=_midnight(end), buckets=buckets)
+    write_blocks(watched, path, data_end=_midnight(plan.period.end), buckets=buckets)
 
 
 def _watch(blocks: Iterator[Tables], total: int, progress: Progress) -> Iterator[Tables]:

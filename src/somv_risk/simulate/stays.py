@@ -26,7 +26,8 @@ def draw_stays(people: Population, crises: pl.DataFrame, seed: Seed) -> pl.DataF
     stays = _add_course(rng, people, crises, draw_occasions(rng, people, crises))
     rounds = [stays]
     for _ in range(read_table("stays")["return_rounds"]):
-        stays = _add_course(rng, people, crises, _draw_returns(rng, stays))
+        again = stack([_draw_returns(rng, stays), _draw_next_plans(rng, stays)])
+        stays = _add_course(rng, people, crises, again)
         rounds.append(stays)
     seen = people.keep_seen(stack(rounds)).sort("person", "day", maintain_order=True)
     return _end_at_death(rng, people, keep_separate(seen, DAYS_BETWEEN_STAYS))
@@ -87,6 +88,15 @@ def _draw_returns(rng: np.random.Generator, stays: pl.DataFrame) -> pl.DataFrame
     person, cause = stays["person"].to_numpy()[back], stays["cause"].to_numpy()[back]
     day = until[back] + DAYS_BETWEEN_STAYS + wait[back]
     return make_occasions(person, day, cause, ACUTE)
+
+
+def _draw_next_plans(rng: np.random.Generator, stays: pl.DataFrame) -> pl.DataFrame:
+    """Planned stays that carry on what a planned stay began."""
+    settings = read_table("stays")["returns"]["next_plan"]
+    planned = stays.filter((pl.col("mode") == PLANNED) & (rng.random(stays.height) < settings["chance"]))
+    wait = rng.exponential(settings["days"], planned.height)
+    day = planned["until"].to_numpy() + DAYS_BETWEEN_STAYS + wait
+    return make_occasions(planned["person"].to_numpy(), day, planned["cause"].to_numpy(), PLANNED)
 
 
 def _is_psychiatric(causes: Ints) -> Flags:

@@ -71,7 +71,11 @@ def simulate_tables(
     >>> tables["persons"].height
     50
     """
-    plan = Plan(persons, seed, Period(start, end), municipalities)
+    return build_tables(Plan(persons, seed, Period(start, end), municipalities))
+
+
+def build_tables(plan: Plan) -> dict[str, pl.DataFrame]:
+    """All tables of the region of a plan; see `simulate_tables`."""
     blocks = list(draw_blocks(plan))
     return {table: pl.concat([block[table] for block in blocks]) for table in schema.SCHEMAS}
 

@@ -79,7 +79,8 @@ def _scan(file: Path) -> pl.LazyFrame:
 
 def _sniff_separator(file: Path) -> str:
     # The header as one cell: quotes count for nothing there, or a quoted first cell would break the line.
-    whole_lines = {"separator": "\x1f", "quote_char": None}
-    header = pl.read_csv(file, has_header=False, n_rows=1, infer_schema=False, **whole_lines).item(0, 0)
+    header = pl.read_csv(
+        file, has_header=False, n_rows=1, infer_schema=False, separator="\x1f", quote_char=None
+    ).item(0, 0)
     counts = {separator: str(header).count(separator) for separator in SEPARATORS}
     return max(SEPARATORS, key=lambda separator: counts[separator])
