@@ -159,6 +159,7 @@ class Reference:
         counts |= self.count_services(person, own, resident)
         counts |= self.count_benefits(person, own, since, until)
         counts |= self.count_history(person, own, resident, admissions)
+        counts |= self.count_target_group(person, own, resident, admissions)
         return counts
 
     @staticmethod
@@ -393,6 +394,22 @@ class Reference:
             counts[f"before_{name}_share"] = (is_there and is_so, is_there)
             counts[f"event_after_{name}_share"] = (event and is_so, is_there and is_so)
         return counts
+
+    def count_target_group(self, person, own, resident, admissions):
+        begin = self.end - YEAR
+        is_adult = 0 in resident and age_at(person["birth_date"], begin) >= 18
+        is_frequent = sum(s.acute for s in self.of_year(admissions, 0)) >= 3
+        codes = [code for _, code in self.codes(own, hospital_only=False) if code]
+        is_burdened = bool(own["substance_abuse"]) or any(
+            (code[0] == "F" and code[1] != "0") or starts_with(code, (*ALCOHOL, *DRUGS)) for code in codes
+        )
+        is_supported = any(
+            r["started_at"] <= begin < (r["ended_at"] or datetime.max)
+            and r["benefit"] not in ("self_support", "education", "pension")
+            for r in own["social_benefits"]
+        )
+        is_like = is_adult and is_frequent and is_burdened and is_supported
+        return {"adults_like_those_of_somv_share": (is_like, is_adult)}
 
     def hours_after(self, admissions, index):
         time = sum((s.until - max(s.start, index) for s in admissions if s.until > index), timedelta(0))

@@ -19,6 +19,8 @@ from somv_risk.simulate.draws import (
 from somv_risk.simulate.period import stack
 from somv_risk.simulate.population import Population, draw_yearly
 
+MOST_A_YEAR: Final = 6.0
+MOST_STAYS: Final = 20.0
 STEADY: Final = ("frailty", "exclusion", "leaving")
 
 
@@ -42,18 +44,15 @@ def _draw_kind(rng: np.random.Generator, people: Population, number: int, multip
     severity = people.traits[kind.driver]
     who = np.flatnonzero(severity)
     curve = apply_curve(kind.curve, people.ages_by_year[who])
-    levels = read_table("crises")["multiplier"]
-    rates = levels["often"] * kind.per_year * severity[who, None] * curve * multiplier[who]
-    person, day = draw_yearly(rng, people, who, np.minimum(rates, 6.0))
+    rates = kind.per_year * severity[who, None] * curve * multiplier[who]
+    person, day = draw_yearly(rng, people, who, np.minimum(rates, MOST_A_YEAR))
     return pl.DataFrame(
         {
             "person": person,
             "day": day,
             "days": draw_skewed(rng, kind.days, kind.days_spread, person.size),
             "kind": np.full(person.size, number),
-            "stays": np.minimum(
-                levels["size"] * draw_skewed(rng, kind.stays, kind.stays_spread, person.size), 25.0
-            ),
+            "stays": np.minimum(draw_skewed(rng, kind.stays, kind.stays_spread, person.size), MOST_STAYS),
         }
     )
 

@@ -7,7 +7,15 @@ from typing import Final
 import polars as pl
 
 from somv_risk.histories import Histories
-from somv_risk.simulate.measures import benefits, frequent, history, hospital, population, services
+from somv_risk.simulate.measures import (
+    benefits,
+    frequent,
+    history,
+    hospital,
+    population,
+    services,
+    target_group,
+)
 from somv_risk.simulate.measures.basis import Basis, build_basis
 from somv_risk.simulate.measures.concentration import TOP_SHARES
 from somv_risk.simulate.measures.distributions import count_distributions
@@ -21,6 +29,7 @@ SUBJECTS: Final[tuple[tuple[Callable[[Basis], pl.DataFrame], tuple[Figure, ...]]
     (services.count_services, services.FIGURES),
     (benefits.count_benefits, benefits.FIGURES),
     (history.count_history, history.FIGURES),
+    (target_group.count_target_group, target_group.FIGURES),
 )
 FIGURE_NAMES: Final = (*(figure.name for _, figures in SUBJECTS for figure in figures), *TOP_SHARES)
 
