@@ -244,9 +244,9 @@ def test_admissions_are_as_many_and_as_acute_as_published(admissions, person_yea
     assert 0.72 < sum(stay["admission_type"] == "acute" for stay in stays) / len(stays) < 0.82
 
 
-def test_short_visits_are_about_250_per_1000_a_year(stays, person_years):
+def test_short_visits_are_about_150_per_1000_a_year(stays, person_years):
     visits = sum(stay["ended_at"] - stay["started_at"] < HALF_A_DAY for own in stays.values() for stay in own)
-    assert 220 < 1000 * visits / person_years < 300
+    assert 115 < 1000 * visits / person_years < 190
 
 
 def test_few_persons_have_many_acute_admissions_and_some_keep_having_them(admissions, lives):

@@ -65,6 +65,6 @@ def _draw_last(rng: np.random.Generator, people: Population) -> pl.DataFrame:
     settings = read_table("region")["mortality"]
     dying = np.flatnonzero(np.isfinite(people.dies))
     who = np.repeat(dying, rng.poisson(settings["stays_before"], dying.size))
-    day = np.maximum(people.dies[who] - rng.exponential(settings["days_before"], who.size), 0.0)
+    day = people.dies[who] - rng.exponential(settings["days_before"], who.size)
     weights = np.array([cause.acute * (cause.curve == "old") for cause in read_causes()])
     return make_occasions(who, day, pick(rng, weights, who.size), ACUTE)
