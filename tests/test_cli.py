@@ -13,6 +13,7 @@ from polars.testing import assert_frame_equal
 
 import somv_risk as sr
 from somv_risk import cli, errors
+from somv_risk.simulate import tables
 from somv_risk.store import read_manifest
 
 COMMANDS = ("simulate", "check", "ingest", "train", "score", "explain", "demo")
@@ -139,6 +140,39 @@ def test_simulate_can_hold_a_region_against_published_figures(run, tmp_path):
     assert set(written.filter(subject="difficulty")["verdict"]) == {"not measured"}
     verdicts = written["verdict"].value_counts().rows()
     assert all(f"{count} {verdict}" in told.out for verdict, count in verdicts)
+
+
+def test_a_region_of_one_person_is_checked_from_any_folder_and_nothing_is_off(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    told = run("simulate", "--persons", 1, "--check")
+    assert told.code == 0
+    assert ", 0 off, " in told.out
+    page = Path("simulation-check", "simulation.md").read_text(encoding="utf-8")
+    assert "`somv-risk simulate --persons 1 --seed 7 --check`" in page
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--dirty", "--store", "taken"], "exists already. Name a new folder for the delivery"),
+        (["--check", "--store", "taken"], "exists already. Name a new folder for the store"),
+        (["--check", "--report", "file"], "Folder file cannot be written"),
+        (["--check", "--report", 256 * "x"], "cannot be written (File name too long)"),
+        (["--store", "new", "--start", "2020-01-01T23:00"], "'2020-01-01T23:00' is not a day"),
+        (["--store", "new", "--end", "soon"], "'soon' is not a day. Write it like 2026-01-31"),
+    ],
+)
+def test_what_cannot_be_written_is_refused_before_anything_is_simulated(
+    run, tmp_path, monkeypatch, options, sentence
+):
+    monkeypatch.chdir(tmp_path)
+    Path("taken").mkdir()
+    Path("file").write_text("")
+    monkeypatch.setattr(tables, "_draw_block", pytest.fail)
+    told = run("simulate", "--persons", 5, *options)
+    assert told.code in (3, 6)
+    assert sentence in told.err
+    assert {path.name for path in tmp_path.iterdir()} == {"taken", "file"}
 
 
 def test_a_dirty_delivery_is_ingested_without_losing_a_row(run, tmp_path):

@@ -75,6 +75,15 @@ def admissions(stays):
     }
 
 
+def midnight(day):
+    return datetime(day.year, day.month, day.day)
+
+
+def share_of_largest(values):
+    """The part of the commonest value."""
+    return values.value_counts()["count"].max() / values.len()
+
+
 def count_acute(admissions, year):
     return {
         person: sum(stay["started_at"].year == year and stay["admission_type"] == "acute" for stay in own)
@@ -205,12 +214,12 @@ def test_everything_happens_in_the_period_during_life_and_residence(region, live
         assert known_at is None or known_at < END_TIME
 
 
-@pytest.mark.parametrize(
-    "table", [name for name in schema.EVENT_TABLES if name not in ("admissions", "diagnoses")]
-)
-def test_care_ends_with_life(region, lives, table):
+@pytest.mark.parametrize("table", schema.EVENT_TABLES)
+def test_care_ends_with_life_and_residence(region, lives, table):
     for person, ended_at in region[table].select("person_id", "ended_at").iter_rows():
-        assert ended_at is None or lives[person][2] == END or ended_at.date() <= lives[person][2]
+        last = lives[person][2]
+        # Registers close what is left open at the midnight that follows.
+        assert ended_at is None or last == END or ended_at <= midnight(last) + timedelta(days=1)
 
 
 def test_stays_that_still_run_have_no_end_no_discharge_and_no_diagnosis(region):
@@ -317,6 +326,87 @@ def test_doctors_see_people_in_the_daytime_and_emergencies_come_at_all_hours(reg
     assert all(8 <= moment.hour < 16 and moment.weekday() < 5 for moment in daytime)
     acute = region["admissions"].filter(pl.col("admission_type") == "acute")["started_at"].to_list()
     assert {moment.hour for moment in acute} == set(range(24))
+
+
+def test_no_working_day_gets_what_the_weekend_leaves(region):
+    planned = region["admissions"].filter(pl.col("admission_type") == "planned")["started_at"]
+    doctor = region["primary_care"].filter(pl.col("kind") == "gp")["started_at"]
+    treated = region["psychiatric_contacts"].filter(pl.col("contact_type") == "outpatient")["started_at"]
+    for moments in (planned, doctor, treated):
+        assert moments.dt.weekday().max() == 5
+        assert share_of_largest(moments.dt.weekday()) < 0.24
+
+
+def test_the_doctor_on_call_works_all_day_at_weekends_and_shelters_never_close(region):
+    on_call = region["primary_care"].filter(pl.col("kind") == "out_of_hours")["started_at"]
+    weekend = on_call.filter(on_call.dt.weekday() > 5)
+    assert weekend.dt.hour().is_between(9, 15).mean() > 0.15
+    assert on_call.filter(on_call.dt.weekday() < 6).dt.hour().is_between(8, 15).sum() == 0
+    shelters = region["social_services"].filter(pl.col("service") == "shelter")["started_at"]
+    assert shelters.dt.weekday().max() == 7
+
+
+def test_the_first_day_is_a_day_like_others(region):
+    days = region["admissions"]["started_at"].dt.date()
+    usual = region["admissions"].height / (END - START).days
+    assert (days == START).sum() < 2 * usual
+
+
+def test_illness_neither_fades_out_nor_spreads(region, lives):
+    """New cases take the place of those who die: the first and the last year are alike."""
+    first, last = [
+        region["admissions"].filter(
+            pl.col("started_at").dt.year() == year, pl.col("admission_type") == "acute"
+        )
+        for year in (2020, 2025)
+    ]
+    assert 0.88 < last.height / first.height < 1.13
+    chronic = [rows["diagnosis"].str.contains(r"^(C|F0|I50|J44)").sum() for rows in (first, last)]
+    assert 0.75 < chronic[1] / chronic[0] < 1.4
+    deaths = [
+        sum(died < END and died.year == year for _, _, died, _ in lives.values()) for year in (2020, 2025)
+    ]
+    assert 0.75 < deaths[1] / deaths[0] < 1.35
+
+
+def test_newcomers_do_not_die_at_the_border(region):
+    came = region["persons"].filter(pl.col("observed_from") > START, pl.col("death_date").is_not_null())
+    days = (came["death_date"] - came["observed_from"]).dt.total_days()
+    assert came.height > 30
+    assert (days < 7).mean() < 0.1
+
+
+def test_women_of_an_age_give_birth_and_not_twice_in_ten_months(region, lives):
+    women = set(region["persons"].filter(pl.col("sex") == "female")["person_id"])
+    births = region["admissions"].filter(pl.col("diagnosis").str.starts_with("O8"))
+    own = defaultdict(list)
+    for person, day in births.select("person_id", pl.col("started_at").dt.date()).iter_rows():
+        own[person].append(day)
+        assert person in women
+        assert 14 <= (day - lives[person][0]).days / 365.25 < 47
+    assert len(births) > 500
+    assert all((later - earlier).days > 290 for days in own.values() for earlier, later in pairwise(days))
+
+
+def test_nobody_sees_the_family_doctor_from_a_hospital_bed(region, admissions):
+    visits = region["primary_care"].rows_by_key("person_id", named=True)
+    for person, own in list(admissions.items())[:3_000]:
+        for stay in own:
+            inside = [
+                v for v in visits.get(person, []) if stay["started_at"] < v["started_at"] < stay["ended_at"]
+            ]
+            assert inside == []
+
+
+def test_a_transfer_does_not_tell_how_long_the_stay_will_be(stays, region):
+    contacts = region["admissions"].rows_by_key("contact_id", named=True, unique=True)
+    shares = []
+    for stay in (stay for own in stays.values() for stay in own):
+        first = contacts[stay["contact_id"]]
+        if first["discharge"] == "transferred":
+            lasted = first["ended_at"] - stay["started_at"]
+            shares.append(round(lasted / (stay["ended_at"] - stay["started_at"]), 2))
+    assert share_of_largest(pl.Series(shares)) < 0.1
 
 
 def test_a_single_person_and_a_single_day_are_possible():

@@ -2,6 +2,7 @@
 
 import math
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -42,7 +43,7 @@ def delivery(clean):
 def histories(request, delivery, tmp_path_factory):
     if request.param == "frames":
         return sr.from_frames(**delivery.tables, data_end=DATA_END)
-    folder = tmp_path_factory.mktemp("delivery")
+    folder = tmp_path_factory.mktemp("defects") / "delivery"
     write_delivery(delivery, folder)
     return sr.read_histories(folder, data_end=DATA_END)
 
@@ -164,9 +165,9 @@ def test_elsewhere_nothing_stands_below_the_sound_rows(histories, delivery, clea
 
 def test_a_delivery_without_defects_gives_the_histories_that_went_in(clean, tmp_path):
     faultless = plant_defects(clean, SEED, NONE)
-    write_delivery(faultless, tmp_path)
+    write_delivery(faultless, tmp_path / "delivery")
     assert faultless.planted.is_empty()
-    for door in (sr.from_frames(**faultless.tables), sr.read_histories(tmp_path)):
+    for door in (sr.from_frames(**faultless.tables), sr.read_histories(tmp_path / "delivery")):
         assert door.quarantine.count() == 0
         for table in TABLES:
             assert_frame_equal(door.table(table).collect(), clean[table])
@@ -239,7 +240,25 @@ def test_the_list_of_what_was_planted_is_written_beside_the_tables(delivery, tmp
     assert_frame_equal(written, delivery.planted)
 
 
-def test_a_delivery_cannot_be_written_where_a_file_is(delivery, tmp_path):
-    (tmp_path / "taken").write_text("")
-    with pytest.raises(SourceError, match="cannot be written"):
-        write_delivery(delivery, tmp_path / "taken")
+def test_a_delivery_cannot_be_written_below_a_file(delivery, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SourceError, match=r"The delivery .* cannot be written"):
+        write_delivery(delivery, tmp_path / "file" / "delivery")
+
+
+def test_an_existing_folder_is_never_written_into(delivery, tmp_path):
+    with pytest.raises(SourceError, match=r"exists already\. Name a new folder for the delivery"):
+        write_delivery(delivery, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_delivery_that_fails_leaves_nothing_behind(delivery, tmp_path, monkeypatch):
+    def fail_at_the_plants(_, target):
+        if Path(target).name == "planted.csv":
+            raise OSError(28, "No space left on device")
+        Path(target).write_text("something")
+
+    monkeypatch.setattr(pl.DataFrame, "write_csv", fail_at_the_plants)
+    with pytest.raises(SourceError, match=r"cannot be written \(No space left on device\)"):
+        write_delivery(delivery, tmp_path / "delivery")
+    assert list(tmp_path.iterdir()) == []

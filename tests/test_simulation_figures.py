@@ -1,5 +1,6 @@
 """The made-up region beside published figures, at a reduced size and with the sampling error of that size."""
 
+from datetime import date
 from math import sqrt
 from pathlib import Path
 
@@ -7,7 +8,10 @@ import polars as pl
 import pytest
 
 from somv_risk.simulate import simulate
+from somv_risk.simulate.difficulty import DIFFICULTY_NAMES, measure_difficulty
 from somv_risk.simulate.measures import compute_figures, measure
+from somv_risk.simulate.period import Period
+from somv_risk.simulate.plan import Plan
 from somv_risk.simulate.targets import read_targets
 
 ROOT = Path(__file__).parents[1]
@@ -106,5 +110,16 @@ def test_most_published_danish_figures_are_met_and_none_is_far_off(full):
 
 def test_frequent_admission_is_as_hard_to_foretell_as_it_should_be(full):
     hard = {figure: row for figure, row in full.items() if row["subject"] == "difficulty"}
-    assert len(hard) == 3
+    assert len(hard) == 5
     assert {row["verdict"] for row in hard.values()} == {"within"}
+
+
+def test_difficulty_is_measured_on_persons_and_a_year_that_trained_nothing():
+    plan = Plan(30_000, 20, Period(date(2020, 1, 1), date(2026, 1, 1)))
+    figures = measure_difficulty(plan, regions=1)
+    found = {row["figure"]: row for row in figures.iter_rows(named=True)}
+    assert set(found) == set(DIFFICULTY_NAMES)
+    assert 15_000 < found["model_auroc"]["denominator"] < 24_000
+    assert 0.7 < found["last_year_count_auroc"]["observed"] < 0.87
+    assert found["last_year_count_auroc"]["observed"] < found["model_auroc"]["observed"] < 0.95
+    assert all(0 < row["standard_error"] < 0.1 for row in found.values())

@@ -16,6 +16,7 @@ from somv_risk import schema
 from somv_risk.errors import ConfigError, InputError, SourceError
 from somv_risk.histories import Histories
 from somv_risk.simulate import simulate
+from somv_risk.simulate import targets as targets_module
 from somv_risk.simulate.measures import (
     FIGURE_NAMES,
     Measurements,
@@ -24,7 +25,7 @@ from somv_risk.simulate.measures import (
     compute_lorenz,
     measure,
 )
-from somv_risk.simulate.targets import compare, read_targets
+from somv_risk.simulate.targets import compare, find_targets, read_targets
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 YEAR = 365 * DAY
@@ -655,7 +656,8 @@ def test_the_delivered_targets_are_lawful_and_of_every_status(targets):
 )
 def test_both_ends_of_a_band_are_inside(tmp_path, observed, verdict):
     figures = pl.DataFrame(
-        {"figure": ["male_share"], "observed": [observed], "standard_error": [None], "denominator": [0.0]}
+        {"figure": ["male_share"], "observed": [observed], "standard_error": [1e-5], "denominator": [1e3]},
+        schema_overrides={"observed": pl.Float64},
     )
     compared = compare(read_targets(write_target(tmp_path)), figures)
     assert compared["verdict"].to_list() == [verdict]
@@ -671,6 +673,37 @@ def test_a_miss_within_the_sampling_error_is_uncertain(tmp_path, observed, verdi
     )
     compared = compare(read_targets(write_target(tmp_path)), figures)
     assert compared["verdict"].to_list() == [verdict]
+
+
+@pytest.mark.parametrize("error", [0.0, None])
+@pytest.mark.parametrize(
+    ("observed", "verdict"), [(0.0, "uncertain"), (1.0, "uncertain"), (0.5, "within"), (None, "not measured")]
+)
+def test_what_happened_to_nobody_or_to_everybody_is_not_off(tmp_path, observed, error, verdict):
+    figures = pl.DataFrame(
+        {"figure": ["male_share"], "observed": [observed], "standard_error": [error], "denominator": [3.0]},
+        schema_overrides={"observed": pl.Float64, "standard_error": pl.Float64},
+    )
+    compared = compare(read_targets(write_target(tmp_path)), figures)
+    assert compared["verdict"].to_list() == [verdict]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_nothing_is_off_in_a_region_of_one_person(targets, seed):
+    compared = compare(targets, compute_figures(measure(simulate(persons=1, seed=seed))))
+    assert "off" not in set(compared["verdict"])
+
+
+def test_the_usual_targets_are_those_of_the_project_wherever_one_stands(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert find_targets() == TARGETS.resolve()
+
+
+def test_targets_packaged_beside_the_module_come_first(tmp_path, monkeypatch):
+    monkeypatch.setattr(targets_module, "__file__", str(tmp_path / "targets.py"))
+    packaged = tmp_path / "region_sjaelland.toml"
+    packaged.write_text("", encoding="utf-8")
+    assert find_targets() == packaged
 
 
 def test_a_comparison_has_a_row_per_target_in_the_given_order(targets, measured):

@@ -1,15 +1,18 @@
 """Page of the made-up region: tables behind plots, plots that never change, a page that hides nothing."""
 
+from dataclasses import replace
 from datetime import date
+from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from somv_risk.errors import SourceError
+from somv_risk.errors import ConfigError, SourceError
 from somv_risk.simulate import simulate
 from somv_risk.simulate.measures import Measurements, compute_figures, compute_lorenz, measure
-from somv_risk.simulate.page import RunFacts, render_page, write_report
+from somv_risk.simulate.page import RunFacts, make_report_folder, render_page, write_report
 from somv_risk.simulate.period import Period
 from somv_risk.simulate.plan import Plan
 from somv_risk.simulate.plot_tables import (
@@ -19,7 +22,7 @@ from somv_risk.simulate.plot_tables import (
     build_persistence,
 )
 from somv_risk.simulate.plots import render_plots
-from somv_risk.simulate.targets import Target, compare
+from somv_risk.simulate.targets import Target, compare, find_targets
 
 FACTS = RunFacts(Plan(2_000, 3, Period(date(2020, 1, 1), date(2026, 1, 1))))
 FIGURES = {
@@ -183,6 +186,43 @@ def test_the_page_says_what_it_is_and_how_it_was_made(comparison, measured):
     assert "### Hospital use" in page
 
 
+def test_the_command_names_targets_that_are_not_the_usual_ones():
+    assert replace(FACTS, targets=find_targets()).command == FACTS.command
+    own = replace(FACTS, targets=Path("my targets.toml"))
+    assert own.command == f"{FACTS.command} --targets 'my targets.toml'"
+
+
+def test_the_command_names_municipalities_in_one_order():
+    region = replace(FACTS.plan, municipalities={"376", "360"})
+    assert replace(FACTS, plan=region).command.endswith("--municipality 360 --municipality 376")
+
+
+@pytest.mark.parametrize("codes", [["376", "360"], {"360", "376"}, (code for code in ("360", "376"))])
+def test_a_plan_is_the_same_whatever_holds_its_municipalities(codes):
+    assert replace(FACTS.plan, municipalities=codes) == replace(FACTS.plan, municipalities=("360", "376"))
+
+
+@pytest.mark.parametrize(
+    "codes", [360, [360.0], [["360"]], "Lolland", set(), ["360", "360"], [None], {"101"}]
+)
+def test_municipalities_that_are_no_codes_are_refused(codes):
+    with pytest.raises(ConfigError, match=r"must be different codes of its region.*Give some of: 253"):
+        replace(FACTS.plan, municipalities=codes)
+
+
+def test_a_plan_takes_whole_numbers_of_numpy():
+    plan = replace(FACTS.plan, persons=np.int64(2_000), seed=np.uint8(3))
+    assert plan == FACTS.plan
+    assert (type(plan.persons), type(plan.seed)) == (int, int)
+
+
+@pytest.mark.parametrize("number", [True, np.True_, 5.0, np.float64(6), "7", None, -1])
+@pytest.mark.parametrize("name", ["persons", "seed"])
+def test_a_plan_takes_no_other_numbers(name, number):
+    with pytest.raises(ConfigError, match=f"'{name}' of a simulation must be a whole number"):
+        replace(FACTS.plan, **{name: number})
+
+
 def test_a_note_stands_once_below_its_table_however_many_figures_it_belongs_to(measured):
     page = render_with(measured, on_benefits_share_265=(0.165, 0.1), on_benefits_share_360=(0.3, 0.1))
     assert page.count("| on benefits share 265 (a) |") == page.count("| on benefits share 360 (a) |") == 1
@@ -201,6 +241,12 @@ def test_a_report_is_a_page_its_plots_and_the_figures_as_csv(tmp_path, compariso
     assert all(f"](simulation/{plot}.svg)" in text for plot in PLOTS)
     again = pl.read_csv(page.parent / "simulation" / "check.csv", schema=comparison.schema)
     assert_frame_equal(again, comparison)
+
+
+@pytest.mark.parametrize("name", [256 * "x", "nul\0"])
+def test_a_report_s_folder_that_no_folder_can_be_is_refused(tmp_path, name):
+    with pytest.raises(SourceError, match=r"cannot be written .*\. Choose another"):
+        make_report_folder(tmp_path / name)
 
 
 def test_a_folder_that_cannot_be_written_is_refused_with_a_sentence(tmp_path, comparison, measured):

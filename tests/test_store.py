@@ -232,9 +232,28 @@ def test_a_place_that_cannot_hold_a_folder_is_refused(histories, tmp_path):
         write_store(histories, tmp_path / "file" / "store")
 
 
-def test_a_store_has_at_least_one_bucket(histories, tmp_path):
-    with pytest.raises(ConfigError, match="bucket"):
-        write_store(histories, tmp_path / "store", buckets=0)
+@pytest.mark.parametrize("name", [256 * "x", "nul\0"])
+def test_a_name_that_no_folder_can_have_is_refused(histories, tmp_path, name):
+    with pytest.raises(SourceError, match=r"cannot be written \(.+\)\. Choose another folder\.$"):
+        write_store(histories, tmp_path / name)
+    with pytest.raises(SourceError, match="cannot be written"):
+        write_blocks([], tmp_path / name, data_end=END)
+
+
+@pytest.mark.parametrize("buckets", [0, -1, True, 2.0, "2", None])
+def test_the_buckets_of_a_store_are_a_whole_number_from_1(histories, tmp_path, buckets):
+    sentence = r"buckets of a store must be a whole number from 1, not .*\. Give an integer from 1\."
+    with pytest.raises(ConfigError, match=sentence):
+        write_store(histories, tmp_path / "store", buckets=buckets)
+    with pytest.raises(ConfigError, match=sentence):
+        write_blocks([], tmp_path / "store", data_end=END, buckets=buckets)
+
+
+@pytest.mark.parametrize("threads", [0, -1, True, 1.0, "2"])
+def test_the_threads_of_a_simulation_are_a_whole_number_from_1(threads):
+    plan = Plan(5, 3, Period(date(2024, 1, 1), date(2026, 1, 1)))
+    with pytest.raises(ConfigError, match="'threads' of a simulation must be a whole number from 1"):
+        draw_blocks(plan, threads)
 
 
 @pytest.mark.parametrize("option", [{"pseudonymise_key": "x" * 16}, {"data_end": datetime(2020, 1, 1)}])
@@ -271,10 +290,35 @@ def test_a_store_written_in_blocks_is_the_store_of_all_of_them(blocks, tmp_path)
 
 
 def test_rows_are_written_in_groups_however_many_there_are(blocks, tmp_path, monkeypatch):
-    monkeypatch.setattr("somv_risk.store._ROWS_PER_GROUP", 500)
+    monkeypatch.setattr("somv_risk.store._ROWS_WAITING", 8 * 500)
+    monkeypatch.setattr("somv_risk.store._LEAST_ROWS_PER_GROUP", 1)
     write_blocks(blocks, tmp_path / "store", data_end=END, buckets=1)
     written = scan_store(tmp_path / "store").admissions.collect()
     assert_frame_equal(written, pl.concat([block["admissions"] for block in blocks]))
+
+
+@pytest.mark.parametrize(("buckets", "rows_per_group"), [(1, 1_000_000), (8, 125_000), (1_000, 10_000)])
+def test_the_more_files_there_are_the_fewer_rows_wait_for_each(
+    blocks, tmp_path, monkeypatch, buckets, rows_per_group
+):
+    groups = set()
+
+    def stop(_, group):
+        groups.add(group)
+        raise RuntimeError("enough seen")
+
+    monkeypatch.setattr("somv_risk.store._GrowingFile", stop)
+    with pytest.raises(RuntimeError, match="enough seen"):
+        write_blocks(blocks, tmp_path / "store", data_end=END, buckets=buckets)
+    assert groups == {rows_per_group}
+
+
+def test_a_bucket_without_persons_has_files_with_columns(blocks, tmp_path):
+    few = {name: frame.filter(pl.col("person_id") == "P0000001") for name, frame in blocks[0].items()}
+    write_blocks([few], tmp_path / "store", data_end=END, buckets=BUCKETS)
+    read = scan_store(tmp_path / "store")
+    for table, frame in few.items():
+        assert_frame_equal(read.table(table).collect(), frame)
 
 
 def test_a_store_of_no_blocks_is_no_store(tmp_path):

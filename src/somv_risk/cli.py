@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import date
 from enum import StrEnum
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,9 +27,10 @@ from rich.table import Table
 from somv_risk import errors
 from somv_risk.cohort import parse_moment
 from somv_risk.histories import Histories
-from somv_risk.store import DEFAULT_BUCKETS, is_store, write_store
+from somv_risk.store import DEFAULT_BUCKETS, check_is_new, is_store, write_store
 
 if TYPE_CHECKING:
+    from somv_risk.simulate.page import RunFacts
     from somv_risk.simulate.plan import Plan
     from somv_risk.simulate.targets import Target
 
@@ -45,7 +47,6 @@ EXIT_CODES: Final[Mapping[type[errors.SomvRiskError], int]] = MappingProxyType(
 )
 EXIT_ROWS_SET_ASIDE: Final = 10
 SHOWN_ROWS: Final = 10
-TARGETS: Final = Path("configs/simulation/region_sjaelland.toml")
 REPORT: Final = Path("simulation-check")
 PIPE_WIDTH: Final = 160
 
@@ -128,7 +129,9 @@ def simulate(
     difficulty: Annotated[
         bool, typer.Option("--difficulty", help="With --check: train and test models too (minutes).")
     ] = False,
-    targets: Annotated[Path, typer.Option(help="With --check: the published figures (TOML).")] = TARGETS,
+    targets: Annotated[
+        Path | None, typer.Option(help="With --check: published figures (TOML) in place of the usual ones.")
+    ] = None,
     report: Annotated[Path, typer.Option(help="With --check: folder for page, plots and table.")] = REPORT,
 ) -> None:
     """Make up a region and write it as a store, or as a dirty delivery; hold it against published figures."""
@@ -137,17 +140,20 @@ def simulate(
 
     if (store is None and not check) or (dirty and (check or store is None)) or (difficulty and not check):
         raise typer.BadParameter("Give --store, --check, --store and --check, or --store and --dirty.")
-    period = Period(parse_moment(start).date(), parse_moment(end).date())
-    plan = Plan(persons, seed, period, municipality or None)
+    plan = Plan(persons, seed, Period(_parse_day(start), _parse_day(end)), municipality or None)
+    if store is not None:
+        check_is_new(store, "delivery" if dirty else "store")
     if dirty and store is not None:
         _write_dirty(plan, store)
         return
-    published = _read_targets(targets) if check else ()
+    published = _prepare_check(targets, report) if check else ()
     with _keep_or_discard(store) as folder:
         _write_region(plan, folder, buckets)
         _say(f"Store: {folder}" if store else "The store is not kept.")
         if check:
-            _check_region(plan, folder, published, report, difficulty=difficulty)
+            from somv_risk.simulate.page import RunFacts  # noqa: PLC0415 - scikit-learn is slow to import
+
+            _check_region(RunFacts(plan, difficulty=difficulty, targets=targets), folder, published, report)
 
 
 @app.command()
@@ -300,29 +306,42 @@ def _write_region(plan: "Plan", folder: Path, buckets: int) -> None:
     _print_histories(read_histories(folder))
 
 
-def _read_targets(file: Path) -> "Sequence[Target]":
-    from somv_risk.simulate.targets import read_targets  # noqa: PLC0415 - scikit-learn is slow to import
+def _parse_day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise errors.ConfigError(
+            f"{text!r} is not a day. Write it like 2026-01-31, without a time."
+        ) from None
 
-    return read_targets(file)
+
+def _prepare_check(file: Path | None, report: Path) -> "Sequence[Target]":
+    """Read the targets and make the folder of the report, so that neither fails after a long simulation."""
+    from somv_risk.simulate.page import make_report_folder  # noqa: PLC0415 - scikit-learn is slow to import
+    from somv_risk.simulate.targets import find_targets, read_targets  # noqa: PLC0415
+
+    targets = read_targets(file or find_targets())
+    make_report_folder(report)
+    return targets
 
 
-def _check_region(
-    plan: "Plan", folder: Path, targets: "Sequence[Target]", report: Path, *, difficulty: bool
-) -> None:
+def _check_region(facts: "RunFacts", folder: Path, targets: "Sequence[Target]", report: Path) -> None:
     from somv_risk.simulate.check import check_store  # noqa: PLC0415 - scikit-learn is slow to import
     from somv_risk.simulate.difficulty import measure_difficulty  # noqa: PLC0415
-    from somv_risk.simulate.page import RunFacts, write_report  # noqa: PLC0415
+    from somv_risk.simulate.page import write_report  # noqa: PLC0415
+    from somv_risk.simulate.targets import VERDICTS  # noqa: PLC0415
 
+    start = facts.plan.period.start
     with _show_progress() as progress:
-        hard = measure_difficulty(plan, progress=progress) if difficulty else None
-        check = check_store(folder, targets, start=plan.period.start, difficulty=hard, progress=progress)
-    page = write_report(report, check.comparison, check.measurements, RunFacts(plan, difficulty=difficulty))
+        hard = measure_difficulty(facts.plan, progress=progress) if facts.difficulty else None
+        check = check_store(folder, targets, start=start, difficulty=hard, progress=progress)
+    page = write_report(report, check.comparison, check.measurements, facts)
     shown = check.comparison.select(
         "title", "unit", "target", "low", "high", pl.col("observed").round_sig_figs(3), "verdict", "status"
     )
     _print_frame("Published and made up", shown)
-    counts = check.comparison["verdict"].value_counts(sort=True).rows()
-    _say(", ".join(f"{count} {verdict}" for verdict, count in counts) + ".")
+    found = check.comparison["verdict"].to_list()
+    _say(", ".join(f"{found.count(verdict)} {verdict}" for verdict in VERDICTS) + ".")
     _say(f"Page: {page}")
 
 

@@ -27,7 +27,8 @@ MANIFEST_KEYS = ("buckets", "tables", "data_end", "rows", "quarantine", "dropped
 BUCKET = "bucket"
 _SALT = "somv_risk.store"
 _ORDER = (s.PERSON_ID, s.STARTED_AT)
-_ROWS_PER_GROUP: Final = 250_000
+_ROWS_WAITING: Final = 8_000_000  # of all files together
+_LEAST_ROWS_PER_GROUP: Final = 10_000
 
 
 def is_store(path: Path) -> bool:
@@ -46,9 +47,10 @@ def write_store(histories: Histories, path: str | Path, *, buckets: int = DEFAUL
     SourceError
         If the folder exists already or cannot be written.
     ConfigError
-        If there is to be no bucket.
+        If the number of buckets is not a whole number from 1.
     """
-    with _make_folder(Path(path), buckets) as folder:
+    _check_buckets(buckets)
+    with make_folder(Path(path), "store") as folder:
         _write_tables(histories, folder, buckets)
         _write_quarantine(histories.quarantine, folder)
         _write_manifest(folder, _describe(histories) | {"buckets": buckets})
@@ -78,7 +80,8 @@ def write_blocks(
     InputError
         If there are no persons, or a block's persons do not come after those before.
     """
-    with _make_folder(Path(path), buckets) as folder:
+    _check_buckets(buckets)
+    with make_folder(Path(path), "store") as folder:
         rows = _append_blocks(blocks, folder, buckets)
         _write_quarantine(Quarantine(), folder)
         _write_manifest(folder, _state_manifest(rows, data_end) | {"buckets": buckets})
@@ -128,13 +131,36 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return dict(manifest)
 
 
+def check_is_new(folder: Path, what: str) -> None:
+    """Check that a folder can be made for what it is to hold, such as a "store".
+
+    Raises
+    ------
+    SourceError
+        If something has that name, or nothing can have it.
+    """
+    try:
+        folder.lstat()
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise SourceError(
+            f"The {what} {folder} cannot be written ({reason}). Choose another folder."
+        ) from None
+    raise SourceError(f"{folder} exists already. Name a new folder for the {what}, or remove the old one.")
+
+
 @contextmanager
-def _make_folder(folder: Path, buckets: int) -> Iterator[Path]:
-    """Give a folder to fill; it takes its name when it is complete, and goes if it never is."""
-    if folder.exists():
-        raise SourceError(f"{folder} exists already. Name a new folder for the store, or remove the old one.")
-    if buckets < 1:
-        raise ConfigError(f"A store of {buckets} buckets holds nobody. Give at least 1 bucket.")
+def make_folder(folder: Path, what: str) -> Iterator[Path]:
+    """Give a folder to fill; it takes its name when it is complete, and goes if it never is.
+
+    Raises
+    ------
+    SourceError
+        If the folder exists already or cannot be written.
+    """
+    check_is_new(folder, what)
     unfinished = folder.with_name(f".{folder.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     try:
@@ -143,10 +169,17 @@ def _make_folder(folder: Path, buckets: int) -> Iterator[Path]:
         unfinished.rename(folder)
     except OSError as error:
         raise SourceError(
-            f"The store {folder} cannot be written ({error.strerror}). Free space or choose a folder."
+            f"The {what} {folder} cannot be written ({error.strerror}). Free space or choose a folder."
         ) from None
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _check_buckets(buckets: int) -> None:
+    if isinstance(buckets, bool) or not isinstance(buckets, int) or buckets < 1:
+        raise ConfigError(
+            f"The buckets of a store must be a whole number from 1, not {buckets!r}. Give an integer from 1."
+        )
 
 
 def _write_manifest(folder: Path, facts: Mapping[str, Any]) -> None:
@@ -156,14 +189,18 @@ def _write_manifest(folder: Path, facts: Mapping[str, Any]) -> None:
 class _GrowingFile:
     """A Parquet file to which rows are added in large groups."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, rows_per_group: int) -> None:
         self._path = path
+        self._rows_per_group = rows_per_group
         self._waiting: list[pl.DataFrame] = []
         self._writer: ParquetWriter | None = None
 
     def append(self, rows: pl.DataFrame) -> None:
+        # An empty file still has columns, which the first rows tell; later empty ones would only pile up.
+        if rows.is_empty() and (self._waiting or self._writer):
+            return
         self._waiting.append(rows)
-        if sum(frame.height for frame in self._waiting) >= _ROWS_PER_GROUP:
+        if sum(frame.height for frame in self._waiting) >= self._rows_per_group:
             self._write()
 
     def close(self) -> None:
@@ -189,18 +226,19 @@ def _append_blocks(
 ) -> dict[str, int]:
     """Write the blocks' rows, and count them by table."""
     rows: Counter[str] = Counter()
+    keys = list(product(s.SCHEMAS, range(buckets)))
+    group = max(_LEAST_ROWS_PER_GROUP, _ROWS_WAITING // len(keys))
     with ExitStack() as growing:
         files = {
-            (table, bucket): growing.enter_context(closing(_GrowingFile(_name_file(folder, table, bucket))))
-            for table, bucket in product(s.SCHEMAS, range(buckets))
+            key: growing.enter_context(closing(_GrowingFile(_name_file(folder, *key), group))) for key in keys
         }
         for block in _check_order(blocks):
             homes = block[s.PERSONS].select(s.PERSON_ID, (hash_person(_SALT) % buckets).alias(BUCKET))
             for table, frame in block.items():
                 numbered = frame.join(homes, on=s.PERSON_ID, maintain_order="left")
+                parts = numbered.partition_by(BUCKET, as_dict=True, include_key=False)
                 for bucket in range(buckets):
-                    part = numbered.filter(pl.col(BUCKET) == bucket).drop(BUCKET)
-                    files[table, bucket].append(part)
+                    files[table, bucket].append(parts.get((bucket,), frame.clear()))
                 rows[table] += numbered.height
     return dict(rows)
 

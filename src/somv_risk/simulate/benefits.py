@@ -88,5 +88,5 @@ def _drop_unknown(people: Population, spells: pl.DataFrame) -> pl.DataFrame:
     known = spells.filter(pl.col("known").fill_null(0.0) < people.period.days)
     person, day = known["person"].to_numpy(), known["day"].to_numpy()
     is_last = np.append(person[1:] != person[:-1], True) if person.size else np.zeros(0, dtype=np.bool_)
-    until = np.where(is_last, people.last_days[person], np.roll(day, -1))
+    until = np.where(is_last, np.floor(people.last_days[person]) + 1, np.roll(day, -1))
     return known.with_columns(pl.Series("until", until, dtype=pl.Float64))

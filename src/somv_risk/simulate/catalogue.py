@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
+from math import inf
 from typing import Any, Final
 
 import numpy as np
@@ -35,6 +36,7 @@ class Trait:
     age_width: float
     from_age: float
     loadings: Mapping[str, float]
+    began_years_ago: float = inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,8 @@ class Cause:
     spread: float
     leaves: float
     secondary: Sequence[str] = field(default_factory=tuple)
+    days_apart: float = 0.0
+    recurs: bool = True
 
 
 @dataclass(frozen=True, slots=True)

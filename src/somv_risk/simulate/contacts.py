@@ -31,6 +31,7 @@ def draw_contacts(people: Population, stays: pl.DataFrame, seed: Seed) -> pl.Dat
     stays = stays.with_columns(
         pl.Series("code", _draw_codes(rng, stays["cause"].to_numpy())),
         pl.Series("place", _draw_places(rng, people, stays, settings)),
+        **_draw_transfers(rng, stays.height),
     )
     counts = _draw_ward_counts(rng, stays, settings)
     row, number = spread_out(counts), number_within(counts)
@@ -76,15 +77,24 @@ def _draw_ward_counts(rng: np.random.Generator, stays: pl.DataFrame, settings: M
     return np.where(long & (stays["mode"].to_numpy() == ACUTE), counts, 1)
 
 
+def _draw_transfers(rng: np.random.Generator, size: int) -> dict[str, Floats]:
+    """When, as shares of a stay, its first and second transfer come, if there are any: mostly early."""
+    first = rng.beta(1.3, 4.0, size)
+    return {"first_transfer": first, "second_transfer": first + (1 - first) * rng.beta(2.0, 2.0, size)}
+
+
 def _add_times(rng: np.random.Generator, contacts: pl.DataFrame) -> pl.DataFrame:
-    """Cuts a stay into its contacts: short ones first, up to two hours between them."""
-    cut = np.array([[0.0, 1.0, 1.0, 1.0], [0.0, 0.25, 1.0, 1.0], [0.0, 0.15, 0.6, 1.0]])
-    parts, number = contacts["parts"].to_numpy(), contacts["number"].to_numpy()
+    """Cuts a stay into its contacts, up to two hours apart."""
+    cuts = contacts.select("first_transfer", "second_transfer").to_numpy()
+    number, is_last = contacts["number"].to_numpy(), contacts["is_last"].to_numpy()
+    rows = np.arange(number.size)
     begins, length = contacts["day"].to_numpy(), (contacts["until"] - contacts["day"]).to_numpy()
-    pause = np.minimum(rng.random(parts.size) * HOURS_BETWEEN_WARDS, 0.1 * length) * (number > 0)
+    from_share = np.where(number == 0, 0.0, cuts[rows, np.maximum(number - 1, 0)])
+    until_share = np.where(is_last, 1.0, cuts[rows, np.minimum(number, 1)])
+    pause = np.minimum(rng.random(rows.size) * HOURS_BETWEEN_WARDS, 0.5 * (until_share - from_share) * length)
     return contacts.with_columns(
-        pl.Series("day", begins + cut[parts - 1, number] * length + pause),
-        pl.Series("until", begins + cut[parts - 1, number + 1] * length),
+        pl.Series("day", begins + from_share * length + pause * (number > 0)),
+        pl.Series("until", begins + until_share * length),
     )
 
 
@@ -149,7 +159,7 @@ def draw_diagnoses(people: Population, contacts: pl.DataFrame, seed: Seed) -> pl
     rows = [closed.with_columns(code="diagnosis", kind=pl.lit("primary")), _draw_self_harm(rng, closed)]
     rows += [
         closed.filter(
-            rng.random(closed.height) < second.chance * _carries(people, closed, second.driver)
+            rng.random(closed.height) < second.chance * _feels(people, closed, second.driver)
         ).with_columns(code=pl.lit(second.code), kind=pl.lit("secondary"))
         for second in read_secondary_codes()
     ]
@@ -173,5 +183,5 @@ def _draw_self_harm(rng: np.random.Generator, closed: pl.DataFrame) -> pl.DataFr
     )
 
 
-def _carries(people: Population, contacts: pl.DataFrame, driver: str) -> Floats:
-    return np.asarray(people.traits[driver][contacts["person"].to_numpy()] > 0, dtype=np.float64)
+def _feels(people: Population, contacts: pl.DataFrame, driver: str) -> Flags:
+    return people.feels(driver, contacts["person"].to_numpy(), contacts["day"].to_numpy())

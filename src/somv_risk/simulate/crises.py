@@ -1,4 +1,4 @@
-"""Crises: episodes of weeks to months with many events, which then recede."""
+"""Crises: episodes of months with many events, which then recede."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -46,6 +46,8 @@ def _draw_kind(rng: np.random.Generator, people: Population, number: int, multip
     curve = apply_curve(kind.curve, people.ages_by_year[who])
     rates = kind.per_year * severity[who, None] * curve * multiplier[who]
     person, day = draw_yearly(rng, people, who, np.minimum(rates, MOST_A_YEAR))
+    begun = people.feels(kind.driver, person, day)
+    person, day = person[begun], day[begun]
     return pl.DataFrame(
         {
             "person": person,

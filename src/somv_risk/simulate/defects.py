@@ -10,8 +10,9 @@ import numpy as np
 import polars as pl
 
 from somv_risk import schema
-from somv_risk.errors import ConfigError, SourceError
+from somv_risk.errors import ConfigError
 from somv_risk.simulate.catalogue import read_table
+from somv_risk.store import make_folder
 
 MOMENT_TEXT: Final = "%Y-%m-%dT%H:%M:%S%.f"
 MARK: Final = "mark"
@@ -134,21 +135,18 @@ def plant_defects(
 def write_delivery(delivery: Delivery, folder: str | Path) -> None:
     """Write one CSV file per table, and `planted.csv`, which `read_histories` passes over.
 
+    The folder appears under its name only when it is complete.
+
     Raises
     ------
     SourceError
-        If the folder cannot be written.
+        If the folder exists already or cannot be written.
     """
     files = {**delivery.tables, "planted": delivery.planted}
-    try:
-        Path(folder).mkdir(parents=True, exist_ok=True)
+    with make_folder(Path(folder), "delivery") as unfinished:
         for name, frame in files.items():
             # Polars puts empty text in quotes, which exports of registers do not.
-            frame.with_columns(pl.col(pl.String).replace("", None)).write_csv(Path(folder) / f"{name}.csv")
-    except OSError as error:
-        raise SourceError(
-            f"The delivery {folder} cannot be written ({error.strerror}). Free space or choose a folder."
-        ) from None
+            frame.with_columns(pl.col(pl.String).replace("", None)).write_csv(unfinished / f"{name}.csv")
 
 
 def _replace_rates(defects: Sequence[Defect], rates: Mapping[str, float]) -> list[Defect]:

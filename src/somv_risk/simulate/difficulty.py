@@ -26,7 +26,6 @@ RANKINGS: Final = ("model", "logistic", "last_year_count")
 METRICS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "auroc": "auroc",
-        "average_precision": "average_precision",
         "precision_top_1.0%": "precision_in_top_1_percent",
     }
 )

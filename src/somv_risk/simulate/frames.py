@@ -7,7 +7,8 @@ import polars as pl
 
 from somv_risk import schema
 from somv_risk.simulate.catalogue import read_municipalities
-from somv_risk.simulate.population import DAYS_PER_CALENDAR_YEAR, Population
+from somv_risk.simulate.period import DAYS_PER_CALENDAR_YEAR
+from somv_risk.simulate.population import Population
 
 DIGITS_OF_A_PERSON: Final = 7
 
@@ -28,7 +29,7 @@ def finish_persons(people: Population) -> pl.DataFrame:
         schema.BIRTH_DATE: period.dates(np.minimum(birth, people.arrives)),
         schema.SEX: pl.Series(np.where(people.male, "male", "female")),
         schema.MUNICIPALITY: codes.gather(people.places),
-        schema.DEATH_DATE: period.dates(people.dies),
+        schema.DEATH_DATE: period.dates(np.where(people.dies < period.days, people.dies, np.inf)),
         schema.OBSERVED_FROM: period.dates(people.arrives),
         schema.OBSERVED_UNTIL: period.dates(people.leaves),
     }

@@ -17,8 +17,8 @@ from somv_risk.simulate.draws import (
     pick_per_row,
     spread_out,
 )
-from somv_risk.simulate.period import DAYS_PER_YEAR
-from somv_risk.simulate.population import DAYS_PER_CALENDAR_YEAR, Population, draw_yearly
+from somv_risk.simulate.period import DAYS_PER_CALENDAR_YEAR, DAYS_PER_YEAR
+from somv_risk.simulate.population import Population, draw_yearly
 from somv_risk.simulate.traits import VULNERABILITY, measure_deprivation
 
 FOREVER: Final = 1e6

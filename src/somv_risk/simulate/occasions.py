@@ -11,6 +11,7 @@ from somv_risk.simulate.crises import draw_crisis_causes, draw_moments_within, g
 from somv_risk.simulate.draws import Floats, Ints, pick
 from somv_risk.simulate.period import stack
 from somv_risk.simulate.population import Population, draw_yearly
+from somv_risk.simulate.separation import find_far_apart
 
 MODES: Final = ("acute", "planned", "visit")
 ACUTE: Final = MODES.index("acute")
@@ -47,6 +48,10 @@ def _draw_cause(
     who = np.flatnonzero(severity)
     rates = severity[who, None] * multiplier[who] * apply_curve(cause.curve, people.ages_by_year[who])
     person, day = draw_yearly(rng, people, who, rates)
+    chosen = np.flatnonzero(people.feels(cause.driver, person, day))
+    if cause.days_apart:
+        chosen = chosen[find_far_apart(person[chosen], day[chosen], cause.days_apart)]
+    person, day = person[chosen], day[chosen]
     number, mode = numbers
     return make_occasions(person, day, np.full(person.size, number), mode)
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from string import ascii_lowercase
 from typing import Any, Final
 
@@ -12,7 +13,7 @@ from somv_risk.errors import SourceError
 from somv_risk.simulate.measures import Measurements
 from somv_risk.simulate.plan import FIRST_DAY, LAST_DAY, Plan
 from somv_risk.simulate.plots import render_plots
-from somv_risk.simulate.targets import VERDICTS
+from somv_risk.simulate.targets import VERDICTS, find_targets
 
 PAGE_FILE: Final = "simulation.md"
 PLOT_FOLDER: Final = "simulation"
@@ -26,8 +27,9 @@ published ones. They show that the simulator has the right shape. They prove not
 model that does well on this region has proved that it works as a program, not that it is valid in a hospital.
 
 A figure is *within* if it lies in its band, *off* if not, and *uncertain* if it misses the band by less than
-its sampling error. A band's width follows from what kind of figure was published, not from what the simulator
-gives. Figures that are off are shown like the others; behind ± stands the standard error."""
+its sampling error, or if that error cannot be told because something happened to nobody or to everybody. A
+band's width follows from what kind of figure was published, not from what the simulator gives. Figures that
+are off are shown like the others; behind ± stands the standard error."""
 
 
 STATUSES: Final = {
@@ -46,21 +48,41 @@ CAPTIONS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """What was simulated, and how to repeat it."""
+    """What was simulated, and how to repeat it; without `targets`, those of `find_targets`."""
 
     plan: Plan
     difficulty: bool = False
+    targets: Path | None = None
 
     @property
     def command(self) -> str:
         """The command that makes the same page, without what is as usual."""
         plan = self.plan
+        has_own_targets = self.targets is not None and self.targets.resolve() != find_targets()
         options = [f"--persons {plan.persons}", f"--seed {plan.seed}", "--check"]
         options += ["--difficulty"] if self.difficulty else []
         options += [] if plan.period.start == FIRST_DAY else [f"--start {plan.period.start}"]
         options += [] if plan.period.end == LAST_DAY else [f"--end {plan.period.end}"]
         options += [f"--municipality {code}" for code in plan.municipalities or ()]
+        options += [f"--targets {quote(str(self.targets))}"] if has_own_targets else []
         return f"somv-risk simulate {' '.join(options)}"
+
+
+def make_report_folder(folder: str | Path) -> Path:
+    """Make the folder of a report, before anything long is begun; return that of its plots.
+
+    Raises
+    ------
+    SourceError
+        If the folder cannot be made.
+    """
+    beside = Path(folder) / PLOT_FOLDER
+    try:
+        beside.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise SourceError(f"Folder {folder} cannot be written ({reason}). Choose another.") from None
+    return beside
 
 
 def write_report(
@@ -77,9 +99,8 @@ def write_report(
         If the folder cannot be written.
     """
     page = Path(folder) / PAGE_FILE
-    beside = Path(folder) / PLOT_FOLDER
+    beside = make_report_folder(folder)
     try:
-        beside.mkdir(parents=True, exist_ok=True)
         for name, svg in render_plots(comparison, measurements).items():
             (beside / f"{name}.svg").write_text(svg, encoding="utf-8")
         comparison.write_csv(beside / CHECK_FILE)

@@ -13,6 +13,7 @@ from somv_risk.errors import ConfigError
 from somv_risk.simulate.draws import Floats, Ints
 
 DAYS_PER_YEAR: Final = 365.0
+DAYS_PER_CALENDAR_YEAR: Final = 365.25
 MINUTES_PER_DAY: Final = 1440
 
 

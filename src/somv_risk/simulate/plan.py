@@ -1,8 +1,9 @@
 """Plan: which region is to be made up."""
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
+from numbers import Integral
 from typing import Final
 
 from somv_risk.errors import ConfigError
@@ -20,18 +21,23 @@ MOST_PERSONS: Final = 9_999_999  # so that ids of seven digits sort as their num
 class Plan:
     """Which region of the many possible ones; an object that exists can be simulated.
 
-    `municipalities` are codes such as "360"; None stands for all of the region.
+    `municipalities` are codes such as "360", sorted whatever their order was; None stands for all of the
+    region.
     """
 
     persons: int
     seed: int
     period: Period
-    municipalities: Sequence[str] | None = None
+    municipalities: Collection[str] | None = None
 
     def __post_init__(self) -> None:
-        _check_whole("persons", self.persons, 1, MOST_PERSONS)
-        _check_whole("seed", self.seed, 0)
-        _check_municipalities(self.municipalities)
+        given = {
+            "persons": to_whole("persons", self.persons, 1, MOST_PERSONS),
+            "seed": to_whole("seed", self.seed, 0),
+            "municipalities": None if self.municipalities is None else _sort_codes(self.municipalities),
+        }
+        for name, value in given.items():
+            object.__setattr__(self, name, value)
 
     def list_blocks(self) -> "list[Block]":
         """The blocks of persons that make up the region; the last may be smaller."""
@@ -69,24 +75,29 @@ class Block:
         return [codes.index(code) for code in self.plan.municipalities or codes]
 
 
-def _check_whole(name: str, number: int, least: int, most: int | None = None) -> None:
-    is_whole = isinstance(number, int) and not isinstance(number, bool)
-    if is_whole and number >= least and (most is None or number <= most):
-        return
+def to_whole(name: str, number: object, least: int, most: int | None = None) -> int:
+    """Give a whole number of any type, such as numpy's, as an int; other numbers are refused."""
+    if isinstance(number, Integral) and not isinstance(number, bool):
+        whole = int(number)
+        if whole >= least and (most is None or whole <= most):
+            return whole
     limits = f"from {least}" if most is None else f"from {least} to {most}"
     raise ConfigError(
         f"{name!r} of a simulation must be a whole number {limits}, not {number!r}. Give an integer {limits}."
     )
 
 
-def _check_municipalities(codes: Sequence[str] | None) -> None:
-    if codes is None:
-        return
+def _sort_codes(codes: Collection[str]) -> tuple[str, ...]:
     known = {place.code: place.name for place in read_municipalities()}
-    unknown = [code for code in codes if code not in known]
-    if isinstance(codes, str) or unknown or not codes or len(set(codes)) < len(codes):
-        listed = ", ".join(f"{code} {name}" for code, name in known.items())
-        raise ConfigError(
-            f"'municipalities' of a simulation must be different codes of its region, not {codes!r}. "
-            f"Give some of: {listed}."
-        )
+    try:
+        given = () if isinstance(codes, str) else tuple(codes)
+    except TypeError:
+        given = ()
+    are_known = all(isinstance(code, str) and code in known for code in given)
+    if given and are_known and len(set(given)) == len(given):
+        return tuple(sorted(given))
+    listed = ", ".join(f"{code} {name}" for code, name in known.items())
+    raise ConfigError(
+        f"'municipalities' of a simulation must be different codes of its region, not {given or codes!r}. "
+        f"Give some of: {listed}."
+    )

@@ -10,11 +10,10 @@ import polars as pl
 from somv_risk.simulate.catalogue import read_municipalities, read_table
 from somv_risk.simulate.draws import Flags, Floats, Ints, draw_events, pick
 from somv_risk.simulate.mortality import draw_deaths
-from somv_risk.simulate.period import DAYS_PER_YEAR, Period
+from somv_risk.simulate.period import DAYS_PER_CALENDAR_YEAR, DAYS_PER_YEAR, Period
 from somv_risk.simulate.plan import Block
-from somv_risk.simulate.traits import draw_swings, draw_traits
+from somv_risk.simulate.traits import draw_begins, draw_swings, draw_traits
 
-DAYS_PER_CALENDAR_YEAR = 365.25
 YEARS_AHEAD: Final = 2
 
 
@@ -23,7 +22,9 @@ class Population:
     """Persons as columns of equal length; days count from the start of the period.
 
     A person's years run from birthday to birthday, so that nothing changes for everybody on one day. The
-    first of them begins a year and more before the period: what is seen on its first day has a past.
+    first of them begins a year and more before the period: what is seen on its first day has a past. Some
+    die within the year after the period, since their last stays lie in it. A trait is felt from the day in
+    `begins`.
     """
 
     period: Period
@@ -35,6 +36,7 @@ class Population:
     leaves: Floats
     dies: Floats
     traits: Mapping[str, Floats]
+    begins: Mapping[str, Floats]
     swings: Floats
 
     @property
@@ -66,6 +68,18 @@ class Population:
     def ages_on(self, persons: Ints, days: Floats) -> Floats:
         """Age of the given persons on the given days."""
         return self.ages[persons] + days / DAYS_PER_CALENDAR_YEAR
+
+    def feels(self, trait: str, persons: Ints, days: Floats) -> Flags:
+        """Whether the given persons feel a trait, or an illness has begun, on the given days."""
+        begins = self.begins.get(trait)
+        if begins is None:
+            return np.ones(persons.size, dtype=np.bool_)
+        return np.asarray((self.traits[trait][persons] > 0) & (days >= begins[persons]))
+
+    def measure_by_year(self, trait: str) -> Floats:
+        """Severity of a trait by person and year, 0 until the year in which it begins."""
+        ends = self.first_days[:, None] + DAYS_PER_YEAR * np.arange(1, self.years + 1)
+        return np.asarray(self.traits[trait][:, None] * (self.begins[trait][:, None] < ends))
 
     def keep_seen(self, events: pl.DataFrame) -> pl.DataFrame:
         """Events that lie in the period and in the person's residence and life."""
@@ -100,8 +114,8 @@ def draw_population(block: Block) -> Population:
     ages_midway = np.maximum(ages + period.days / DAYS_PER_YEAR / 2, 0.0)
     traits = draw_traits(seed.open_stream("traits"), ages_midway, male, places)
     swings = draw_swings(seed.open_stream("swings"), persons, period.years + YEARS_AHEAD)
-    deaths = draw_deaths(seed.open_stream("deaths"), ages, traits, period)
-    dies = np.where(deaths < np.minimum(leaves, period.days), np.maximum(deaths, arrives + 0.5), np.inf)
+    begins = draw_begins(seed.open_stream("begins"), ages, period)
+    dies = draw_deaths(seed.open_stream("deaths"), ages, arrives, traits, begins, period.years + 1)
     return Population(
         period,
         block.first_number,
@@ -110,8 +124,9 @@ def draw_population(block: Block) -> Population:
         places,
         arrives,
         leaves,
-        np.where(dies < period.days, dies, np.inf),
+        np.where(dies < leaves, dies, np.inf),
         traits,
+        begins,
         swings,
     )
 

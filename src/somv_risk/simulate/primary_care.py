@@ -11,6 +11,7 @@ from somv_risk.simulate.catalogue import apply_curve, read_table
 from somv_risk.simulate.crises import draw_moments_within
 from somv_risk.simulate.draws import Floats, Seed
 from somv_risk.simulate.frames import leave_open
+from somv_risk.simulate.hours import place_in_office_hours, place_on_call
 from somv_risk.simulate.period import stack
 from somv_risk.simulate.population import Population, draw_yearly
 
@@ -37,8 +38,8 @@ def draw_primary_care(people: Population, crises: pl.DataFrame, seed: Seed) -> p
     )
     contacts = stack(
         [
-            _place(daytime, _draw_surgery_hours(rng, people, daytime["day"].to_numpy()), "gp"),
-            _place(on_call, _draw_other_hours(rng, on_call["day"].to_numpy()), "out_of_hours"),
+            _place(daytime, place_in_office_hours(rng, people.period, daytime["day"].to_numpy()), "gp"),
+            _place(on_call, place_on_call(rng, people.period, on_call["day"].to_numpy()), "out_of_hours"),
         ]
     )
     return leave_open(people.keep_seen(contacts))
@@ -68,14 +69,3 @@ def _draw_unrest(rng: np.random.Generator, crises: pl.DataFrame, expected: Float
 def _place(contacts: pl.DataFrame, days: Floats, kind: str) -> pl.DataFrame:
     name = pl.lit(kind, pl.Enum(schema.PRIMARY_CARE_KINDS)).alias(schema.KIND)
     return contacts.with_columns(pl.Series("day", days), name)
-
-
-def _draw_surgery_hours(rng: np.random.Generator, people: Population, days: Floats) -> Floats:
-    """Working days from 8 to 16; what would fall on a weekend comes on the Thursday or Friday before."""
-    weekend = np.maximum(people.period.weekdays(days) - 4, 0)
-    return np.asarray(np.floor(days) - weekend + rng.uniform(8.0, 16.0, days.size) / 24)
-
-
-def _draw_other_hours(rng: np.random.Generator, days: Floats) -> Floats:
-    """From 16 in the afternoon to 8 in the morning."""
-    return np.asarray(np.floor(days) + rng.uniform(16.0, 32.0, days.size) / 24)

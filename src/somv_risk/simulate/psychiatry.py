@@ -10,9 +10,9 @@ from somv_risk import schema
 from somv_risk.simulate.catalogue import read_municipalities, read_table
 from somv_risk.simulate.crises import draw_moments_within, get_crisis_value, mark_in_crisis
 from somv_risk.simulate.draws import Floats, Ints, Seed, pick, pick_per_row
+from somv_risk.simulate.hours import place_in_day, place_in_office_hours
 from somv_risk.simulate.period import stack
 from somv_risk.simulate.population import Population, draw_yearly
-from somv_risk.simulate.stays import place_in_day
 
 EMERGENCY = "emergency"
 
@@ -32,22 +32,20 @@ def draw_psychiatric_contacts(people: Population, crises: pl.DataFrame, seed: Se
 
 def _draw_regular(rng: np.random.Generator, people: Population, settings: Mapping[str, Any]) -> pl.DataFrame:
     """Contacts of those who are in care in a year."""
-    weight = np.zeros(people.size)
-    for trait, each in settings["in_care"].items():
-        weight += each * people.traits[trait]
-    who = np.flatnonzero(weight)
-    in_care = rng.random((who.size, people.years)) < 1 - np.exp(-weight[who, None])
+    weight = sum(each * people.measure_by_year(trait) for trait, each in settings["in_care"].items())
+    who = np.flatnonzero(weight.max(axis=1))
+    in_care = rng.random((who.size, people.years)) < 1 - np.exp(-weight[who])
     person, day = draw_yearly(rng, people, who, in_care * settings["contacts_per_year"])
     names = list(settings["kinds"])
     kinds = pl.Series(names).gather(pick(rng, np.array(list(settings["kinds"].values())), person.size))
-    day = place_in_day(rng, people, day, np.ones(day.size, dtype=np.bool_))
+    day = place_in_office_hours(rng, people.period, day)
     return pl.DataFrame({"person": person, "day": day, schema.CONTACT_TYPE: kinds})
 
 
 def _draw_emergencies(rng: np.random.Generator, people: Population, crises: pl.DataFrame) -> pl.DataFrame:
     each = get_crisis_value(crises["kind"].to_numpy(), "emergencies")
     row, day = draw_moments_within(rng, crises, each * crises["stays"].to_numpy())
-    day = place_in_day(rng, people, day, np.zeros(day.size, dtype=np.bool_))
+    day = place_in_day(rng, people.period, day, np.zeros(day.size, dtype=np.bool_))
     kind = pl.Series([EMERGENCY]).gather(np.zeros(row.size, dtype=np.int64))
     return pl.DataFrame({"person": crises["person"].to_numpy()[row], "day": day, schema.CONTACT_TYPE: kind})
 

@@ -9,9 +9,10 @@ import polars as pl
 from somv_risk import schema
 from somv_risk.simulate.catalogue import apply_curve, read_municipalities, read_table
 from somv_risk.simulate.draws import Floats, Ints, Seed, draw_skewed, pick
+from somv_risk.simulate.hours import place_in_day
 from somv_risk.simulate.period import DAYS_PER_YEAR, stack
 from somv_risk.simulate.population import YEARS_AHEAD, Population, draw_yearly
-from somv_risk.simulate.stays import keep_separate, place_in_day
+from somv_risk.simulate.separation import keep_separate
 
 
 def draw_services(people: Population, crises: pl.DataFrame, seed: Seed) -> pl.DataFrame:
@@ -25,9 +26,10 @@ def _draw_service(
 ) -> pl.DataFrame:
     rates = _compute_rates(people, service)
     running = _draw_running(rng, rates[:, YEARS_AHEAD - 1], service)
-    starts = stack(
-        [running, _draw_starts(rng, people, rates), _draw_after_crises(rng, people, crises, service)]
-    )
+    new = stack([_draw_starts(rng, people, rates), _draw_after_crises(rng, people, crises, service)])
+    by_plan = np.full(new.height, service["by_plan"])
+    new = new.with_columns(day=place_in_day(rng, people.period, new["day"].to_numpy(), by_plan))
+    starts = stack([running, new])
     length = draw_skewed(rng, service["days"], service["spread"], starts.height)
     spells = starts.with_columns(pl.Series("until", starts["day"].to_numpy() + np.maximum(length, 0.6)))
     seen = people.keep_seen(spells).sort("person", "day", maintain_order=True)
@@ -37,14 +39,10 @@ def _draw_service(
 def _compute_rates(people: Population, service: Mapping[str, Any]) -> Floats:
     """New spells per person and year."""
     ages = people.ages_by_year
-    weight = np.zeros(people.size)
-    for trait, each in service["weights"].items():
-        weight += each * people.traits[trait]
+    weight = sum(each * people.measure_by_year(trait) for trait, each in service["weights"].items())
     swing = np.exp(0.2 * people.swings + service["frailty"] * people.traits["frailty"][:, None])
     general = service["per_year"] * _curve(service["curve"], ages)
-    return np.asarray(
-        (general + weight[:, None] * _curve(_curve_of_troubles(service), ages)) * swing * (ages >= 18)
-    )
+    return np.asarray((general + weight * _curve(_curve_of_troubles(service), ages)) * swing * (ages >= 18))
 
 
 def _curve_of_troubles(service: Mapping[str, Any]) -> str:
@@ -67,9 +65,7 @@ def _draw_running(rng: np.random.Generator, rates: Floats, service: Mapping[str,
 
 def _draw_starts(rng: np.random.Generator, people: Population, rates: Floats) -> pl.DataFrame:
     person, day = draw_yearly(rng, people, np.arange(people.size), rates)
-    return pl.DataFrame(
-        {"person": person, "day": place_in_day(rng, people, day, np.ones(day.size, dtype=np.bool_))}
-    )
+    return pl.DataFrame({"person": person, "day": day})
 
 
 def _draw_after_crises(
@@ -89,7 +85,7 @@ def _describe(
     weights = np.array(list(service["paragraphs"].values()))
     last = np.minimum(people.dies, people.leaves)[person]
     return spells.with_columns(
-        pl.Series("until", np.minimum(spells["until"].to_numpy(), last)),
+        pl.Series("until", np.minimum(spells["until"].to_numpy(), np.floor(last) + 1)),
         pl.lit(service["name"]).alias(schema.SERVICE),
         paragraphs.gather(pick(rng, weights, spells.height)).alias(schema.PARAGRAPH),
         _name_providers(people, person).alias(schema.PROVIDER),

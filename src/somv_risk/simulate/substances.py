@@ -10,9 +10,10 @@ from somv_risk import schema
 from somv_risk.simulate.catalogue import read_crises, read_municipalities, read_table
 from somv_risk.simulate.crises import mark_in_crisis
 from somv_risk.simulate.draws import Ints, Seed, draw_skewed, pick
+from somv_risk.simulate.hours import place_in_day
 from somv_risk.simulate.period import stack
 from somv_risk.simulate.population import Population, draw_yearly
-from somv_risk.simulate.stays import keep_separate, place_in_day
+from somv_risk.simulate.separation import keep_separate
 
 DAYS_BETWEEN_EPISODES = 1.0
 ROUNDS_OF_RESTARTS = 4
@@ -41,7 +42,8 @@ def _draw_starts(rng: np.random.Generator, people: Population, kind: Mapping[str
     who = np.flatnonzero(severity)
     rates = np.repeat(kind["per_year"] * severity[who, None], people.years, axis=1)
     person, day = draw_yearly(rng, people, who, rates)
-    return pl.DataFrame({"person": person, "day": day})
+    begun = people.feels(kind["driver"], person, day)
+    return pl.DataFrame({"person": person[begun], "day": day[begun]})
 
 
 def _draw_starts_after_crises(
@@ -73,7 +75,7 @@ def _add_course(
     """Adds how an episode runs and ends."""
     course = read_table("care")["course"]
     person, size = starts["person"].to_numpy(), starts.height
-    day = place_in_day(rng, people, starts["day"].to_numpy(), np.ones(size, dtype=np.bool_))
+    day = place_in_day(rng, people.period, starts["day"].to_numpy(), np.ones(size, dtype=np.bool_))
     unrest = mark_in_crisis(crises, person, day)
     logs = course["leaving"] * people.traits["leaving"][person] + course["unrest"] * unrest
     dropped = rng.random(size) < np.minimum(kind["drops_out"] * np.exp(logs - 0.3), course["most"])
@@ -110,7 +112,7 @@ def _end_with_life(people: Population, episodes: pl.DataFrame) -> pl.DataFrame:
     moved = ~died & (episodes["until"].to_numpy() >= people.leaves[person])
     last = np.minimum(people.dies, people.leaves)[person]
     return episodes.with_columns(
-        pl.Series("until", np.minimum(episodes["until"].to_numpy(), last)),
+        pl.Series("until", np.minimum(episodes["until"].to_numpy(), np.floor(last) + 1)),
         pl.when(pl.Series(died))
         .then(pl.lit("died"))
         .when(pl.Series(moved))

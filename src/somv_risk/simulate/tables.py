@@ -16,12 +16,14 @@ from somv_risk.simulate.contacts import draw_contacts, draw_diagnoses
 from somv_risk.simulate.crises import draw_crises
 from somv_risk.simulate.draws import Seed
 from somv_risk.simulate.frames import finish_events, finish_persons, number_events
+from somv_risk.simulate.occasions import VISIT
 from somv_risk.simulate.period import Period
-from somv_risk.simulate.plan import FIRST_DAY, LAST_DAY, Block, Plan
+from somv_risk.simulate.plan import FIRST_DAY, LAST_DAY, Block, Plan, to_whole
 from somv_risk.simulate.population import Population, draw_population
 from somv_risk.simulate.primary_care import draw_primary_care
 from somv_risk.simulate.psychiatry import draw_psychiatric_contacts
 from somv_risk.simulate.registration import add_coding, add_known
+from somv_risk.simulate.separation import keep_outside
 from somv_risk.simulate.services import draw_services
 from somv_risk.simulate.stays import draw_stays
 from somv_risk.simulate.substances import draw_treatments
@@ -84,9 +86,15 @@ def draw_blocks(plan: Plan, threads: int | None = None) -> Iterator[Tables]:
     """The tables of one block of persons after the other, in the order of persons.
 
     At most as many blocks as there are threads are drawn ahead; None means one thread per core.
+
+    Raises
+    ------
+    ConfigError
+        If `threads` is not a whole number from 1.
     """
+    at_once = (os.cpu_count() or 1) if threads is None else to_whole("threads", threads, 1)
     draws = [partial(_draw_block, block) for block in plan.list_blocks()]
-    return _run_in_order(draws, threads or os.cpu_count() or 1)
+    return _run_in_order(draws, at_once)
 
 
 def _run_in_order(draws: Iterable[Callable[[], Tables]], threads: int) -> Iterator[Tables]:
@@ -119,9 +127,10 @@ def _draw_events(people: Population, seed: Seed) -> Tables:
         schema.ADMISSIONS,
         number_events(draw_contacts(people, stays, seed), schema.CONTACT_ID, "A", seed.block),
     )
-    psychiatric = number_events(
-        draw_psychiatric_contacts(people, crises, seed), schema.CONTACT_ID, "B", seed.block
-    )
+    lying = stays.filter(pl.col("mode") != VISIT)
+    outside = keep_outside(lying, draw_psychiatric_contacts(people, crises, seed))
+    psychiatric = number_events(outside, schema.CONTACT_ID, "B", seed.block)
+    primary_care = keep_outside(lying, draw_primary_care(people, crises, seed))
     treatments = number_events(draw_treatments(people, crises, seed), schema.EPISODE_ID, "E", seed.block)
     return {
         schema.ADMISSIONS: contacts,
@@ -130,5 +139,5 @@ def _draw_events(people: Population, seed: Seed) -> Tables:
         schema.SUBSTANCE_ABUSE: register(schema.SUBSTANCE_ABUSE, treatments),
         schema.SOCIAL_BENEFITS: draw_benefits(people, crises, seed),
         schema.SOCIAL_SERVICES: register(schema.SOCIAL_SERVICES, draw_services(people, crises, seed)),
-        schema.PRIMARY_CARE: register(schema.PRIMARY_CARE, draw_primary_care(people, crises, seed)),
+        schema.PRIMARY_CARE: register(schema.PRIMARY_CARE, primary_care),
     }

@@ -17,6 +17,8 @@ Status = Literal["sourced", "derived", "assumed"]
 Verdict = Literal["within", "off", "uncertain", "not measured"]
 
 INTERVAL: Final = 1.96  # standard errors to either side: 95 %
+NO_SPREAD: Final = 1e-6  # of the figure: a smaller standard error is 0 but for rounding
+TARGETS_FILE: Final = "region_sjaelland.toml"
 VERDICTS: Final[tuple[Verdict, ...]] = get_args(Verdict)
 COMPARISON_COLUMNS: Final = (
     *("subject", "figure", "title", "unit", "target", "low", "high"),
@@ -72,6 +74,19 @@ class Target:
         _check_band(self)
 
 
+def find_targets() -> Path:
+    """Find the published figures for Region Sjælland: packaged in a wheel, else in the project's folder.
+
+    Examples
+    --------
+    >>> find_targets().name
+    'region_sjaelland.toml'
+    """
+    module = Path(__file__).resolve()
+    packaged = module.with_name(TARGETS_FILE)
+    return packaged if packaged.is_file() else module.parents[3] / "configs" / "simulation" / TARGETS_FILE
+
+
 def read_targets(path: str | Path) -> tuple[Target, ...]:
     """Read the targets from a TOML file, one ``[[target]]`` each.
 
@@ -107,7 +122,9 @@ def compare(targets: Sequence[Target], figures: pl.DataFrame) -> pl.DataFrame:
     One row per target, in the given order: `subject`, `figure`, `title`, `unit`, `target`, `low`, `high`,
     `observed`, `standard_error`, `verdict`, `status`, `source`, `note`. The verdict is ``within``;
     ``uncertain`` outside the band by no more than 1.96 standard errors, as in small regions; ``off``; or
-    ``not measured`` where the figure is absent or its denominator is 0.
+    ``not measured`` where the figure is absent or its denominator is 0. Outside the band without a standard
+    error, or with one of 0, is ``uncertain`` too: nobody differs from the others, as when something happened
+    to nobody or to everybody, so the sample cannot tell how far off it may be.
     """
     schema = {
         field.name: pl.Float64 if field.name in ("value", "low", "high") else pl.String
@@ -123,14 +140,15 @@ def compare(targets: Sequence[Target], figures: pl.DataFrame) -> pl.DataFrame:
 
 
 def _judge() -> pl.Expr:
-    observed, margin = pl.col("observed"), INTERVAL * pl.col("standard_error").fill_null(0.0)
-    low, high = pl.col("low"), pl.col("high")
+    observed, error = pl.col("observed"), pl.col("standard_error")
+    low, high, margin = pl.col("low"), pl.col("high"), INTERVAL * error
+    has_no_spread = error.is_null() | (error <= NO_SPREAD * observed.abs())
     return (
         pl.when(observed.is_null())
         .then(pl.lit("not measured"))
         .when(observed.is_between(low, high))
         .then(pl.lit("within"))
-        .when(observed.is_between(low - margin, high + margin))
+        .when(has_no_spread | observed.is_between(low - margin, high + margin))
         .then(pl.lit("uncertain"))
         .otherwise(pl.lit("off"))
     )

@@ -7,6 +7,7 @@ import numpy as np
 
 from somv_risk.simulate.catalogue import Trait, read_municipalities, read_table, read_traits
 from somv_risk.simulate.draws import Flags, Floats, Ints
+from somv_risk.simulate.period import DAYS_PER_CALENDAR_YEAR, DAYS_PER_YEAR, Period
 
 VULNERABILITY = "vulnerability"
 FRAILTY = "frailty"
@@ -52,7 +53,18 @@ def _draw_severity(
     noise = np.sqrt(1 + sum(loading**2 for loading in trait.loadings.values()))
     excess = liability - noise * NormalDist().inv_cdf(1 - trait.share)
     severity = np.clip(excess * common["severity_scale"], 0, common["severity_most"])
-    return np.asarray(np.where(ages >= trait.from_age, severity, 0.0))
+    return np.asarray(severity, dtype=np.float64)
+
+
+def draw_begins(rng: np.random.Generator, ages: Floats, period: Period) -> dict[str, Floats]:
+    """The day from which each trait is felt: illnesses begin, and nobody drinks as a child."""
+    begins = {}
+    for trait in read_traits():
+        birthday = (trait.from_age - ages) * DAYS_PER_CALENDAR_YEAR
+        first = -DAYS_PER_YEAR * trait.began_years_ago
+        falls_ill = np.where(np.isinf(first), -np.inf, rng.uniform(max(first, -1e6), period.days, ages.size))
+        begins[trait.name] = np.maximum(birthday, falls_ill)
+    return begins
 
 
 def draw_swings(rng: np.random.Generator, persons: int, years: int) -> Floats:
