@@ -58,7 +58,8 @@ def main() -> None:
         regions = measure_regions(folder, asked.full, asked.seed)
         reports = measure_chain(folder, asked.persons, asked.seed, asked.calls)
     loads = {"Load (1 min), when it began and ended": f"{load_before}, {read_load()}"}
-    command = f"python -m benchmarks --persons {asked.persons} --full {asked.full} --seed {asked.seed} --calls {asked.calls}"
+    options = ("persons", "full", "seed", "calls")
+    command = " ".join(["python -m benchmarks", *(f"--{name} {getattr(asked, name)}" for name in options)])
     page = render_page(command, describe_machine() | loads, reports, regions)
     asked.out.write_text(page, encoding="utf-8")
     print(page)

@@ -53,6 +53,7 @@ FLOORS = {
     "service": 4,
     "pipeline": 4,
     "demo": 4,
+    "console": 4,
     "cli": 4,
 }
 PURE, LAZY = range(4), range(2)

@@ -1,7 +1,7 @@
 """The command line: the same verbs as the library."""
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
 from enum import StrEnum
@@ -13,19 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Final
 import polars as pl
 import typer
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-)
 from rich.table import Table
 
 from somv_risk import errors
 from somv_risk.cohort import parse_moment
+from somv_risk.console import escape, make_console, print_frame, print_histories, say, show_progress
 from somv_risk.histories import Histories
 from somv_risk.store import DEFAULT_BUCKETS, check_is_new, is_store, write_store
 
@@ -48,7 +40,6 @@ EXIT_CODES: Final[Mapping[type[errors.SomvRiskError], int]] = MappingProxyType(
 EXIT_ROWS_SET_ASIDE: Final = 10
 SHOWN_ROWS: Final = 10
 REPORT: Final = Path("simulation-check")
-PIPE_WIDTH: Final = 160
 
 app = typer.Typer(
     name="somv-risk",
@@ -101,7 +92,7 @@ def main() -> None:
         app()
     except errors.SomvRiskError as error:
         Console(stderr=True, soft_wrap=True).print(
-            f"[bold red]Error:[/] {_escape(str(error))}", highlight=False
+            f"[bold red]Error:[/] {escape(str(error))}", highlight=False
         )
         sys.exit(EXIT_CODES.get(type(error), 1))
 
@@ -149,7 +140,7 @@ def simulate(
     published = _prepare_check(targets, report) if check else ()
     with _keep_or_discard(store) as folder:
         _write_region(plan, folder, buckets)
-        _say(f"Store: {folder}" if store else "The store is not kept.")
+        say(f"Store: {folder}" if store else "The store is not kept.")
         if check:
             from somv_risk.simulate.page import RunFacts  # noqa: PLC0415 - scikit-learn is slow to import
 
@@ -171,8 +162,8 @@ def ingest(
     """Read a delivery, check every row, and write it as a store."""
     histories = _read(source, input_folder, config, data_end, key_file)
     write_store(histories, store, buckets=buckets)
-    _print_histories(histories)
-    _say(f"Store: {store}")
+    print_histories(histories)
+    say(f"Store: {store}")
 
 
 @app.command()
@@ -184,7 +175,7 @@ def check(
     """Check a delivery and tell what was set aside; exit code 10 if anything was."""
     delivered = _read(Origin.canonical, store, None, data_end, key_file)
     histories = delivered.check() if is_store(store) else delivered
-    _print_histories(histories)
+    print_histories(histories)
     if histories.quarantine.count():
         raise typer.Exit(EXIT_ROWS_SET_ASIDE)
 
@@ -200,11 +191,11 @@ def train(
     """Train a model, measure it beside its references, and save it."""
     from somv_risk.pipeline import train as train_model  # noqa: PLC0415 - LightGBM is slow to import
 
-    with _show_progress() as progress:
+    with show_progress() as progress:
         fitted = train_model(_read(Origin.canonical, store, None, None, None), config, progress=progress)
     fitted.save(model)
     _print_metrics(fitted.facts["metrics"])
-    _say(f"Model: {model}  (card: {model / 'CARD.md'})")
+    say(f"Model: {model}  (card: {model / 'CARD.md'})")
 
 
 @app.command()
@@ -224,7 +215,7 @@ def score(
     from somv_risk.scoring import score as score_histories  # noqa: PLC0415
 
     fitted, histories = load_model(model), _read(Origin.canonical, store, None, None, None)
-    with _show_progress() as progress:
+    with show_progress() as progress:
         progress("scoring", 0, 1)
         scores = score_histories(
             fitted,
@@ -238,7 +229,7 @@ def score(
         progress("scoring", 1, 1)
     write_outputs(fitted, histories, scores, out, language=language)
     # A nightly job's output ends in a log, so no person is shown here.
-    _print_histories(histories)
+    print_histories(histories)
     _print_counts(scores)
     _print_files(out)
 
@@ -256,7 +247,7 @@ def explain(
     from somv_risk.model import load_model  # noqa: PLC0415
 
     histories = _read(Origin.canonical, store, None, None, None)
-    _say(str(explain_person(load_model(model), histories, person, index_time, language=language)))
+    say(str(explain_person(load_model(model), histories, person, index_time, language=language)))
 
 
 @app.command()
@@ -269,7 +260,7 @@ def demo(
     """Simulate a region, train, score everyone, and write a worklist to look at."""
     from somv_risk.demo import run_demo  # noqa: PLC0415 - LightGBM is slow to import
 
-    with _show_progress() as progress:
+    with show_progress() as progress:
         made = run_demo(out, persons=persons, seed=seed, language=language, progress=progress)
     _print_metrics(made.model.facts["metrics"])
     _print_first(made.scores)
@@ -283,8 +274,8 @@ def _write_dirty(plan: "Plan", folder: Path) -> None:
 
     delivery = plant_defects(build_tables(plan), plan.seed)
     write_delivery(delivery, folder)
-    _print_frame("Planted", delivery.planted.group_by("defect", "outcome").len("rows").sort("defect"))
-    _say(f"Delivery: {folder}, and what was planted: {folder / 'planted.csv'}")
+    print_frame("Planted", delivery.planted.group_by("defect", "outcome").len("rows").sort("defect"))
+    say(f"Delivery: {folder}, and what was planted: {folder / 'planted.csv'}")
 
 
 @contextmanager
@@ -301,9 +292,9 @@ def _write_region(plan: "Plan", folder: Path, buckets: int) -> None:
     from somv_risk.simulate.region import write_region  # noqa: PLC0415 - only simulating needs it
     from somv_risk.sources import read_histories  # noqa: PLC0415
 
-    with _show_progress() as progress:
+    with show_progress() as progress:
         write_region(plan, folder, buckets=buckets, progress=progress)
-    _print_histories(read_histories(folder))
+    print_histories(read_histories(folder))
 
 
 def _parse_day(text: str) -> date:
@@ -332,17 +323,17 @@ def _check_region(facts: "RunFacts", folder: Path, targets: "Sequence[Target]", 
     from somv_risk.simulate.targets import VERDICTS  # noqa: PLC0415
 
     start = facts.plan.period.start
-    with _show_progress() as progress:
+    with show_progress() as progress:
         hard = measure_difficulty(facts.plan, progress=progress) if facts.difficulty else None
         check = check_store(folder, targets, start=start, difficulty=hard, progress=progress)
     page = write_report(report, check.comparison, check.measurements, facts)
     shown = check.comparison.select(
         "title", "unit", "target", "low", "high", pl.col("observed").round_sig_figs(3), "verdict", "status"
     )
-    _print_frame("Published and made up", shown)
+    print_frame("Published and made up", shown)
     found = check.comparison["verdict"].to_list()
-    _say(", ".join(f"{found.count(verdict)} {verdict}" for verdict in VERDICTS) + ".")
-    _say(f"Page: {page}")
+    say(", ".join(f"{found.count(verdict)} {verdict}" for verdict in VERDICTS) + ".")
+    say(f"Page: {page}")
 
 
 def _read(
@@ -366,70 +357,13 @@ def _read_key(file: Path) -> bytes:
         ) from None
 
 
-@contextmanager
-def _show_progress() -> Iterator[Callable[[str, int, int], None]]:
-    """Show a bar per step on a terminal, and nothing elsewhere."""
-    console = Console(stderr=True)
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
-        tasks: dict[str, TaskID] = {}
-
-        def show(step: str, done: int, total: int) -> None:
-            if step not in tasks:
-                tasks[step] = bars.add_task(step, total=total)
-            bars.update(tasks[step], completed=done, total=total)
-
-        yield show
-
-
-def _console() -> Console:
-    """Return the output; a pipe has no width, so names are not cut there."""
-    console = Console()
-    return console if console.is_terminal else Console(width=PIPE_WIDTH)
-
-
-def _say(text: str) -> None:
-    _console().print(text, highlight=False, markup=False, soft_wrap=True)
-
-
-def _escape(text: str) -> str:
-    return text.replace("[", "\\[")
-
-
-def _print_histories(histories: Histories) -> None:
-    table = Table("table", "rows", title="Histories", title_justify="left")
-    for name, frame in histories.tables.items():
-        table.add_row(name, f"{frame.select(pl.len()).collect().item():,}")
-    for name in histories.absent:
-        table.add_row(name, "absent")
-    _console().print(table)
-    if histories.dropped.height:
-        _print_frame("Not taken over", histories.dropped)
-    _say(f"Rows set aside: {histories.quarantine.count():,}")
-    if histories.quarantine.count():
-        _print_frame("Set aside", histories.quarantine.summary())
-
-
-def _print_frame(title: str, frame: pl.DataFrame) -> None:
-    table = Table(*frame.columns, title=title, title_justify="left")
-    for row in frame.iter_rows():
-        table.add_row(*(f"{value:,}" if isinstance(value, int) else str(value) for value in row))
-    _console().print(table)
-
-
 def _print_metrics(metrics: list[dict[str, object]]) -> None:
     shown = ("events", "auroc", "average_precision", "precision_top_1.0%")
     frame = pl.DataFrame(metrics).filter(pl.col("metric").is_in(shown))
     wide = frame.pivot(on="metric", index=["target", "ranking"], values="value").with_columns(
         pl.col("events").cast(pl.Int64), pl.col(shown[1:]).round(3)
     )
-    _print_frame("Measured on persons and a period that did not train it", wide)
+    print_frame("Measured on persons and a period that did not train it", wide)
 
 
 def _print_first(scores: pl.DataFrame) -> None:
@@ -446,16 +380,16 @@ def _print_first(scores: pl.DataFrame) -> None:
     for row in scores.head(SHOWN_ROWS).iter_rows(named=True):
         reasons = "\n".join(reason["text"] for reason in row["reasons"])
         table.add_row(str(row["rank"]), row["person_id"], f"{row['risk']:.0%}", row["known_or_new"], reasons)
-    _console().print(table)
+    make_console().print(table)
 
 
 def _print_counts(scores: pl.DataFrame) -> None:
     new = scores.filter(pl.col("flagged"), pl.col("known_or_new") == "new").height
-    _say(f"Scored: {scores.height:,}. Flagged: {scores['flagged'].sum():,}, of them new: {new:,}.")
+    say(f"Scored: {scores.height:,}. Flagged: {scores['flagged'].sum():,}, of them new: {new:,}.")
     for warning in scores["warnings"].explode(empty_as_null=False).unique(maintain_order=True):
-        _say(f"Note: {warning}")
+        say(f"Note: {warning}")
 
 
 def _print_files(folder: Path) -> None:
     for file in sorted(folder.iterdir()):
-        _say(f"{file}")
+        say(f"{file}")

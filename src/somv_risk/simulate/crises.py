@@ -1,4 +1,4 @@
-"""Crises: episodes of months with many events, which then recede."""
+"""Crises: episodes of months to a year or two with many events, which then recede."""
 
 from collections.abc import Mapping
 from typing import Final
