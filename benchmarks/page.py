@@ -11,7 +11,7 @@ _WRITTEN_BY = (
 )
 _REGION = (
     "`somv-risk simulate`: six years, all eight tables, drawn in blocks of 10,000 persons and written to a "
-    "store of 8 buckets. Memory does not grow with the number of persons."
+    "store of 8 buckets. Memory hardly grows with the number of persons."
 )
 _CHAIN = (
     "Wall and processor time of each step (on a busy machine the former says little), and the peak memory "

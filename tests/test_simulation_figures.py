@@ -123,3 +123,10 @@ def test_difficulty_is_measured_on_persons_and_a_year_that_trained_nothing():
     assert 0.7 < found["last_year_count_auroc"]["observed"] < 0.87
     assert found["last_year_count_auroc"]["observed"] < found["model_auroc"]["observed"] < 0.95
     assert all(0 < row["standard_error"] < 0.1 for row in found.values())
+
+
+def test_the_readme_tells_how_many_figures_are_met(full):
+    within = sum(row["verdict"] == "within" for row in full.values())
+    assert f"Of {len(full)} published, derived or assumed figures it meets {within};" in (
+        ROOT / "README.md"
+    ).read_text("utf-8")
