@@ -1,6 +1,6 @@
 """The made-up region as histories, in memory or as a store."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from datetime import date, datetime
 from pathlib import Path
 
@@ -19,7 +19,7 @@ def simulate(
     *,
     start: date = FIRST_DAY,
     end: date = LAST_DAY,
-    municipalities: Sequence[str] | None = None,
+    municipalities: Collection[str] | None = None,
 ) -> Histories:
     """Make up a region: all tables, with bursts, unfinished stays and the troubles behind them.
 
@@ -60,7 +60,7 @@ def simulate_store(
     *,
     start: date = FIRST_DAY,
     end: date = LAST_DAY,
-    municipalities: Sequence[str] | None = None,
+    municipalities: Collection[str] | None = None,
     buckets: int = DEFAULT_BUCKETS,
     threads: int | None = None,
     progress: Progress = lambda *_: None,

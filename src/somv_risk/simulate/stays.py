@@ -16,6 +16,10 @@ from somv_risk.simulate.separation import keep_separate
 
 DAYS_BETWEEN_STAYS: Final = 0.25
 SHORTEST_STAY: Final = 0.501
+LONGEST_STAY: Final = 400.0
+DAYS_UNTIL_LEFT: Final = 0.35  # median, beyond the shortest stay
+VISIT_DAYS: Final = 0.13
+VISIT_SPREAD: Final = 0.6
 SHORTEST_VISIT: Final = 0.05
 LONGEST_VISIT: Final = 0.499
 LAST_DAYS: Final = 21.0
@@ -62,11 +66,11 @@ def _draw_lengths(rng: np.random.Generator, cause: Ints, mode: Ints, left: Flags
     size = cause.size
     days = list_cause_values("days")[cause]
     stay = SHORTEST_STAY + draw_skewed(
-        rng, np.where(left, 0.35, days), list_cause_values("spread")[cause], size
+        rng, np.where(left, DAYS_UNTIL_LEFT, days), list_cause_values("spread")[cause], size
     )
-    visit = draw_skewed(rng, 0.13, 0.6, size)
+    visit = draw_skewed(rng, VISIT_DAYS, VISIT_SPREAD, size)
     visit = np.where(visit < LONGEST_VISIT, visit, rng.uniform(SHORTEST_VISIT, LONGEST_VISIT, size))
-    return np.where(mode == VISIT, visit, np.minimum(stay, 400.0))
+    return np.where(mode == VISIT, visit, np.minimum(stay, LONGEST_STAY))
 
 
 def _draw_returns(rng: np.random.Generator, stays: pl.DataFrame) -> pl.DataFrame:

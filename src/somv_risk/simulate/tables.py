@@ -2,7 +2,7 @@
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import date
 from functools import partial
@@ -37,7 +37,7 @@ def simulate_tables(
     *,
     start: date = FIRST_DAY,
     end: date = LAST_DAY,
-    municipalities: Sequence[str] | None = None,
+    municipalities: Collection[str] | None = None,
 ) -> dict[str, pl.DataFrame]:
     """Register tables of made-up persons, as an extract taken at `end` would show them.
 
