@@ -740,7 +740,7 @@ def test_a_faulty_target_is_refused_with_a_sentence(tmp_path, changes, sentence)
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("[[target]", "are not TOML"),
+        ("[[target]", "is not TOML"),
         ("", "Targets must be a list"),
         ("target = 3", "Targets must be a list"),
         ("target = [3]", "Target 1 has a missing or unknown key"),

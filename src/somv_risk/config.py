@@ -181,14 +181,17 @@ def read_config(path: str | Path) -> TrainConfig:
     ConfigError
         If it is not TOML, a key is unknown or a value breaks a rule.
     """
-    file = Path(path)
+    return parse_config(read_toml("Configuration", Path(path)))
+
+
+def read_toml(what: str, file: Path) -> dict[str, Any]:
+    """Read a TOML file; errors call it by what it is."""
     try:
-        data = tomllib.loads(file.read_text(encoding="utf-8"))
+        return tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError):
-        raise SourceError(f"Configuration {file} cannot be read. Give the path of a TOML file.") from None
+        raise SourceError(f"{what} {file} cannot be read. Give the path of a TOML file.") from None
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"Configuration {file} is not TOML ({error}). Correct the line.") from None
-    return parse_config(data)
+        raise ConfigError(f"{what} {file} is not TOML ({error}). Correct the line.") from None
 
 
 def parse_config(data: dict[str, Any]) -> TrainConfig:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
-from somv_risk.simulate.measures import Measurements, compute_lorenz
+from somv_risk.simulate.measures import TWO_SIDED_95, Measurements, compute_lorenz
 from somv_risk.simulate.plot_tables import (
     build_admission_shares,
     build_age_profile,
@@ -24,7 +24,6 @@ SEX_COLOURS: Final = {"female": "#cc79a7", "male": "#0072b2"}
 COSTS: Final = {"costs, Region Sjælland": (0.01, 0.29), "costs, Denmark 2017": (0.10, 0.71)}
 LORENZ_END: Final = 0.12
 ASIDE_YEARS: Final = 0.08
-TWO_SIDED_95: Final = 1.96
 STYLE: Final[dict[Any, Any]] = {
     "svg.hashsalt": "somv_risk",
     "svg.fonttype": "none",

@@ -1,6 +1,5 @@
 """Targets: published figures with the band in which a made-up region should lie."""
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from math import isfinite
@@ -9,14 +8,14 @@ from typing import Any, Final, Literal, get_args
 
 import polars as pl
 
-from somv_risk.errors import ConfigError, SourceError
+from somv_risk.config import read_toml
+from somv_risk.errors import ConfigError
 from somv_risk.simulate.difficulty import DIFFICULTY_NAMES
-from somv_risk.simulate.measures import FIGURE_NAMES
+from somv_risk.simulate.measures import FIGURE_NAMES, TWO_SIDED_95
 
 Status = Literal["sourced", "derived", "assumed"]
 Verdict = Literal["within", "off", "uncertain", "not measured"]
 
-INTERVAL: Final = 1.96  # standard errors to either side: 95 %
 NO_SPREAD: Final = 1e-6  # of the figure: a smaller standard error is 0 but for rounding
 TARGETS_FILE: Final = "region_sjaelland.toml"
 VERDICTS: Final[tuple[Verdict, ...]] = get_args(Verdict)
@@ -97,14 +96,7 @@ def read_targets(path: str | Path) -> tuple[Target, ...]:
     ConfigError
         If it is not TOML, holds no target, or one breaks a rule or comes twice.
     """
-    file = Path(path)
-    try:
-        content = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError):
-        raise SourceError(f"Targets {file} cannot be read. Give the path of a TOML file.") from None
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"Targets {file} are not TOML ({error}). Correct the line.") from None
-    return _parse_targets(content)
+    return _parse_targets(read_toml("Table of targets", Path(path)))
 
 
 def compare(targets: Sequence[Target], figures: pl.DataFrame) -> pl.DataFrame:
@@ -141,7 +133,7 @@ def compare(targets: Sequence[Target], figures: pl.DataFrame) -> pl.DataFrame:
 
 def _judge() -> pl.Expr:
     observed, error = pl.col("observed"), pl.col("standard_error")
-    low, high, margin = pl.col("low"), pl.col("high"), INTERVAL * error
+    low, high, margin = pl.col("low"), pl.col("high"), TWO_SIDED_95 * error
     has_no_spread = error.is_null() | (error <= NO_SPREAD * observed.abs())
     return (
         pl.when(observed.is_null())

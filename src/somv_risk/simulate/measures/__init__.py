@@ -4,7 +4,12 @@ from somv_risk.simulate.measures.concentration import compute_lorenz
 from somv_risk.simulate.measures.distributions import ACUTE_IN_A_YEAR
 from somv_risk.simulate.measures.frequent import LAGS_YEARS
 from somv_risk.simulate.measures.measure import FIGURE_NAMES, measure
-from somv_risk.simulate.measures.measurements import Measurements, combine, compute_figures
+from somv_risk.simulate.measures.measurements import (
+    TWO_SIDED_95,
+    Measurements,
+    combine,
+    compute_figures,
+)
 from somv_risk.simulate.measures.population import AGE_BANDS, PROFILE_SEXES
 
 __all__ = [
@@ -13,6 +18,7 @@ __all__ = [
     "FIGURE_NAMES",
     "LAGS_YEARS",
     "PROFILE_SEXES",
+    "TWO_SIDED_95",
     "Measurements",
     "combine",
     "compute_figures",

@@ -81,35 +81,50 @@ def _comes_back(wanted: pl.Expr) -> pl.Expr:
 
 
 def _count_admissions() -> list[pl.Expr]:
-    somatic, closed, watched = pl.col(IS_SOMATIC), pl.col("is_closed"), pl.col("is_watched")
-    unfinished, substance = pl.col("is_unfinished"), pl.col("is_substance")
-    minutes = pl.col("minutes")
-    counted = {
+    counted = _list_volumes() | _list_returns() | _list_unfinished()
+    somatic, closed, minutes = pl.col(IS_SOMATIC), pl.col("is_closed"), pl.col("minutes")
+    return [
+        *(is_so.sum().alias(name) for name, is_so in counted.items()),
+        minutes.filter(somatic & closed).sum().alias("somatic_minutes"),
+        minutes.filter(~somatic & closed).sum().alias("psychiatric_minutes"),
+    ]
+
+
+def _list_volumes() -> dict[str, pl.Expr]:
+    somatic, closed, minutes = pl.col(IS_SOMATIC), pl.col("is_closed"), pl.col("minutes")
+    return {
         "admissions": pl.col(IS_ADMISSION),
         "acute": pl.col(IS_ACUTE),
         "acute_somatic": pl.col(IS_ACUTE) & somatic,
         "closed": closed,
         "somatic_closed": somatic & closed,
         "psychiatric_closed": ~somatic & closed,
-        "substance_closed": substance & closed,
+        "substance_closed": pl.col("is_substance") & closed,
         "somatic_short": somatic & closed & (minutes < MEDIAN_SOMATIC_DAYS * MINUTES_PER_DAY),
         "somatic_long": somatic & closed & (minutes > LONG_STAY_DAYS * MINUTES_PER_DAY),
+    }
+
+
+def _list_returns() -> dict[str, pl.Expr]:
+    somatic, unfinished, watched = pl.col(IS_SOMATIC), pl.col("is_unfinished"), pl.col("is_watched")
+    return {
         "somatic_watched": somatic & watched,
         "somatic_back": somatic & watched & pl.col("back_acutely_somatic"),
         "psychiatric_watched": ~somatic & watched,
         "psychiatric_back": ~somatic & watched & pl.col("back_in_psychiatry"),
-        "unfinished": unfinished,
-        "unfinished_somatic": unfinished & somatic,
-        "unfinished_psychiatric": unfinished & ~somatic,
-        "unfinished_substance": unfinished & substance,
         "unfinished_watched": unfinished & watched,
         "unfinished_back": unfinished & watched & pl.col("back_acutely"),
         "finished_watched": ~unfinished & watched,
         "finished_back": ~unfinished & watched & pl.col("back_acutely"),
+    }
+
+
+def _list_unfinished() -> dict[str, pl.Expr]:
+    somatic, unfinished = pl.col(IS_SOMATIC), pl.col("is_unfinished")
+    return {
+        "unfinished": unfinished,
+        "unfinished_somatic": unfinished & somatic,
+        "unfinished_psychiatric": unfinished & ~somatic,
+        "unfinished_substance": unfinished & pl.col("is_substance"),
         "unfinished_again": unfinished & pl.col("was_unfinished_before"),
     }
-    return [
-        *(is_so.sum().alias(name) for name, is_so in counted.items()),
-        minutes.filter(somatic & closed).sum().alias("somatic_minutes"),
-        minutes.filter(~somatic & closed).sum().alias("psychiatric_minutes"),
-    ]

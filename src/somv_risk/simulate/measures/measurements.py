@@ -15,6 +15,7 @@ FIGURE: Final = "figure"
 OBSERVED: Final = "observed"
 STANDARD_ERROR: Final = "standard_error"
 DENOMINATOR: Final = "denominator"
+TWO_SIDED_95: Final = 1.96  # standard errors to either side of a figure
 
 SUMS_SCHEMA: Final = {
     FIGURE: pl.String,
