@@ -8,7 +8,7 @@ from typing import Any
 from small_world import INDEX, OPTIONAL_TABLES, build_cohort, build_histories
 from somv_risk import schema as s
 from somv_risk.asof import Lags
-from somv_risk.features import build_features
+from somv_risk.features import Definition, build_features
 from somv_risk.histories import Histories
 
 UNITS = {"d": "days", "h": "hours", "m": "minutes", "us": "microseconds"}
@@ -53,6 +53,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "primary_care": {"kind": "gp"},
 }
 MOMENTS = ("started_at", "ended_at", "known_at")
+OWN = {"id": "own", "theme": "continuity", "title": {"da": "egen", "en": "own"}, "unit": "events"}
 
 
 def read_moment(text: str, index: datetime = INDEX) -> datetime:
@@ -109,3 +110,15 @@ def look_back(
     features = build_features(draw_histories(index=index, **drawn), cohort, lags=Lags(lags or {}))
     (row,) = features.collect().drop(s.PERSON_ID, s.INDEX_TIME).to_dicts()
     return row
+
+
+def define(**row: Any) -> Definition:
+    """A feature of one's own, which the catalogue does not have."""
+    return Definition(**OWN | row)
+
+
+def measure(definition: Definition, **drawn: Any) -> Any:
+    """The one feature of a definition, of Ada at the index moment."""
+    (feature,) = definition.features()
+    cohort = build_cohort([("ada", INDEX)])
+    return build_features(draw_histories(**drawn), cohort, [feature]).collect()[feature.name].item()

@@ -1,15 +1,16 @@
 """The reference: stays, features, outcomes and eligibility in plain Python, slow and obvious.
 
-It is written from the glossary, the catalogue and the decision on what the features count, and shares no
+It is written from the glossary, the catalogue and the decisions on what the features count, and shares no
 computation with the library. A table is a list of rows, a row is a dict, an absent table is not there.
 """
 
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from itertools import pairwise
+from statistics import fmean, median, pstdev
 from typing import Any
 
 from somv_risk.codes import load_groups
@@ -20,12 +21,14 @@ Rows = list[Row]
 Tables = Mapping[str, Rows]
 Lags = Mapping[str, float]  # days by table
 
-HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 MERGE_GAP = 4 * HOUR
 ADMISSION_LENGTH = 12 * HOUR
 READMISSION_SPAN = 30 * DAY
 EARLY_READMISSION_SPAN = RETURN_SPAN = 72 * HOUR
-FOLLOW_UP_SPAN = 14 * DAY
+WEEK = 7 * DAY
+FOLLOW_UP_DAYS = (14, 30)
+HALF_LIFE_DAYS = 100
 LONG_AGO, NEVER = datetime(1, 1, 1), datetime(9999, 12, 31)
 
 POINT_TABLES = ("psychiatric_contacts", "primary_care")
@@ -34,14 +37,21 @@ BENEFIT_ORDER = (
     *("self_support", "education", "unemployment", "social_assistance", "sickness", "rehabilitation"),
     *("flex_job", "early_retirement", "pension", "parental", "other"),
 )
+OUTSIDE_LABOUR_MARKET = ("social_assistance", "sickness", "rehabilitation", "early_retirement")
+LONG_TERM_GROUPS = ("diabetes", "copd", "heart_failure", "renal", "liver", "epilepsy", "dementia")
+# The other services are social.
+SECTOR_OF_SERVICE = {"home_care": "care", "home_nursing": "care", "job_centre": "employment"}
 NEEDED_TABLES = {
     "psychiatric_contacts": ("psychiatric_contacts",),
     "treatments": ("substance_abuse",),
     "treatment_spells": ("substance_abuse",),
     "benefit_spells": ("social_benefits",),
+    "outside_labour_market_spells": ("social_benefits",),
     "service_spells": ("social_services",),
+    "services": ("social_services",),
     "primary_care": ("primary_care",),
     "discharges": ("psychiatric_contacts", "primary_care"),
+    "sectors": ("psychiatric_contacts", "substance_abuse", "social_services"),
 }
 
 
@@ -104,12 +114,15 @@ def mask_unknown_end(row: Row, table: str, index: datetime, lag: timedelta) -> R
 
 @dataclass
 class Event:
-    """One thing that is counted: when it was, what it is (flags), and what can be measured of it."""
+    """One thing that is counted: when it was, what it is (flags), what can be measured of it (values), and
+    what it can be matched by (texts).
+    """
 
     start: datetime
     end: datetime | None
     flags: set[str] = field(default_factory=set)
     values: dict[str, Any] = field(default_factory=dict)
+    texts: dict[str, str | None] = field(default_factory=dict)
 
     def end_or(self, moment: datetime) -> datetime:
         return moment if self.end is None else self.end
@@ -162,11 +175,13 @@ def describe_stay(contacts: Rows, until: datetime) -> Row:
 
 
 def list_stays(known: Known) -> list[Event]:
-    stays = [stay_event(stay) for stay in reference_stays(known.rows("admissions"), known.index)]
-    for before, stay in pairwise(stays):
-        if "unfinished" in before.flags and stay.start - before.end < RETURN_SPAN:
-            stay.flags.add("return_after_unfinished")
+    stays = list_plain_stays(known)
+    describe_order(stays)
     return stays
+
+
+def list_plain_stays(known: Known) -> list[Event]:
+    return [stay_event(stay) for stay in reference_stays(known.rows("admissions"), known.index)]
 
 
 def stay_event(stay: Row) -> Event:
@@ -176,20 +191,39 @@ def stay_event(stay: Row) -> Event:
         "admission": stay["is_admission"],
         "emergency_visit": stay["is_acute"] and not stay["is_admission"],
         "psychiatric": stay["has_psychiatric"],
+        "somatic": not stay["has_psychiatric"],
         "ended": stay["ended_at"] is not None,
         "unfinished": stay["discharge"] == "left_early",
     }
     flags = {name for name in holds if holds[name]}
-    return Event(
-        stay["started_at"], stay["ended_at"], flags, {name: stay[name] for name in ("lasted", "sector")}
-    )
+    values, texts = pick(stay, "lasted", "sector"), pick(stay, "diagnosis")
+    return Event(stay["started_at"], stay["ended_at"], flags, values, texts)
+
+
+def pick(row: Row, *columns: str) -> Row:
+    return {column: row[column] for column in columns}
+
+
+def describe_order(stays: list[Event]) -> None:
+    """Say of each stay (or admission) how it follows the one before it in the list."""
+    for before, stay in pairwise(stays):
+        gap = stay.start - before.end
+        stay.values["gap"] = gap
+        holds = {
+            "follows": True,
+            "quick_return": gap < RETURN_SPAN,
+            "within_a_week": gap < WEEK,
+            "after_unfinished": "unfinished" in before.flags,
+            "return_after_unfinished": gap < RETURN_SPAN and "unfinished" in before.flags,
+        }
+        stay.flags |= {name for name in holds if holds[name]}
 
 
 def list_admissions(known: Known) -> list[Event]:
-    admissions = [stay for stay in list_stays(known) if "admission" in stay.flags]
+    admissions = [stay for stay in list_plain_stays(known) if "admission" in stay.flags]
+    describe_order(admissions)
     for before, admission in pairwise(admissions):
-        gap = admission.start - before.end
-        admission.values["gap"] = gap
+        gap = admission.values["gap"]
         if "acute" in admission.flags and gap < READMISSION_SPAN:
             admission.flags.add("readmission")
         if "acute" in admission.flags and gap < EARLY_READMISSION_SPAN:
@@ -200,17 +234,23 @@ def list_admissions(known: Known) -> list[Event]:
 
 
 def list_discharges(known: Known) -> list[Event]:
-    ended = [admission for admission in list_admissions(known) if admission.end is not None]
-    discharges = [
-        Event(admission.start, admission.end)
-        for admission in ended
-        if known.index - admission.end >= FOLLOW_UP_SPAN
+    visits = list_community_contacts(known)
+    return [
+        Event(admission.start, admission.end, follow_up_flags(admission.end, visits, known.index))
+        for admission in list_admissions(known)
+        if admission.end is not None
     ]
-    contacts = list_community_contacts(known)
-    for discharge in discharges:
-        followed_up = any(timedelta(0) <= moment - discharge.end < FOLLOW_UP_SPAN for moment in contacts)
-        discharge.flags.add("followed_up" if followed_up else "not_followed_up")
-    return discharges
+
+
+def follow_up_flags(end: datetime, visits: list[datetime], index: datetime) -> set[str]:
+    """Whether the discharge is old enough to be judged, and whether nobody met the person after it."""
+    flags = set()
+    for days in FOLLOW_UP_DAYS:
+        if index - end >= days * DAY:
+            flags.add(f"due_{days}")
+            if not any(end <= visit < end + days * DAY for visit in visits):
+                flags.add(f"alone_{days}")
+    return flags
 
 
 def list_community_contacts(known: Known) -> list[datetime]:
@@ -227,21 +267,57 @@ def was_attended(row: Row) -> bool:
 
 
 def list_contacts(known: Known) -> list[Event]:
-    return [
-        Event(row["started_at"], row["ended_at"], values={"hospital": row["hospital"], "unit": unit_of(row)})
-        for row in known.rows("admissions")
-    ]
+    contacts = [contact_event(row) for row in sorted(known.rows("admissions"), key=order_of_start)]
+    with_unit = [contact for contact in contacts if contact.values["unit"] is not None]
+    for before, contact in pairwise(with_unit):
+        contact.flags.add("follows")
+        contact.values["step"] = contact.start - before.start
+        if contact.values["unit"] == before.values["unit"]:
+            contact.flags.add("same_unit")
+    add_new(contacts, "unit", "new_unit")
+    return contacts
+
+
+def order_of_start(contact: Row) -> tuple[datetime, str]:
+    return contact["started_at"], contact["contact_id"]
+
+
+def contact_event(row: Row) -> Event:
+    values = {"hospital": row["hospital"], "unit": unit_of(row)}
+    texts = pick(row, "hospital", "department", "diagnosis")
+    return Event(row["started_at"], row["ended_at"], set(), values, texts)
 
 
 def unit_of(contact: Row) -> tuple[str | None, str] | None:
     return None if contact["department"] is None else (contact["hospital"], contact["department"])
 
 
+def add_new(events: list[Event], value: str, flag: str) -> None:
+    """Flag the events that start when their unit or provider was first seen, later than the first of all."""
+    first_seen: dict[Any, datetime] = {}
+    for event in events:
+        seen = event.values[value]
+        if seen is not None:
+            first_seen[seen] = min(event.start, first_seen.get(seen, event.start))
+    for event in events:
+        is_first = event.start == first_seen.get(event.values[value])
+        if is_first and event.start > min(first_seen.values()):
+            event.flags.add(flag)
+
+
 def list_psychiatric_contacts(known: Known) -> list[Event]:
-    return [
-        Event(row["started_at"], row["ended_at"], psychiatric_flags(row), {"provider": row["provider"]})
-        for row in known.rows("psychiatric_contacts")
-    ]
+    rows = sorted(known.rows("psychiatric_contacts"), key=order_of_start)
+    contacts = [psychiatric_event(row) for row in rows]
+    for before, contact in pairwise(c for c in contacts if "kept_or_missed" in c.flags):
+        if "no_show" in before.flags:
+            contact.flags.add("after_no_show")
+    add_new(contacts, "provider", "new_provider")
+    return contacts
+
+
+def psychiatric_event(row: Row) -> Event:
+    values, texts = pick(row, "provider"), pick(row, "provider", "diagnosis")
+    return Event(row["started_at"], row["ended_at"], psychiatric_flags(row), values, texts)
 
 
 def psychiatric_flags(row: Row) -> set[str]:
@@ -250,25 +326,40 @@ def psychiatric_flags(row: Row) -> set[str]:
         flags |= {"attended", "kept_or_missed"}
     if row["attendance"] == "no_show":
         flags |= {"no_show", "kept_or_missed"}
+    if row["attendance"] == "cancelled":
+        flags.add("cancelled")
     return flags
 
 
 def list_treatments(known: Known) -> list[Event]:
     rows = known.rows("substance_abuse")
     first_start = min((row["started_at"] for row in rows), default=None)
-    return [
-        Event(row["started_at"], row["ended_at"], treatment_flags(row) | restart_flag(row, first_start))
-        for row in rows
-    ]
+    admissions = list_admissions(known)
+    treatments = [treatment_event(row, first_start, admissions) for row in rows]
+    add_new(treatments, "provider", "new_provider")
+    return treatments
+
+
+def treatment_event(row: Row, first_start: datetime, admissions: list[Event]) -> Event:
+    flags = treatment_flags(row) | restart_flag(row, first_start) | hospital_flag(row, admissions)
+    substance = None if row["substance"] == "unknown" else row["substance"]
+    values = {"provider": row["provider"], "substance": substance}
+    return Event(row["started_at"], row["ended_at"], flags, values, pick(row, "provider"))
 
 
 def treatment_flags(row: Row) -> set[str]:
     flags = {row["substance"]}
     if row["ended_at"] is not None:
         flags.add("ended")
-    if row["end_reason"] == "dropped_out":
-        flags.add("dropped_out")
+    if row["end_reason"] in ("completed", "dropped_out"):
+        flags.add(row["end_reason"])
     return flags
+
+
+def hospital_flag(row: Row, admissions: list[Event]) -> set[str]:
+    end = row["ended_at"]
+    inside = end is not None and any(a.start <= end and (a.end is None or end < a.end) for a in admissions)
+    return {"ended_in_hospital"} if inside else set()
 
 
 def restart_flag(row: Row, first_start: datetime) -> set[str]:
@@ -309,11 +400,32 @@ def list_benefit_spells(known: Known) -> list[Event]:
     for before, spell in pairwise(spells):
         if spell.values["benefit"] != before.values["benefit"]:
             spell.flags.add("switch")
+    for spell in spells:
+        if spell.values["benefit"] != "self_support":
+            spell.flags.add("public")
     return spells
+
+
+def list_outside_labour_market_spells(known: Known) -> list[Event]:
+    rows = [row for row in known.rows("social_benefits") if row["benefit"] in OUTSIDE_LABOUR_MARKET]
+    return join_spells(rows, known.index)
 
 
 def list_service_spells(known: Known) -> list[Event]:
     return join_spells_by(known.rows("social_services"), "service", known.index)
+
+
+def list_services(known: Known) -> list[Event]:
+    services = [service_event(row) for row in known.rows("social_services")]
+    add_new(services, "provider", "new_provider")
+    return services
+
+
+def service_event(row: Row) -> Event:
+    columns = ("service", "paragraph", "provider")
+    return Event(
+        row["started_at"], row["ended_at"], {row["service"]}, pick(row, *columns), pick(row, *columns)
+    )
 
 
 def list_primary_care(known: Known) -> list[Event]:
@@ -332,11 +444,42 @@ def list_diagnoses(known: Known) -> list[Event]:
 
 def diagnosis_event(row: Row, code: str, hospital: set[str]) -> Event:
     flags = groups_of(code) | ({"hospital"} if row["contact_id"] in hospital else set())
-    return Event(row["started_at"], row["ended_at"], flags, {"contact_id": row["contact_id"]})
+    return Event(row["started_at"], row["ended_at"], flags, pick(row, "contact_id"), {"code": code})
 
 
 def groups_of(code: str) -> set[str]:
     return {name for name, group in load_groups().items() if any(map(code.startswith, group.prefixes))}
+
+
+def list_conditions(known: Known) -> list[Event]:
+    """One event per diagnosis and long-term group."""
+    return [
+        Event(diagnosis.start, diagnosis.end, {group}, {"condition": group}, diagnosis.texts)
+        for diagnosis in list_diagnoses(known)
+        for group in LONG_TERM_GROUPS
+        if group in diagnosis.flags
+    ]
+
+
+def list_sectors(known: Known) -> list[Event]:
+    """Everything that is at work for the person, by the sector that does it."""
+    contacts = [contact for contact in list_psychiatric_contacts(known) if "attended" in contact.flags]
+    return [
+        *(
+            sector_event(stay, "psychiatric" if "psychiatric" in stay.flags else "somatic")
+            for stay in list_stays(known)
+        ),
+        *(sector_event(contact, "psychiatric") for contact in contacts),
+        *(sector_event(spell, "substance") for spell in list_treatment_spells(known)),
+        *(
+            sector_event(service, SECTOR_OF_SERVICE.get(service.values["service"], "social"))
+            for service in list_services(known)
+        ),
+    ]
+
+
+def sector_event(event: Event, sector: str) -> Event:
+    return Event(event.start, event.end, {sector}, {"sector": sector})
 
 
 def list_background(known: Known) -> list[Event]:
@@ -360,9 +503,13 @@ EVENTS: dict[str, Callable[[Known], list[Event]]] = {
     "treatments": list_treatments,
     "treatment_spells": list_treatment_spells,
     "benefit_spells": list_benefit_spells,
+    "outside_labour_market_spells": list_outside_labour_market_spells,
     "service_spells": list_service_spells,
+    "services": list_services,
     "primary_care": list_primary_care,
     "diagnoses": list_diagnoses,
+    "conditions": list_conditions,
+    "sectors": list_sectors,
     "background": list_background,
 }
 
@@ -379,30 +526,63 @@ class Question:
     index: datetime
     events: list[Event]
 
+    @property
+    def window_start(self) -> datetime:
+        return self.index - self.days * DAY
+
     def anchor(self, event: Event) -> datetime | None:
         return event.end if self.definition.anchor == "end" else event.start
 
     def is_in_window(self, event: Event) -> bool:
+        if self.definition.anchor == "part":
+            return self.reaches(event)
         moment = self.anchor(event)
-        return moment is not None and self.index - self.days * DAY <= moment < self.index
+        return moment is not None and self.window_start <= moment < self.index
+
+    def reaches(self, event: Event) -> bool:
+        """Whether any part of the event lies in the window; every known event started before the index."""
+        return event.start >= self.window_start or event.end_or(self.index) > self.window_start
 
     def has(self, event: Event, flags: Sequence[str]) -> bool:
         return set(flags) <= event.flags
 
+    def is_wanted(self, event: Event) -> bool:
+        """Whether the event has the flags and the texts asked for."""
+        texts = getattr(self.definition, "match", {})
+        matched = all(is_one_of(event.texts[column], wanted) for column, wanted in texts.items())
+        return matched and self.has(event, self.definition.where)
+
     def chosen(self) -> list[Event]:
-        """Events in the window with the flags asked for."""
-        return [e for e in self.events if self.is_in_window(e) and self.has(e, self.definition.where)]
+        """Events in the window that are wanted."""
+        return [e for e in self.events if self.is_in_window(e) and self.is_wanted(e)]
 
     def values(self, events: Iterable[Event]) -> list[Any]:
         found = [event.values.get(self.definition.value) for event in events]
         return [value for value in found if value is not None]
 
     def open(self) -> list[Event]:
-        return [e for e in self.events if e.end is None and self.has(e, self.definition.where)]
+        return [e for e in self.events if e.end is None and self.is_wanted(e)]
 
     def base(self) -> list[Event]:
         """Events in the window of which a share or a last one is taken."""
         return [e for e in self.events if self.is_in_window(e) and self.has(e, self.definition.of)]
+
+    def with_both_sides(self, events: Iterable[Event]) -> list[Event]:
+        """Events that follow another which also lies in the window; the value is the time between them."""
+        followers = [event for event in events if event.values.get(self.definition.value) is not None]
+        return [e for e in followers if e.start - e.values[self.definition.value] >= self.window_start]
+
+    def inside(self, event: Event) -> timedelta:
+        """The part of the interval that lies in the window; one without an end reaches to the index."""
+        part = event.end_or(self.index) - max(event.start, self.window_start)
+        return max(part, timedelta(0))
+
+
+def is_one_of(text: str | None, wanted: Sequence[str]) -> bool:
+    """Whether the text is one of those wanted; `E11*` is every text that starts with E11."""
+    return text is not None and any(
+        text.startswith(one.removesuffix("*")) if one.endswith("*") else text == one for one in wanted
+    )
 
 
 def in_days(duration: timedelta) -> float:
@@ -419,29 +599,76 @@ def any_event(question: Question) -> bool:
 
 def days_inside(question: Question) -> float:
     """Days of the window that some chosen interval covers; intervals of one kind never overlap."""
-    start = question.index - question.days * DAY
-    total = timedelta(0)
-    for event in question.events:
-        if question.has(event, question.definition.where):
-            inside = event.end_or(question.index) - max(event.start, start)
-            total += max(inside, timedelta(0))
-    return in_days(total)
+    inside = [question.inside(event) for event in question.events if question.is_wanted(event)]
+    return in_days(sum(inside, timedelta(0)))
+
+
+def longest_inside(question: Question) -> float:
+    """Longest part of one chosen interval that lies in the window."""
+    inside = [question.inside(event) for event in question.events if question.is_wanted(event)]
+    return max(map(in_days, inside), default=0.0)
+
+
+def never(question: Question) -> bool | None:
+    """Whether none of the intervals that reach into the window is the one asked for."""
+    reaching = [event for event in question.events if question.reaches(event)]
+    return not any(map(question.is_wanted, reaching)) if reaching else None
+
+
+def younger_half(question: Question) -> Question:
+    return replace(question, days=question.days // 2)
+
+
+def trend(question: Question) -> int:
+    """Events in the younger half of the window minus those in its older half, which are the rest."""
+    younger = count(younger_half(question))
+    return younger - (count(question) - younger)
+
+
+def days_trend(question: Question) -> float:
+    younger = days_inside(younger_half(question))
+    return younger - (days_inside(question) - younger)
+
+
+def decayed(question: Question) -> float:
+    """Each event counts half as much for every 100 days that have passed."""
+    ages = [in_days(question.index - question.anchor(event)) for event in question.chosen()]
+    return math.fsum(round(0.5 ** (age / HALF_LIFE_DAYS), 12) for age in ages)
 
 
 def days_since(question: Question) -> float | None:
     return min((in_days(question.index - question.anchor(e)) for e in question.chosen()), default=None)
 
 
+def days_since_first(question: Question) -> float | None:
+    return max((in_days(question.index - question.anchor(e)) for e in question.chosen()), default=None)
+
+
 def longest(question: Question) -> float | None:
     return max(map(in_days, question.values(question.chosen())), default=None)
 
 
+def gaps(question: Question) -> list[timedelta]:
+    """Gaps of the chosen events of which both sides lie in the window."""
+    return question.values(question.with_both_sides(question.chosen()))
+
+
 def smallest(question: Question) -> float | None:
-    """Smallest gap of which both sides lie in the window."""
-    window_start = question.index - question.days * DAY
-    later = [event for event in question.chosen() if event.values.get("gap") is not None]
-    gaps = [event.values["gap"] for event in later if event.start - event.values["gap"] >= window_start]
-    return min(map(in_days, gaps), default=None)
+    return min(map(in_days, gaps(question)), default=None)
+
+
+def median_gap(question: Question) -> float | None:
+    found = gaps(question)
+    return median(map(in_days, found)) if found else None
+
+
+def burstiness(question: Question) -> float | None:
+    """From -1 (like a clock) over 0 (by chance) towards 1 (in bursts): Goh and Barabási's B."""
+    minutes = [gap // MINUTE for gap in gaps(question)]
+    if len(minutes) < 2 or not any(minutes):
+        return None
+    mean_gap, deviation = fmean(minutes), pstdev(minutes)
+    return (deviation - mean_gap) / (deviation + mean_gap)
 
 
 def mean(question: Question) -> float | None:
@@ -450,13 +677,23 @@ def mean(question: Question) -> float | None:
 
 
 def share(question: Question) -> float | None:
-    base = question.base()
-    return len([e for e in base if question.has(e, question.definition.where)]) / len(base) if base else None
+    return share_of(question, question.base())
+
+
+def pair_share(question: Question) -> float | None:
+    """A share of the events that follow another, both in the window."""
+    return share_of(question, question.with_both_sides(question.base()))
+
+
+def share_of(question: Question, base: list[Event]) -> float | None:
+    return len([event for event in base if question.is_wanted(event)]) / len(base) if base else None
 
 
 def last(question: Question) -> bool | None:
+    """Whether the last one is wanted; of several at the same moment, whether any is."""
     base = question.base()
-    return question.has(max(base, key=question.anchor), question.definition.where) if base else None
+    latest = max(map(question.anchor, base), default=None)
+    return any(question.is_wanted(e) for e in base if question.anchor(e) == latest) if base else None
 
 
 def distinct(question: Question) -> int:
@@ -495,6 +732,12 @@ def entropy(question: Question) -> float | None:
     return -sum(p * math.log(p) for p in shares) if shares else None
 
 
+def concentration(question: Question) -> float | None:
+    """Share of the contacts that were with the most frequent unit."""
+    counts = Counter(question.values(question.chosen())).values()
+    return max(counts) / sum(counts) if counts else None
+
+
 def value_itself(question: Question) -> Any:
     return question.events[0].values[question.definition.value]
 
@@ -503,11 +746,20 @@ MEASURES: dict[str, Callable[[Question], Any]] = {
     "count": count,
     "any": any_event,
     "days": days_inside,
+    "days_trend": days_trend,
     "days_since": days_since,
+    "days_since_first": days_since_first,
+    "decayed": decayed,
+    "trend": trend,
     "longest": longest,
+    "longest_inside": longest_inside,
     "smallest": smallest,
+    "median_gap": median_gap,
+    "burstiness": burstiness,
     "mean": mean,
     "share": share,
+    "pair_share": pair_share,
+    "never": never,
     "last": last,
     "distinct": distinct,
     "now": now,
@@ -516,19 +768,24 @@ MEASURES: dict[str, Callable[[Question], Any]] = {
     "most_within": most_within,
     "continuity": continuity,
     "entropy": entropy,
+    "concentration": concentration,
     "age": value_itself,
     "category": value_itself,
 }
 
 
 def reference_features(
-    tables: Tables, person_id: str, index_time: datetime, lags: Lags | None = None
+    tables: Tables,
+    person_id: str,
+    index_time: datetime,
+    lags: Lags | None = None,
+    definitions: Iterable[Definition] | None = None,
 ) -> dict[str, Any]:
-    """Every feature of the catalogue for one person at one index moment; None is null."""
+    """Every feature of the catalogue (or those given) for one person at one index moment; None is null."""
     known = cut_to_known(tables, person_id, index_time, lags or {})
     events = {name: list_events(known) for name, list_events in EVENTS.items()}
     answers = {}
-    for definition in load_definitions():
+    for definition in load_definitions() if definitions is None else definitions:
         is_absent = not set(NEEDED_TABLES.get(definition.events, ())) <= set(tables)
         for days in definition.windows or (None,):
             name = definition.id if days is None else f"{definition.id}_{days}d"

@@ -31,22 +31,29 @@ BUSY = ("ada", "ada", "ada", "bo", "cy")  # one person has most events, so that 
 
 HOURS = (timedelta(0), 4 * HOUR, 4 * HOUR + MINUTE, 12 * HOUR, 16 * HOUR)
 NEAR = [INDEX + day * DAY + hour for day in (*range(-1, -7, -1), *range(4)) for hour in HOURS]
-WINDOWS = (3, 7, 14, 30, 90, 180, 365, 730, 1825)
+WINDOWS = (3, 7, 14, 30, 90, 180, 360, 365, 728, 730, 1825)
 BESIDE = (timedelta(0), MICROSECOND, -MICROSECOND, MINUTE, -MINUTE)
 FAR = [INDEX - days * DAY + beside for days in WINDOWS for beside in BESIDE]
 LATER = [INDEX + days * DAY + beside for days in (30, 363, 365, 200) for beside in BESIDE]
+# Moments at which much happens at once; a discharge 44 days back is 14 and 30 days from two of them.
+BUSY_MOMENTS = 6 * [INDEX - days * DAY for days in (5, 14, 30, 44)]
 SHORT = (12 * HOUR, DAY, 4 * HOUR, 12 * HOUR - MICROSECOND, 12 * HOUR, timedelta(0))
 LENGTHS = (*SHORT, *SHORT, None, 3 * DAY, 14 * DAY, 30 * DAY, 400 * DAY)
 
 CODES = (
     *(None, "F102", "F112", "E119", "F200", "F320", "F411", "F603", "X619", "J440", "I500", "I426"),
-    *("N189", "K700", "G409", "F009", "T510", "S060", "Z590", "T401", "I109"),
+    *("N189", "K700", "G409", "F009", "T510", "S060", "Z590", "T401", "I109", "E11", "E101"),
 )
 # Joined without care, A with B/C is the same unit as A/B with C.
-HOSPITALS, DEPARTMENTS = ("A", "A/B", None), ("B/C", "C", None)
-PROVIDERS = ("north", "south", None)
+HOSPITALS, DEPARTMENTS = ("A", "A", "A/B", None), ("C", "C", "B/C", None)
+PROVIDERS = ("north", "south", "northern", None)
+PARAGRAPHS = ("85", "107", "85a", None)
+ATTENDANCES = (*s.ATTENDANCES, "no_show", "no_show", "attended")
+# What several features ask for is drawn more often.
+BENEFITS = (*s.BENEFITS, "self_support", "self_support", "sickness", "social_assistance")
+SERVICES = (*s.SERVICES, "shelter", "home_care", "home_nursing")
 
-moments = st.sampled_from([*NEAR, *NEAR, *FAR, *LATER])
+moments = st.sampled_from([*NEAR, *NEAR, *FAR, *LATER, *BUSY_MOMENTS])
 
 
 def known_at(row: Row) -> list[datetime | None]:
@@ -59,11 +66,19 @@ def known_at(row: Row) -> list[datetime | None]:
 
 
 @st.composite
+def spans(draw: st.DrawFn) -> tuple[datetime, datetime | None]:
+    """Start and end, of which one or the other is a telling moment."""
+    moment, length = draw(moments), draw(st.sampled_from(LENGTHS))
+    if length is None:
+        return moment, None
+    return (moment - length, moment) if draw(st.booleans()) else (moment, moment + length)
+
+
+@st.composite
 def events(draw: st.DrawFn, **columns: st.SearchStrategy) -> Row:
     """One row of an event table."""
-    row = {"person_id": draw(st.sampled_from(BUSY)), "started_at": draw(moments)}
-    length = draw(st.sampled_from(LENGTHS))
-    row["ended_at"] = None if length is None else row["started_at"] + length
+    row = {"person_id": draw(st.sampled_from(BUSY))}
+    row["started_at"], row["ended_at"] = draw(spans())
     row["known_at"] = draw(st.sampled_from(known_at(row)))
     return row | {name: draw(strategy) for name, strategy in columns.items()}
 
@@ -89,18 +104,20 @@ def one_of(values: tuple) -> st.SearchStrategy:
 
 
 GAPS = (
+    timedelta(0),
     DAY,
     4 * HOUR + MINUTE,
     4 * HOUR,
     4 * HOUR + MICROSECOND,
     *(d * DAY - e for d in (3, 7, 30) for e in (timedelta(0), MICROSECOND)),
 )
-CHAIN_STARTS = tuple(INDEX + days * DAY for days in (-6, 0, -20, -60, 1, -1, -200))
+CHAIN_DAYS = (-6, 0, -20, -44.5, 1, -1, -200, -6, -20, -730, -730.5, -365.5)
+CHAIN_STARTS = tuple(INDEX + days * DAY for days in CHAIN_DAYS)
 
 
 @st.composite
 def chained(draw: st.DrawFn, drawn: st.SearchStrategy[Rows]) -> Rows:
-    """Sometimes make all rows one person's, each known at once and a telling gap after the one before."""
+    """Sometimes make all rows one person's, known at once, a telling gap after the one before or with it."""
     rows = draw(drawn)
     if not draw(st.booleans()):
         return rows
@@ -108,7 +125,7 @@ def chained(draw: st.DrawFn, drawn: st.SearchStrategy[Rows]) -> Rows:
     for row in rows:
         end = moment + draw(st.sampled_from(SHORT))
         chain.append(row | {"person_id": PERSONS[0], "started_at": moment, "ended_at": end, "known_at": None})
-        moment = end + draw(st.sampled_from(GAPS))
+        moment = draw(st.sampled_from([*(end + gap for gap in GAPS), moment, moment]))
     return chain
 
 
@@ -169,26 +186,28 @@ TABLES: dict[str, st.SearchStrategy[Rows]] = {
         code=one_of(CODES[1:]),
         kind=one_of(s.DIAGNOSIS_KINDS),
     ),
-    "psychiatric_contacts": numbered_rows(
-        5,
-        "contact_id",
-        "p",
-        contact_type=one_of(s.CONTACT_TYPES),
-        attendance=one_of(s.ATTENDANCES),
-        diagnosis=one_of(CODES),
-        provider=one_of(PROVIDERS),
+    "psychiatric_contacts": chained(
+        numbered_rows(
+            8,
+            "contact_id",
+            "p",
+            contact_type=one_of(s.CONTACT_TYPES),
+            attendance=one_of(ATTENDANCES),
+            diagnosis=one_of(CODES),
+            provider=one_of(PROVIDERS),
+        )
     ),
     "substance_abuse": numbered_rows(
-        5,
+        6,
         "episode_id",
         "e",
         substance=one_of(s.SUBSTANCES),
         end_reason=one_of((*s.END_REASONS, None)),
         provider=one_of(PROVIDERS),
     ),
-    "social_benefits": rows_of(6, benefit=one_of(s.BENEFITS)),
+    "social_benefits": chained(rows_of(9, benefit=one_of(BENEFITS))),
     "social_services": rows_of(
-        5, service=one_of(s.SERVICES), paragraph=one_of((None, "85")), provider=one_of(PROVIDERS)
+        8, service=one_of(SERVICES), paragraph=one_of(PARAGRAPHS), provider=one_of(PROVIDERS)
     ),
     "primary_care": rows_of(4, kind=one_of(s.PRIMARY_CARE_KINDS)),
 }

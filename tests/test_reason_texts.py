@@ -16,7 +16,8 @@ from somv_risk.errors import ConfigError
 from somv_risk.features import THEMES, Feature, load_catalogue, load_definitions
 from somv_risk.features._measures import MEASURES
 from somv_risk.reasons import load_texts, render_sentence
-from somv_risk.reasons._texts import LANGUAGES, RECENCY, SHAPES, list_templates, read_texts
+from somv_risk.reasons._shapes import RECENCY, SHAPES
+from somv_risk.reasons._texts import LANGUAGES, list_templates, read_texts
 from somv_risk.windows import Lookback
 
 # Beginnings of words that would claim why something happened.
@@ -66,6 +67,10 @@ STIGMA_WORDS = {
 }
 
 VALUES = (None, float("nan"), 0, 0.0004, 0.3, 0.4, 0.7, 0.999, 1, 1.5, 2, 12, 37, 59.6, 89.7, 400, 4000)
+# Differences and an index that may be below 0.
+SIGNED_VALUES = (*VALUES, -0.0004, -0.3, -0.5, -0.6, -1, -1.5, -2, -37, -89.7)
+SIGNED_MEASURES = ("trend", "days_trend", "burstiness")
+TELLING_FORMS = {"other", "more", "fewer"}
 CATEGORIES = (None, "female", "male", "unknown", "376", "0101")
 CONTRIBUTIONS = (0.7, -0.7, 0.0)
 FEATURES = {feature.name: feature for feature in load_catalogue()}
@@ -95,7 +100,16 @@ def build_feature(name: str, days: int) -> Feature:
 
 
 def values_of(feature: Feature) -> tuple[float | str | None, ...]:
-    return CATEGORIES if feature.is_category else VALUES
+    if feature.is_category:
+        return CATEGORIES
+    return SIGNED_VALUES if feature.definition.measure in SIGNED_MEASURES else VALUES
+
+
+def windows_told(feature: Feature, value: float | str | None, language: str) -> list[str]:
+    texts, days, shape = load_texts(language), feature.lookback.days, SHAPES[feature.definition.measure]
+    if shape.compares_halves and not is_null(value):
+        return [texts.window(days // 2), texts.window_before(days // 2)]
+    return [texts.window(days)]
 
 
 def is_null(value: float | str | None) -> bool:
@@ -142,11 +156,13 @@ def test_every_measure_has_a_shape():
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_the_form_other_tells_the_value_and_no_other_form_does(language):
+def test_the_forms_for_any_number_tell_the_value_and_no_other_form_does(language):
     for definition in load_definitions():
         placeholder = SHAPES[definition.measure].placeholder
         for form, text in load_texts(language).features[definition.id].items():
-            assert (placeholder in list_fields(text)) == (form == "other" and placeholder is not None), text
+            assert (placeholder in list_fields(text)) == (
+                form in TELLING_FORMS and placeholder is not None
+            ), text
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -210,7 +226,7 @@ def test_every_sentence_names_its_window_unless_it_tells_how_long_ago(language):
     for feature, value, _, sentence in every_sentence(language):
         tells_when = SHAPES[feature.definition.measure] is RECENCY and not is_null(value)
         if feature.window and not tells_when:
-            assert load_texts(language).window(feature.window.days) in sentence, sentence
+            assert all(words in sentence for words in windows_told(feature, value, language)), sentence
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -363,6 +379,273 @@ AGREED = [
         "Angst er noteret som diagnose de seneste 5 år.",
         "Anxiety was noted as a diagnosis in the past 5 years.",
     ),
+    (
+        "acute_admissions_decayed_730d",
+        0,
+        "Ingen akutte indlæggelser de seneste 2 år.",
+        "No acute admissions in the past 2 years.",
+    ),
+    (
+        "acute_admissions_decayed_730d",
+        0.03,
+        "Ingen akutte indlæggelser de seneste 3 måneder, men mindst 1 tidligere inden for de seneste 2 år.",
+        "No acute admissions in the past 3 months, but at least 1 earlier in the past 2 years.",
+    ),
+    (
+        "acute_admissions_decayed_730d",
+        0.9,
+        "Akutte indlæggelser de seneste 2 år svarer til omkring 1 helt ny (jo ældre, jo mindre tæller de).",
+        "Acute admissions in the past 2 years count as about 1 new one (the older, the less they count).",
+    ),
+    (
+        "acute_admissions_decayed_730d",
+        4.2,
+        "Akutte indlæggelser de seneste 2 år svarer til omkring 4 helt nye (jo ældre, jo mindre tæller de).",
+        "Acute admissions in the past 2 years count as about 4 new ones (the older, the less they count).",
+    ),
+    (
+        "psychiatric_no_shows_decayed_730d",
+        None,
+        "Ingen oplysninger om aftaler i psykiatrien de seneste 2 år.",
+        "No information about psychiatric appointments in the past 2 years.",
+    ),
+    (
+        "acute_admissions_trend_360d",
+        2,
+        "2 flere akutte indlæggelser det seneste halve år end i halvåret før.",
+        "2 more acute admissions in the past 6 months than in the 6 months before.",
+    ),
+    (
+        "acute_admissions_trend_360d",
+        1,
+        "1 akut indlæggelse mere det seneste halve år end i halvåret før.",
+        "1 more acute admission in the past 6 months than in the 6 months before.",
+    ),
+    (
+        "acute_admissions_trend_360d",
+        0,
+        "Hverken flere eller færre akutte indlæggelser det seneste halve år end i halvåret før.",
+        "Neither more nor fewer acute admissions in the past 6 months than in the 6 months before.",
+    ),
+    (
+        "acute_admissions_trend_360d",
+        -1,
+        "1 akut indlæggelse færre det seneste halve år end i halvåret før.",
+        "1 fewer acute admission in the past 6 months than in the 6 months before.",
+    ),
+    (
+        "unfinished_trend_360d",
+        -3,
+        (
+            "3 færre hospitalsophold blev forladt, før behandlingen var færdig, det seneste halve "
+            "år end i halvåret før."
+        ),
+        (
+            "3 fewer hospital stays were left before treatment was finished in the past 6 months "
+            "than in the 6 months before."
+        ),
+    ),
+    (
+        "out_of_hours_trend_360d",
+        None,
+        "Ingen oplysninger om kontakter med lægevagten de seneste 12 måneder.",
+        "No information about contacts with the out-of-hours doctor in the past 12 months.",
+    ),
+    (
+        "home_care_days_trend_180d",
+        30.2,
+        "30 dage mere med hjemmehjælp de seneste 3 måneder end i de 3 måneder før.",
+        "30 days more with home care in the past 3 months than in the 3 months before.",
+    ),
+    (
+        "bed_days_trend_360d",
+        -0.6,
+        "1 dag mindre indlagt på hospital det seneste halve år end i halvåret før.",
+        "1 day fewer in hospital in the past 6 months than in the 6 months before.",
+    ),
+    (
+        "bed_days_trend_360d",
+        -0.4,
+        "Hverken flere eller færre dage indlagt på hospital det seneste halve år end i halvåret før.",
+        "Neither more nor fewer days in hospital in the past 6 months than in the 6 months before.",
+    ),
+    (
+        "sickness_days_trend_360d",
+        None,
+        "Ingen oplysninger om sygedagpenge de seneste 12 måneder.",
+        "No information about sickness benefit in the past 12 months.",
+    ),
+    (
+        "median_gap_730d",
+        75,
+        "Der gik typisk omkring 2 måneder fra et hospitalsophold til det næste de seneste 2 år.",
+        "Typically about 2 months passed from one hospital stay to the next in the past 2 years.",
+    ),
+    (
+        "median_gap_730d",
+        0.3,
+        "Der gik typisk under 1 dag fra et hospitalsophold til det næste de seneste 2 år.",
+        "Typically less than 1 day passed from one hospital stay to the next in the past 2 years.",
+    ),
+    (
+        "median_gap_730d",
+        None,
+        "Færre end 2 registrerede hospitalsophold de seneste 2 år.",
+        "Fewer than 2 recorded hospital stays in the past 2 years.",
+    ),
+    (
+        "gap_burstiness_730d",
+        -1,
+        "Hospitalsopholdene de seneste 2 år lå med nogenlunde lige lang tid imellem.",
+        "The hospital stays in the past 2 years came with roughly the same time between them.",
+    ),
+    (
+        "gap_burstiness_1825d",
+        0.4,
+        "Hospitalsopholdene de seneste 5 år lå med meget forskellig tid imellem.",
+        "The hospital stays in the past 5 years came with widely varying time between them.",
+    ),
+    (
+        "gap_burstiness_730d",
+        None,
+        "Færre end 3 registrerede hospitalsophold de seneste 2 år.",
+        "Fewer than 3 recorded hospital stays in the past 2 years.",
+    ),
+    (
+        "department_concentration_365d",
+        0.6,
+        "60 % af hospitalskontakterne det seneste år var på den afdeling, der havde flest kontakter.",
+        "60% of the hospital contacts in the past year were with the department that had most contacts.",
+    ),
+    (
+        "department_concentration_365d",
+        1,
+        "Al hospitalskontakt det seneste år var på den samme afdeling.",
+        "All hospital contact in the past year was with the same department.",
+    ),
+    (
+        "department_concentration_365d",
+        None,
+        "Ingen registrerede hospitalskontakter det seneste år.",
+        "No recorded hospital contacts in the past year.",
+    ),
+    (
+        "department_sequence_730d",
+        0.5,
+        "50 % af gangene de seneste 2 år var en ny hospitalskontakt på samme afdeling som den forrige.",
+        (
+            "50% of the times in the past 2 years, a new hospital contact was with the same "
+            "department as the one before."
+        ),
+    ),
+    (
+        "department_sequence_730d",
+        0,
+        "Ingen hospitalskontakt de seneste 2 år var på samme afdeling som den forrige.",
+        "No hospital contact in the past 2 years was with the same department as the one before.",
+    ),
+    (
+        "department_sequence_730d",
+        1,
+        "Hver ny hospitalskontakt de seneste 2 år var på samme afdeling som den forrige.",
+        "Every new hospital contact in the past 2 years was with the same department as the one before.",
+    ),
+    (
+        "department_sequence_730d",
+        None,
+        "Færre end 2 registrerede hospitalskontakter de seneste 2 år.",
+        "Fewer than 2 recorded hospital contacts in the past 2 years.",
+    ),
+    (
+        "never_self_supported_728d",
+        1,
+        "Ikke selvforsørgende på noget tidspunkt de seneste 2 år.",
+        "Not self-supporting at any time in the past 2 years.",
+    ),
+    (
+        "never_self_supported_728d",
+        0,
+        "Selvforsørgende i hvert fald noget af tiden de seneste 2 år.",
+        "Self-supporting at least some of the time in the past 2 years.",
+    ),
+    (
+        "never_self_supported_728d",
+        None,
+        "Ingen registreret forsørgelse de seneste 2 år.",
+        "No recorded source of income in the past 2 years.",
+    ),
+    (
+        "longest_shelter_stay_730d",
+        0,
+        "Ingen dage på herberg eller forsorgshjem de seneste 2 år.",
+        "No days in a shelter in the past 2 years.",
+    ),
+    (
+        "longest_shelter_stay_730d",
+        1,
+        "Den længste sammenhængende periode på herberg eller forsorgshjem de seneste 2 år var på 1 dag.",
+        "The longest unbroken time in a shelter in the past 2 years was 1 day.",
+    ),
+    (
+        "longest_substance_treatment_1825d",
+        1100,
+        "Den længste sammenhængende periode i rusmiddelbehandling de seneste 5 år var på omkring 3 år.",
+        "The longest unbroken time in treatment for alcohol or drugs in the past 5 years was about 3 years.",
+    ),
+    (
+        "longest_substance_treatment_1825d",
+        1825,
+        "I rusmiddelbehandling hele tiden de seneste 5 år.",
+        "In treatment for alcohol or drugs the whole time in the past 5 years.",
+    ),
+    (
+        "longest_substance_treatment_1825d",
+        None,
+        "Ingen oplysninger om rusmiddelbehandling de seneste 5 år.",
+        "No information about treatment for alcohol or drugs in the past 5 years.",
+    ),
+    (
+        "days_since_first_diabetes_diagnosis_1825d",
+        1000,
+        "Diabetes er noteret som diagnose de seneste 5 år, første gang for omkring 3 år siden.",
+        "Diabetes was noted as a diagnosis in the past 5 years, the first time about 3 years ago.",
+    ),
+    (
+        "days_since_first_diabetes_diagnosis_1825d",
+        0,
+        "Diabetes er noteret som diagnose de seneste 5 år, første gang inden for det seneste døgn.",
+        "Diabetes was noted as a diagnosis in the past 5 years, the first time within the last 24 hours.",
+    ),
+    (
+        "days_since_first_diabetes_diagnosis_1825d",
+        None,
+        "Diabetes er ikke registreret som diagnose de seneste 5 år.",
+        "Diabetes was not recorded as a diagnosis in the past 5 years.",
+    ),
+    (
+        "unfinished_share_after_unfinished_1825d",
+        0.25,
+        (
+            "Når et hospitalsophold var forladt før tid, blev også det næste forladt før tid i 25 "
+            "% af tilfældene de seneste 5 år."
+        ),
+        (
+            "When a hospital stay had been left early, the next one was left early too in 25% of "
+            "cases in the past 5 years."
+        ),
+    ),
+    (
+        "outside_labour_market",
+        0,
+        (
+            "Hverken på kontanthjælp, uddannelseshjælp, sygedagpenge, ressourceforløbsydelse "
+            "eller førtidspension lige nu."
+        ),
+        (
+            "On neither social assistance, sickness benefit, a rehabilitation course towards work "
+            "nor early retirement pension at the moment."
+        ),
+    ),
     ("age", 45, "Alder: 45 år.", "Age: 45 years."),
     ("sex", "male", "Køn: mand.", "Sex: man."),
     ("municipality", "376", "Bopælskommune: Guldborgsund.", "Municipality of residence: Guldborgsund."),
@@ -383,7 +666,9 @@ def test_agreed_sentences(name, value, danish, english):
         (30, "den seneste måned", "in the past month"),
         (90, "de seneste 3 måneder", "in the past 3 months"),
         (180, "det seneste halve år", "in the past 6 months"),
+        (360, "de seneste 12 måneder", "in the past 12 months"),
         (365, "det seneste år", "in the past year"),
+        (728, "de seneste 2 år", "in the past 2 years"),
         (730, "de seneste 2 år", "in the past 2 years"),
         (1825, "de seneste 5 år", "in the past 5 years"),
         (45, "de seneste 45 dage", "in the past 45 days"),
@@ -393,6 +678,34 @@ def test_a_window_is_called_as_one_would_say_it(days, danish, english):
     feature = build_feature("acute_admissions_365d", days)
     assert f" {danish}. " in render_sentence(feature, 2, 1.0, "da")
     assert f" {english}. " in render_sentence(feature, 2, 1.0, "en")
+
+
+@pytest.mark.parametrize(
+    ("days", "danish", "english"),
+    [
+        (60, "den seneste måned end i måneden før", "in the past month than in the month before"),
+        (
+            180,
+            "de seneste 3 måneder end i de 3 måneder før",
+            "in the past 3 months than in the 3 months before",
+        ),
+        (360, "det seneste halve år end i halvåret før", "in the past 6 months than in the 6 months before"),
+        (730, "det seneste år end i året før", "in the past year than in the year before"),
+        (90, "de seneste 45 dage end i de 45 dage før", "in the past 45 days than in the 45 days before"),
+    ],
+)
+def test_a_trend_compares_the_halves_of_its_window(days, danish, english):
+    feature = build_feature("acute_admissions_trend_360d", days)
+    assert f" {danish}. " in render_sentence(feature, 2, 1.0, "da")
+    assert f" {english}. " in render_sentence(feature, -2, 1.0, "en")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("name", ["acute_admissions_decayed_730d", "unfinished_decayed_730d"])
+def test_only_what_is_older_than_three_months_is_told_as_older(name, language):
+    feature, three_months = FEATURES[name], load_texts(language).window(90)
+    assert three_months in render_sentence(feature, 0.499, 1.0, language)
+    assert three_months not in render_sentence(feature, 0.5 ** (90 / 100), 1.0, language)
 
 
 def test_a_share_is_all_or_nothing_only_if_it_is_exactly():
@@ -410,6 +723,7 @@ def test_a_share_is_all_or_nothing_only_if_it_is_exactly():
         ("department_continuity_365d", 0.3, "på flere afdelinger, men ofte på de samme"),
         ("department_continuity_365d", 0.7, "for det meste på den samme afdeling"),
         ("department_continuity_365d", 1, "alle på den samme afdeling"),
+        ("psychiatric_provider_continuity_730d", 0.3, "på flere behandlingssteder, men ofte på de samme"),
         ("department_entropy_365d", 0, "på den samme afdeling"),
         ("department_entropy_365d", 0.3, "mest på en enkelt afdeling"),
         ("department_entropy_365d", 0.7, "fordelt på nogle få afdelinger"),
@@ -417,7 +731,24 @@ def test_a_share_is_all_or_nothing_only_if_it_is_exactly():
     ],
 )
 def test_an_index_is_told_in_words(name, value, words):
-    assert f" var {words}." in render_sentence(FEATURES[name], value, 1.0, "da")
+    assert re.search(rf" var {words}[. ]", render_sentence(FEATURES[name], value, 1.0, "da"))
+
+
+@pytest.mark.parametrize(
+    ("shorter", "longer", "words"),
+    [
+        (30, 30, "nogenlunde lige lang tid"),
+        (30, 59, "nogenlunde lige lang tid"),
+        (30, 61, "noget forskellig tid"),
+        (30, 149, "noget forskellig tid"),
+        (30, 151, "meget forskellig tid"),
+    ],
+)
+def test_gaps_are_uneven_from_five_times_each_other(shorter, longer, words):
+    mean, deviation = (longer + shorter) / 2, (longer - shorter) / 2
+    burstiness = (deviation - mean) / (deviation + mean)
+    sentence = render_sentence(FEATURES["gap_burstiness_730d"], burstiness, 1.0, "da")
+    assert f" lå med {words} imellem." in sentence
 
 
 @pytest.mark.parametrize(
@@ -474,6 +805,40 @@ def test_a_feature_without_texts_is_told_by_its_title(language):
         ("in_hospital", 0, "Indlagt nu: nej."),
         ("department_entropy_365d", 1.25, "Spredning over afdelinger (entropi): 1,25 det seneste år."),
         ("department_entropy_365d", 2.0, "Spredning over afdelinger (entropi): 2 det seneste år."),
+        ("department_entropy_365d", -1e-17, "Spredning over afdelinger (entropi): 0 det seneste år."),
+        (
+            "acute_admissions_decayed_730d",
+            2.347,
+            "Akutte indlæggelser, halveret for hver 100 dage: 2,35 de seneste 2 år.",
+        ),
+        (
+            "acute_admissions_trend_360d",
+            2,
+            "Flere akutte indlæggelser i sidste halvdel end i første: +2 de seneste 12 måneder.",
+        ),
+        (
+            "acute_admissions_trend_360d",
+            0,
+            "Flere akutte indlæggelser i sidste halvdel end i første: 0 de seneste 12 måneder.",
+        ),
+        (
+            "bed_days_trend_360d",
+            -12.5,
+            "Flere dage på hospital i sidste halvdel end i første: -12,5 de seneste 12 måneder.",
+        ),
+        ("median_gap_730d", 75, "Typisk tid mellem to hospitalsophold: omkring 2 måneder de seneste 2 år."),
+        ("gap_burstiness_730d", -0.25, "Ujævn afstand mellem hospitalsophold: -0,25 de seneste 2 år."),
+        ("never_self_supported_728d", 1, "Ikke selvforsørgende på noget tidspunkt: ja de seneste 2 år."),
+        (
+            "department_concentration_365d",
+            0.6,
+            "Andel af hospitalskontakter med den hyppigste afdeling (UPC): 60 % det seneste år.",
+        ),
+        (
+            "longest_shelter_stay_730d",
+            700,
+            "Længste ophold på herberg eller forsorgshjem: omkring 2 år de seneste 2 år.",
+        ),
         ("sex", "male", "Køn: male."),
     ],
 )
@@ -482,10 +847,21 @@ def test_the_title_is_followed_by_the_value_and_the_window(name, value, danish):
     assert render_sentence(own, value, 1.0, "da") == f"{danish} {RAISES['da']}"
 
 
-def test_a_feature_redefined_under_a_known_id_is_told_by_its_title():
+@pytest.mark.parametrize(
+    ("measure", "value", "told"),
+    [
+        ("any", 1, "yes"),
+        ("share", 0.4, "40%"),
+        ("days", 2, "2 days"),
+        ("decayed", 2.4, "2.4"),
+        ("trend", 2, "+2"),
+    ],
+)
+def test_a_feature_redefined_under_a_known_id_is_told_by_its_title(measure, value, told):
     counted = FEATURES["acute_admissions_365d"]
-    redefined = Feature(replace(counted.definition, measure="any"), counted.window)
-    assert render_sentence(redefined, 1, 1.0, "en").startswith("Acute admissions: yes in the past year.")
+    redefined = Feature(replace(counted.definition, measure=measure, where=("acute",)), counted.window)
+    sentence = render_sentence(redefined, value, 1.0, "en")
+    assert sentence.startswith(f"Acute admissions: {told} in the past year.")
 
 
 # Files that break a rule
@@ -518,6 +894,10 @@ def break_file(section: str, key: str, value: Any) -> dict[str, Any]:
         ("fallback", "plain", "{title} {window}.", r"fallback\.plain"),
         ("bands", "entropy", {"one": 0, "mostly_one": 2, "mixed": 1, "spread": 3}, "ascend"),
         ("bands", "entropy", {"one": 0, "mostly_one": 1}, "needs exactly"),
+        ("bands", "burstiness", {"even": 0, "varied": 0.5, "uneven": 0.9}, "ascend from -1"),
+        ("acute_admissions", "other", "{n} indlæggelser {recent}.", "'recent'"),
+        ("acute_admissions_trend", "more", "{days} flere {recent} end {earlier}.", "'days'"),
+        ("windows_before", "90", "i de {n} dage før", r"windows_before\.90"),
     ],
 )
 def test_a_file_that_breaks_a_rule_is_refused(section, key, value, complaint):
@@ -533,10 +913,11 @@ def test_a_file_that_lacks_a_section_is_refused(section):
         read_texts("da", content)
 
 
-def test_a_file_without_words_for_other_windows_is_refused():
+@pytest.mark.parametrize("section", ["windows", "windows_before"])
+def test_a_file_without_words_for_other_windows_is_refused(section):
     content = read_file("da")
-    del content["windows"]["other"]
-    with pytest.raises(ConfigError, match="windows"):
+    del content[section]["other"]
+    with pytest.raises(ConfigError, match=f"{section} has"):
         read_texts("da", content)
 
 

@@ -9,7 +9,7 @@ from somv_risk import schema as s
 from somv_risk.asof import KEY
 from somv_risk.cohort import Moment, parse_moment
 from somv_risk.contributions import compute_contributions
-from somv_risk.features import Feature, Timeline, list_evidence
+from somv_risk.features import Feature, list_evidence
 from somv_risk.histories import Histories
 from somv_risk.model import RiskModel
 from somv_risk.reasons import Reason, build_reasons
@@ -64,10 +64,9 @@ def explain_person(
     reasons = build_reasons(
         model.features, frame, values, count=len(model.features), language=language, absent=own.absent
     )[0]
-    timeline = Timeline(own, rows.lazy(), model.lags)
     features = {feature.name: feature for feature in model.features}
     told = [name for reason in reasons for name in reason.told]
-    evidence = {name: _collect_evidence(timeline, features[name]) for name in told}
+    evidence = {name: list_evidence(own, rows, features[name], model.lags).drop(KEY) for name in told}
     risk = model.main.predict_risk(matrix)
     return Explanation(
         risk=float(risk[0]),
@@ -78,14 +77,6 @@ def explain_person(
         evidence=evidence,
         contributions=_tabulate(model.features, values[0, :-1].tolist()),
     )
-
-
-def _collect_evidence(timeline: Timeline, feature: Feature) -> pl.DataFrame:
-    if set(feature.definition.tables) & set(timeline.histories.absent):
-        return pl.DataFrame(
-            schema={"events": pl.String, s.STARTED_AT: pl.Datetime("us"), s.ENDED_AT: pl.Datetime("us")}
-        )
-    return list_evidence(timeline, feature).drop(KEY).collect()
 
 
 def _tabulate(features: tuple[Feature, ...], contributions: list[float]) -> pl.DataFrame:

@@ -31,30 +31,34 @@ def build_stays(contacts: pl.LazyFrame, *, by: Sequence[str]) -> pl.LazyFrame:
 
     Returns
     -------
-    One row per stay: `by`, `started_at`, `ended_at` (null while any contact is open), `sector`,
-    `diagnosis` and `is_acute` of the first contact (of several that start together, an acute one),
-    `has_psychiatric`, `discharge` of the contact that ended last (null while open), `lasted` (duration
-    up to the end or `until`) and `is_admission` (it has lasted at least 12 hours).
+    One row per stay, in order of `by` and `started_at`: `by`, `started_at`, `ended_at` (null while any
+    contact is open), `sector`, `diagnosis` and `is_acute` of the first contact (of several that start
+    together, an acute one), `has_psychiatric`, `discharge` of the contact that ended last (of several,
+    the one that comes last; null while open), `lasted` (duration up to the end or `until`) and
+    `is_admission` (it has lasted at least 12 hours).
     """
-    ended = contacts.with_columns(pl.col(s.ENDED_AT).fill_null(pl.col(UNTIL)).alias(_END_SO_FAR))
+    in_order = contacts.sort(*by, s.STARTED_AT, s.ADMISSION_TYPE, s.CONTACT_ID)
+    ended = in_order.with_columns(pl.col(s.ENDED_AT).fill_null(pl.col(UNTIL)).alias(_END_SO_FAR))
     spelled = add_spell(ended, by=by, start=s.STARTED_AT, end=_END_SO_FAR, gap=MERGE_GAP)
-    return spelled.group_by(*by, SPELL).agg(*_describe_stay()).drop(SPELL).with_columns(_has_lasted_enough())
+    owner = [pl.col(name).first() for name in by]
+    stays = spelled.group_by(SPELL).agg(*owner, *_describe_stay()).sort(SPELL).drop(SPELL)
+    return stays.with_columns(_has_lasted_enough())
 
 
 def _describe_stay() -> list[pl.Expr]:
-    first = (s.STARTED_AT, s.ADMISSION_TYPE, s.CONTACT_ID)
-    last = (_END_SO_FAR, s.STARTED_AT, s.CONTACT_ID)
     is_open = pl.col(s.ENDED_AT).is_null().any()
     end_so_far = pl.col(_END_SO_FAR).max()
+    # Reversed, because of several that end last the one that comes last is meant.
+    ends_last = pl.col(s.DISCHARGE).reverse().get(pl.col(_END_SO_FAR).reverse().arg_max())
     return [
-        pl.col(s.STARTED_AT).min(),
+        pl.col(s.STARTED_AT).first(),
         pl.when(is_open).then(None).otherwise(end_so_far).alias(s.ENDED_AT),
-        pl.col(s.SECTOR).sort_by(first).first(),
-        pl.col(s.DIAGNOSIS).sort_by(first).first(),
-        (pl.col(s.ADMISSION_TYPE).sort_by(first).first() == "acute").alias(IS_ACUTE),
+        pl.col(s.SECTOR).first(),
+        pl.col(s.DIAGNOSIS).first(),
+        (pl.col(s.ADMISSION_TYPE).first() == "acute").alias(IS_ACUTE),
         (pl.col(s.SECTOR) == "psychiatric").any().alias(HAS_PSYCHIATRIC),
-        pl.when(is_open).then(None).otherwise(pl.col(s.DISCHARGE).sort_by(last).last()).alias(s.DISCHARGE),
-        (end_so_far - pl.col(s.STARTED_AT).min()).alias(LASTED),
+        pl.when(is_open).then(None).otherwise(ends_last).alias(s.DISCHARGE),
+        (end_so_far - pl.col(s.STARTED_AT).first()).alias(LASTED),
     ]
 
 

@@ -36,6 +36,12 @@ class Lookback:
         """Length of the window in microseconds."""
         return self.days * MICROSECONDS_PER_DAY
 
+    def half(self) -> "Lookback":
+        """Return the younger half of a window of an even number of days."""
+        if self.days % 2:
+            raise ConfigError(f"A window of {self.days} days has no whole half. Give an even number of days.")
+        return Lookback(self.days // 2)
+
     def contains(self, age: pl.Expr) -> pl.Expr:
         """Whether a moment lies in the window; `age` is microseconds from the moment to the index."""
         return (age > 0) & (age <= self.microseconds)

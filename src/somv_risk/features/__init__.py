@@ -4,13 +4,11 @@ from somv_risk.features._catalogue import load_catalogue, load_definitions
 from somv_risk.features._engine import build_features
 from somv_risk.features._evidence import list_evidence
 from somv_risk.features._spec import THEMES, Definition, Feature, describe_definition, read_definition
-from somv_risk.features._timeline import Timeline
 
 __all__ = [
     "THEMES",
     "Definition",
     "Feature",
-    "Timeline",
     "build_features",
     "describe_definition",
     "list_evidence",

@@ -1,27 +1,43 @@
-"""The engine: place events on the time line, mask them by window, aggregate per person."""
+"""The engine: place events on the time line, keep those in the window, add them up per person.
 
-from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
+What looks at the histories happens when the frame is collected, not before: `build_features` is lazy. The
+index moments are then taken in order of time, a chunk at a time, so that memory holds the events seen from
+one chunk; the rows behind them are read and prepared once for all chunks.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import partial
+from itertools import groupby
 from typing import Final
 
+import numpy as np
 import polars as pl
-from polars.lazyframe.group_by import LazyGroupBy
+from polars.io.plugins import register_io_source
 
 from somv_risk import schema as s
 from somv_risk.asof import KEY, NO_LAGS, Lags
 from somv_risk.cohort import Cohort
 from somv_risk.errors import ConfigError
 from somv_risk.features._catalogue import load_catalogue
-from somv_risk.features._measures import divide_exactly
+from somv_risk.features._events import Events, Integers
+from somv_risk.features._measures import Column
+from somv_risk.features._rows import LARGE_TABLES, PERSON, number_persons, prepare_rows
 from somv_risk.features._spec import Feature
-from somv_risk.features._timeline import START_AGE, Timeline
+from somv_risk.features._timeline import MOMENT, Timeline, build_known_stays, look_back, number_moments
 from somv_risk.features._views import VIEWS
 from somv_risk.histories import Histories
-from somv_risk.windows import MICROSECONDS_PER_DAY
 
-EVENTS = "events"
-# Entropy sums n ln(n) over units; as whole billionths the sum is the same in any order.
-ENTROPY_SCALE = 1_000_000_000
+MOMENTS_PER_CHUNK: Final = 120_000
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Features of the moments of some cohort rows: `places` are those rows, `columns` the values by name."""
+
+    places: Integers
+    columns: Mapping[str, Column]
 
 
 def build_features(
@@ -36,7 +52,8 @@ def build_features(
     Parameters
     ----------
     cohort
-        Rows of `person_id`, `index_time`; repeated rows are answered as often as they are asked.
+        Rows of `person_id`, `index_time`: any number of moments per person, regular or not. Repeated rows
+        are answered as often as they are asked.
     features
         Which features, in this order; the whole catalogue by default.
     lags
@@ -46,17 +63,16 @@ def build_features(
     -------
     One row per cohort row, in cohort order: `person_id`, `index_time`, then one column per feature.
     Counts are 0 and recencies, shares and means null where there are no events; every feature of a
-    table that is absent is null.
+    table that is absent is null. Only the features that are selected from the frame are computed.
     """
     chosen = tuple(features) if features is not None else load_catalogue()
     _check_names(chosen)
-    rows = cohort.lazy().select(pl.col(s.PERSON_ID), pl.col(s.INDEX_TIME).cast(pl.Datetime("us")))
-    timeline = Timeline(histories, rows.unique(), lags)
-    present = [feature for feature in chosen if not set(feature.definition.tables) & set(histories.absent)]
-    wide = rows
-    for part in _build_parts(timeline, present):
-        wide = wide.join(part, on=KEY, how="left", maintain_order="left")
-    return wide.select(*KEY, *(_finish(feature, is_present=feature in present) for feature in chosen))
+    rows = cohort.lazy().select(pl.col(s.PERSON_ID).cast(pl.String), pl.col(s.INDEX_TIME).cast(pl.Datetime("us")))
+    return register_io_source(
+        partial(_stream, histories, rows, chosen, lags),
+        schema={s.PERSON_ID: pl.String(), s.INDEX_TIME: pl.Datetime("us")}
+        | {feature.name: feature.measure.dtype for feature in chosen},
+    )
 
 
 def _check_names(features: Sequence[Feature]) -> None:
@@ -66,79 +82,170 @@ def _check_names(features: Sequence[Feature]) -> None:
         raise ConfigError(f"Features {repeated} are asked for twice. Name each feature once.")
 
 
-def _build_parts(timeline: Timeline, features: Sequence[Feature]) -> list[pl.LazyFrame]:
-    wanted = {events: [f for f in features if f.definition.events == events] for events in VIEWS}
-    return [
-        part
-        for events, features_of_view in wanted.items()
-        if features_of_view
-        for part in _measure_view(VIEWS[events].build(timeline), features_of_view)
+def _stream(
+    histories: Histories,
+    rows: pl.LazyFrame,
+    features: Sequence[Feature],
+    lags: Lags,
+    with_columns: list[str] | None,
+    predicate: pl.Expr | None,
+    n_rows: int | None,
+    _batch_size: int | None,
+) -> Iterator[pl.DataFrame]:
+    """Compute what a collected query needs of the features: the columns it reads, then the rows it keeps."""
+    cohort = rows.collect(engine="in-memory")
+    wanted = [f for f in features if with_columns is None or f.name in with_columns]
+    frame = _assemble(cohort, wanted, compute_features(histories, cohort, wanted, lags))
+    asked = frame if with_columns is None else frame.select(with_columns)
+    kept = asked if predicate is None else asked.filter(predicate)
+    yield kept if n_rows is None else kept.head(n_rows)
+
+
+def _assemble(cohort: pl.DataFrame, features: Sequence[Feature], chunks: Iterable[Chunk]) -> pl.DataFrame:
+    parts = list(chunks)
+    order = np.argsort(np.concatenate([part.places for part in parts]), kind="stable") if parts else []
+    columns = [
+        pl.concat([_to_series(part.columns[feature.name], feature) for part in parts])[order]
+        if parts
+        else pl.Series(feature.name, [], feature.measure.dtype)
+        for feature in features
     ]
+    return cohort.with_columns(columns)
 
 
-def _measure_view(placed: pl.LazyFrame, features: Sequence[Feature]) -> list[pl.LazyFrame]:
-    plain = [feature for feature in features if feature.definition.measure not in _OWN_FRAME]
-    special = [_OWN_FRAME[f.definition.measure](placed, f) for f in features if f not in plain]
-    if not plain:
-        return special
-    return [placed.group_by(KEY).agg(f.measure.express(f).alias(f.name) for f in plain), *special]
+def _to_series(column: Column, feature: Feature) -> pl.Series:
+    """Return a column with its name and type; NaN becomes null."""
+    if isinstance(column, np.ndarray):
+        column = pl.Series(column, nan_to_null=True)
+    return column.cast(feature.measure.dtype).alias(feature.name)
 
 
-def _finish(feature: Feature, *, is_present: bool) -> pl.Expr:
-    measure = feature.measure
-    column = pl.col(feature.name) if is_present else pl.lit(None)
-    typed = column.cast(measure.dtype)
-    filled = typed.fill_null(measure.when_none) if is_present and measure.when_none is not None else typed
-    return filled.alias(feature.name)
+def compute_features(
+    histories: Histories, cohort: pl.DataFrame, features: Sequence[Feature], lags: Lags
+) -> Iterator[Chunk]:
+    """Compute the features of all cohort rows, a chunk of index moments at a time.
 
-
-def _keep_selected(placed: pl.LazyFrame, feature: Feature) -> pl.LazyFrame:
-    return placed.filter(
-        feature.lookback.contains(pl.col(START_AGE)), *(pl.col(f) for f in feature.definition.where)
-    )
-
-
-def build_most_within(placed: pl.LazyFrame, feature: Feature) -> pl.LazyFrame:
-    """Count the events in the fullest span of `within_days` that lies inside the window.
-
-    A span is half-open, so two events exactly `within_days` apart are not in the same one.
+    Each cohort row stands in one chunk. NaN stands for null.
     """
-    span = f"{(feature.definition.within_days or 0) * MICROSECONDS_PER_DAY}i"
-    selected = _keep_selected(placed, feature).select(*KEY, START_AGE).sort(*KEY, START_AGE)
-    within = selected.rolling(START_AGE, period=span, closed="right", group_by=KEY).agg(
-        pl.len().alias(EVENTS)
-    )
-    return within.group_by(KEY).agg(pl.col(EVENTS).max().alias(feature.name))
+    moments = number_moments(cohort.lazy()).collect(engine="in-memory")
+    if moments.is_empty():
+        return
+    present = [f for f in features if not set(f.definition.tables) & set(histories.absent)]
+    persons, rows = _prepare(histories, moments, present, lags)
+    asked = cohort.lazy().join(moments.lazy(), on=KEY, how="left", maintain_order="left").select(MOMENT)
+    numbers = asked.collect(engine="in-memory")[MOMENT].cast(pl.Int64).to_numpy()
+    for first in range(0, moments.height, MOMENTS_PER_CHUNK):
+        chunk = moments[first : first + MOMENTS_PER_CHUNK]
+        seen = _hold(_look_back(chunk, persons, rows, present, lags))
+        computed = _measure(seen, chunk.height, present)
+        places = np.flatnonzero((numbers >= first) & (numbers < first + chunk.height))
+        yield Chunk(places, _spread(computed, features, numbers[places] - first, chunk.height))
 
 
-def _count_by_value(placed: pl.LazyFrame, feature: Feature) -> LazyGroupBy:
-    valued = _keep_selected(placed, feature).filter(pl.col(feature.value).is_not_null())
-    return valued.group_by(*KEY, feature.value).agg(pl.len().cast(pl.Int64).alias(EVENTS)).group_by(KEY)
+def look_back_upon(
+    histories: Histories, moments: pl.DataFrame, features: Sequence[Feature], lags: Lags
+) -> Timeline:
+    """Look back from moments (`person_id`, `index_time`) upon the rows that the features need."""
+    numbered = number_moments(moments.lazy()).collect(engine="in-memory")
+    return _look_back(numbered, *_prepare(histories, numbered, features, lags), features, lags)
 
 
-def build_continuity(placed: pl.LazyFrame, feature: Feature) -> pl.LazyFrame:
-    """Compute the Bice-Boxerman continuity of care: 1 if all contacts are with one unit, 0 if all differ.
+def _prepare(
+    histories: Histories, moments: pl.DataFrame, features: Sequence[Feature], lags: Lags
+) -> tuple[pl.DataFrame, dict[str, pl.DataFrame]]:
+    """Read and prepare, once for all chunks, the persons and the rows that some feature may need."""
+    numbers = moments.select(s.PERSON_ID, PERSON).unique()
+    earliest, latest = moments[s.INDEX_TIME].min(), moments[s.INDEX_TIME].max()
+    tables = _list_tables(features)
+    scans = [
+        _keep_reachable(histories.table(table), table, features, earliest, latest) for table in tables
+    ]
+    people = histories.persons.join(numbers.lazy(), on=s.PERSON_ID, how="semi")
+    persons, *read = pl.collect_all([people, *scans], engine="in-memory")
+    numbered = {
+        table: number_persons(frame, numbers).lazy() for table, frame in zip(tables, read, strict=True)
+    }
+    prepared = prepare_rows(numbered, lags)
+    return persons, dict(zip(prepared, _collect(prepared.values()), strict=True))
 
-    With n contacts per unit and N in all: (sum n^2 - N) / (N (N - 1)); null below two contacts.
-    Source: Bice and Boxerman, Medical Care 1977, doi:10.1097/00005650-197704000-00010.
+
+def _collect(frames: Iterable[pl.LazyFrame]) -> list[pl.DataFrame]:
+    return pl.collect_all(list(frames), engine="in-memory")
+
+
+def _list_tables(features: Sequence[Feature]) -> list[str]:
+    views = {feature.definition.events for feature in features}
+    read = {table for name in views for table in (*VIEWS[name].tables, *VIEWS[name].also)}
+    return [table for table in s.EVENT_TABLES if table in read]
+
+
+def _keep_reachable(
+    rows: pl.LazyFrame,
+    table: str,
+    features: Sequence[Feature],
+    earliest: datetime,
+    latest: datetime,
+) -> pl.LazyFrame:
+    """Keep the rows that start before the latest index and, of a large table, within reach of a window.
+
+    A large table is only counted, row by row, so that older rows cannot matter.
     """
-    n = pl.col(EVENTS)
-    total = n.sum()
-    index = ((n * n).sum() - total) / (total * (total - 1))
-    return _count_by_value(placed, feature).agg(pl.when(total > 1).then(index).alias(feature.name))
+    kept = rows.filter(pl.col(s.STARTED_AT) < latest)
+    if table not in LARGE_TABLES:
+        return kept
+    windows = [f.window for f in features if table in VIEWS[f.definition.events].tables]
+    if any(window is None for window in windows):
+        return kept
+    reach = timedelta(days=max(window.days for window in windows if window is not None))
+    return kept.filter(pl.col(s.STARTED_AT) >= earliest - reach)
 
 
-def build_entropy(placed: pl.LazyFrame, feature: Feature) -> pl.LazyFrame:
-    """Compute the Shannon entropy (nats) of contacts over units: 0 if all are with one unit.
+def _look_back(
+    moments: pl.DataFrame,
+    persons: pl.DataFrame,
+    rows: Mapping[str, pl.DataFrame],
+    features: Sequence[Feature],
+    lags: Lags,
+) -> Timeline:
+    """Look back from some of the moments, upon the rows they may see."""
+    earliest, latest = moments[s.INDEX_TIME].min(), moments[s.INDEX_TIME].max()
+    reachable = {
+        table: _keep_reachable(frame.lazy(), table, features, earliest, latest)
+        for table, frame in rows.items()
+    }
+    renumbered = moments.lazy().drop(MOMENT).with_row_index(MOMENT)
+    return look_back(renumbered, reachable, persons.lazy(), lags)
 
-    Equal to ln N - (sum n ln n) / N for n contacts per unit and N in all.
-    """
-    n = pl.col(EVENTS)
-    weighted = divide_exactly((n * n.log() * ENTROPY_SCALE).round().cast(pl.Int64).sum(), ENTROPY_SCALE)
-    entropy = (n.sum().log() - weighted / n.sum()).clip(lower_bound=0.0)
-    return _count_by_value(placed, feature).agg(entropy.alias(feature.name))
+
+def _hold(timeline: Timeline) -> Timeline:
+    """Hold in memory what several views are built from."""
+    known = {
+        table: frame.lazy()
+        for table, frame in zip(timeline.known, _collect(timeline.known.values()), strict=True)
+    }
+    (stays,) = _collect([build_known_stays(known)]) if s.ADMISSIONS in known else [pl.DataFrame()]
+    return replace(timeline, known=known, stays=stays.lazy())
 
 
-_OWN_FRAME: Final[Mapping[str, Callable[[pl.LazyFrame, Feature], pl.LazyFrame]]] = MappingProxyType(
-    {"most_within": build_most_within, "continuity": build_continuity, "entropy": build_entropy}
-)
+def _measure(timeline: Timeline, size: int, features: Sequence[Feature]) -> dict[str, Column]:
+    """Measure the features from each moment of the time line."""
+    names = [name for name in VIEWS if any(f.definition.events == name for f in features)]
+    frames = _collect(VIEWS[name].build(timeline) for name in names)
+    views = {name: Events(frame, size) for name, frame in zip(names, frames, strict=True)}
+    columns: dict[str, Column] = {}
+    for definition, group in groupby(features, lambda feature: feature.definition):
+        same = list(group)
+        windows = [feature.window for feature in same if feature.window is not None]
+        measured = same[0].measure.compute(definition, views[definition.events], windows)
+        columns |= {feature.name: column for feature, column in zip(same, measured, strict=True)}
+    return columns
+
+
+def _spread(
+    computed: Mapping[str, Column], features: Sequence[Feature], numbers: Integers, size: int
+) -> dict[str, Column]:
+    """Give each cohort row the values of its moment; a feature of an absent table is null."""
+    is_in_order = len(numbers) == size and bool((numbers == np.arange(size)).all())
+    nothing = np.full(size, np.nan)
+    columns = {feature.name: computed.get(feature.name, nothing) for feature in features}
+    return columns if is_in_order else {name: column[numbers] for name, column in columns.items()}

@@ -6,61 +6,89 @@ from typing import Final
 import polars as pl
 
 from somv_risk import schema as s
-from somv_risk.asof import KEY
+from somv_risk.asof import KEY, NO_LAGS, Lags
+from somv_risk.features._engine import look_back_upon
+from somv_risk.features._events import match_text
 from somv_risk.features._spec import Feature
-from somv_risk.features._timeline import END_AGE, START_AGE, Timeline
+from somv_risk.features._timeline import END_AGE, MOMENT, START_AGE
 from somv_risk.features._views import VIEWS
+from somv_risk.histories import Histories
 from somv_risk.windows import MICROSECONDS_PER_DAY
 
 EVENTS: Final = "events"
 _SPAN: Final = "events_in_span"
+_SCHEMA: Final = {
+    s.PERSON_ID: pl.String(),
+    s.INDEX_TIME: pl.Datetime("us"),
+    EVENTS: pl.String(),
+    s.STARTED_AT: pl.Datetime("us"),
+    s.ENDED_AT: pl.Datetime("us"),
+}
 
 
-def list_evidence(timeline: Timeline, feature: Feature) -> pl.LazyFrame:
+def list_evidence(
+    histories: Histories, moments: pl.DataFrame, feature: Feature, lags: Lags = NO_LAGS
+) -> pl.DataFrame:
     """List the events behind a feature's value, latest first.
+
+    Parameters
+    ----------
+    moments
+        Rows of `person_id`, `index_time`.
 
     Returns
     -------
     One row per event: `person_id`, `index_time`, `events` (the kind of event), `started_at`,
-    `ended_at` (null while the end was not known). A feature without events behind it, such as age,
-    gives no rows.
+    `ended_at` (null while the end was not known). A feature without events behind it, such as age, gives
+    no rows, and so does one of an absent table.
     """
-    view = VIEWS[feature.definition.events]
-    if START_AGE not in (placed := view.build(timeline)).collect_schema():
-        return placed.select(KEY).clear().with_columns(*_as_moments(feature, pl.lit(0), pl.lit(0)))
+    if set(feature.definition.tables) & set(histories.absent):
+        return pl.DataFrame(schema=_SCHEMA)
+    timeline = look_back_upon(histories, moments, [feature], lags)
+    placed = VIEWS[feature.definition.events].build(timeline)
+    if START_AGE not in placed.collect_schema():
+        return pl.DataFrame(schema=_SCHEMA)
     selected = _narrow(placed.filter(_behind(feature)), feature)
-    moments = _as_moments(feature, pl.col(START_AGE), pl.col(END_AGE))
-    return selected.select(*KEY, *moments).sort(*KEY, s.STARTED_AT, descending=[False, False, True])
-
-
-def _as_moments(feature: Feature, start_age: pl.Expr, end_age: pl.Expr) -> list[pl.Expr]:
     index = pl.col(s.INDEX_TIME)
-    return [
-        pl.lit(feature.definition.events).alias(EVENTS),
-        (index - pl.duration(microseconds=start_age)).alias(s.STARTED_AT),
-        (index - pl.duration(microseconds=end_age)).alias(s.ENDED_AT),
-    ]
+    return (
+        selected.join(timeline.moments, on=MOMENT)
+        .select(
+            *KEY,
+            pl.lit(feature.definition.events).alias(EVENTS),
+            (index - pl.duration(microseconds=START_AGE)).alias(s.STARTED_AT),
+            (index - pl.duration(microseconds=END_AGE)).alias(s.ENDED_AT),
+        )
+        .sort(*KEY, s.STARTED_AT, descending=[False, False, True])
+        .collect(engine="in-memory")
+    )
 
 
 def _behind(feature: Feature) -> pl.Expr:
     """Events the measure looks at: open ones, overlapping ones, or those whose anchor is in the window."""
     definition = feature.definition
-    flags = pl.all_horizontal(pl.lit(value=True), *(definition.of or definition.where))
+    held = pl.all_horizontal(pl.lit(value=True), *(definition.of or definition.where), *_matches(feature))
     if not feature.measure.has_window:
-        return flags & pl.col(END_AGE).is_null()
-    if definition.measure == "days":
-        return flags & (pl.col(END_AGE).fill_null(0) < feature.lookback.microseconds)
-    return flags & feature.lookback.contains(_anchor(feature))
+        return held & pl.col(END_AGE).is_null()
+    reaches_in = pl.col(END_AGE).fill_null(0) < feature.lookback.microseconds
+    if feature.measure.counts_days:
+        return held & reaches_in
+    begins_inside = feature.lookback.contains(_anchor(feature))
+    return held & (begins_inside | reaches_in if definition.anchor == "part" else begins_inside)
+
+
+def _matches(feature: Feature) -> list[pl.Expr]:
+    definition = feature.definition
+    return [] if definition.of else [match_text(*match) for match in definition.match.items()]
 
 
 def _narrow(selected: pl.LazyFrame, feature: Feature) -> pl.LazyFrame:
     """Keep, of the events looked at, those that decide the value."""
     if feature.definition.measure == "distinct":
-        latest_first = selected.sort(*KEY, START_AGE, END_AGE)
-        return latest_first.unique([*KEY, feature.value], keep="first", maintain_order=True)
+        latest_first = selected.sort(MOMENT, START_AGE, END_AGE)
+        return latest_first.unique([MOMENT, feature.definition.measured], keep="first", maintain_order=True)
     rule = _DECISIVE.get(feature.definition.measure)
     if rule is not None:
-        return selected.filter(rule(feature).over(KEY))
+        return selected.filter(rule(feature).over(MOMENT))
     return _keep_fullest_span(selected, feature) if feature.definition.measure == "most_within" else selected
 
 
@@ -72,20 +100,31 @@ def _is_latest(feature: Feature) -> pl.Expr:
     return _anchor(feature) == _anchor(feature).min()
 
 
+def _is_earliest(feature: Feature) -> pl.Expr:
+    return _anchor(feature) == _anchor(feature).max()
+
+
 def _is_largest(feature: Feature) -> pl.Expr:
-    return pl.col(feature.value) == pl.col(feature.value).max()
+    return pl.col(feature.definition.measured) == pl.col(feature.definition.measured).max()
 
 
 def _is_smallest(feature: Feature) -> pl.Expr:
-    return pl.col(feature.value) == pl.col(feature.value).min()
+    return pl.col(feature.definition.measured) == pl.col(feature.definition.measured).min()
+
+
+def _is_longest_inside(feature: Feature) -> pl.Expr:
+    inside = pl.min_horizontal(START_AGE, feature.lookback.microseconds) - pl.col(END_AGE).fill_null(0)
+    return inside == inside.max()
 
 
 _DECISIVE: Final = MappingProxyType(
     {
         "days_since": _is_latest,
+        "days_since_first": _is_earliest,
         "last": _is_latest,
         "days_open": _is_latest,
         "longest": _is_largest,
+        "longest_inside": _is_longest_inside,
         "smallest": _is_smallest,
     }
 )
@@ -95,12 +134,12 @@ def _keep_fullest_span(selected: pl.LazyFrame, feature: Feature) -> pl.LazyFrame
     """Keep the events of the fullest span; of several equally full, the latest."""
     span = (feature.definition.within_days or 0) * MICROSECONDS_PER_DAY
     spans = (
-        selected.sort(*KEY, START_AGE)
-        .rolling(START_AGE, period=f"{span}i", closed="right", group_by=KEY)
+        selected.sort(MOMENT, START_AGE)
+        .rolling(START_AGE, period=f"{span}i", closed="right", group_by=MOMENT)
         .agg(pl.len().alias(_SPAN))
-        .filter(pl.col(_SPAN) == pl.col(_SPAN).max().over(KEY))
-        .group_by(KEY)
+        .filter(pl.col(_SPAN) == pl.col(_SPAN).max().over(MOMENT))
+        .group_by(MOMENT)
         .agg(pl.col(START_AGE).min().alias(_SPAN))
     )
     begins_before = pl.col(START_AGE) - pl.col(_SPAN)
-    return selected.join(spans, on=KEY).filter(begins_before <= 0, begins_before > -span)
+    return selected.join(spans, on=MOMENT).filter(begins_before <= 0, begins_before > -span)

@@ -32,10 +32,14 @@ _ID_PATTERN = re.compile(r"[a-z][a-z0-9_]*")
 class Definition:
     """One catalogue row: what is measured, over which windows, and how it is spoken of.
 
-    `where` are the flags an event must have; `of` the flags of the events a share or a last event is
-    taken of; `anchor` the end of the event that must lie in the window; `value` the column measured;
-    `within_days` the span of a burst; `monotone` the direction of the risk that is beyond dispute
-    (+1, -1) or 0.
+    `where` are the flags an event must have, `match` the texts one of its columns must be (or begin with,
+    where the text ends in `*`); `of` the flags of the events a share or a last event is taken of;
+    `anchor` what of the event must lie in the window: its start, its end, or any part; `value` the column
+    measured; `within_days` the span of a burst; `monotone` the direction of the risk that is beyond
+    dispute (+1, -1) or 0.
+
+    Whatever it asks for, it is asked of the rows known before the index: a definition that could see
+    the future cannot be written.
     """
 
     id: str
@@ -47,7 +51,8 @@ class Definition:
     windows: tuple[int, ...] = ()
     where: tuple[str, ...] = ()
     of: tuple[str, ...] = ()
-    anchor: Literal["start", "end"] = "start"
+    match: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    anchor: Literal["start", "end", "part"] = "start"
     value: str | None = None
     within_days: int | None = None
     monotone: Literal[-1, 0, 1] = 0
@@ -61,7 +66,7 @@ class Definition:
 
     def _rules(self) -> list[tuple[bool, str]]:
         view, measure = VIEWS.get(self.events), MEASURES.get(self.measure)
-        flags, values = (view.flags, view.values) if view else ((), ())
+        flags, values, texts = (view.flags, view.values, view.texts) if view else ((), (), ())
         return [
             (
                 bool(_ID_PATTERN.fullmatch(self.id)),
@@ -79,8 +84,17 @@ class Definition:
                 self.value is None or self.value in values,
                 f"measures {self.value!r}; known are {list(values)}",
             ),
+            (set(self.match) <= set(texts), f"matches texts the events do not have; known are {list(texts)}"),
+            (
+                all(all(isinstance(text, str) and text.strip("*") for text in self.match[name]) and self.match[name] for name in self.match),
+                "matches no text: give a list of texts for each column",
+            ),
             (self.monotone in {-1, 0, 1}, "has a monotone direction other than -1, 0 or 1"),
-            (self.anchor in {"start", "end"}, "has an anchor other than start or end"),
+            (self.anchor in {"start", "end", "part"}, "has an anchor other than start, end or part"),
+            (
+                self.anchor != "part" or self.measure in {"count", "any", "distinct"},
+                "cannot be anchored at any part of its events; only count, any and distinct can",
+            ),
             *(self._measure_rules(measure) if measure else []),
         ]
 
@@ -96,7 +110,18 @@ class Definition:
                 (self.within_days is not None) == (self.measure == "most_within"),
                 "needs within_days only for a burst",
             ),
+            (
+                not measure.has_halves or not any(days % 2 for days in self.windows),
+                "needs windows of an even number of days, to compare their halves",
+            ),
         ]
+
+    @property
+    def measured(self) -> str:
+        """The column measured by a definition that measures one."""
+        if self.value is None:
+            raise ConfigError(f"Feature {self.id!r} measures no value.")
+        return self.value
 
     @property
     def tables(self) -> tuple[str, ...]:
@@ -135,13 +160,6 @@ class Feature:
         return self.window
 
     @property
-    def value(self) -> str:
-        """The column measured by a feature that measures one."""
-        if self.definition.value is None:
-            raise ConfigError(f"Feature {self.name!r} measures no value.")
-        return self.definition.value
-
-    @property
     def null_means(self) -> str:
         """What a null says; besides, every feature is null where a table it needs is absent."""
         return self.measure.null_means
@@ -165,6 +183,8 @@ def read_definition(identity: str, row: Mapping[str, Any]) -> Definition:
     }
     if "title" in given:
         given["title"] = MappingProxyType(dict(given["title"]))
+    if "match" in given:
+        given["match"] = MappingProxyType({name: tuple(texts) for name, texts in given["match"].items()})
     try:
         return Definition(id=identity, **given)
     except TypeError as error:
@@ -179,4 +199,5 @@ def describe_definition(definition: Definition) -> dict[str, Any]:
     row = {name: getattr(definition, name) for name in Definition.__slots__ if name != "id"}
     plain = {key: list(value) if isinstance(value, tuple) else value for key, value in row.items()}
     plain["title"] = dict(definition.title)
-    return {key: value for key, value in plain.items() if value not in ([], None)}
+    plain["match"] = {name: list(texts) for name, texts in definition.match.items()}
+    return {key: value for key, value in plain.items() if value not in ([], {}, None)}

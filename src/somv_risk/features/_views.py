@@ -1,4 +1,4 @@
-"""Views: the kinds of events that features count, each prepared from the as-of tables."""
+"""Views: the kinds of events that features count, each built from the as-of rows."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,230 +9,327 @@ from typing import Final
 import polars as pl
 
 from somv_risk import schema as s
-from somv_risk.asof import KEY
-from somv_risk.codes import in_group, load_groups
 from somv_risk.cohort import compute_age_years
-from somv_risk.features._timeline import END_AGE, START_AGE, Timeline, place
-from somv_risk.intervals import SPELL, add_spell
-from somv_risk.stays import HAS_PSYCHIATRIC, IS_ACUTE, IS_ADMISSION, LASTED, UNTIL, build_stays
+from somv_risk.features._rows import GROUP_BITS, GROUPS, HOSPITAL_SINCE, UNIT
+from somv_risk.features._timeline import END_AGE, MOMENT, START_AGE, Timeline, place
+from somv_risk.intervals import SPELL, add_spell, previous
+from somv_risk.stays import HAS_PSYCHIATRIC, IS_ACUTE, IS_ADMISSION, LASTED
 
 READMISSION = timedelta(days=30)
+WEEK = timedelta(days=7)
 RETURN = timedelta(hours=72)
-FOLLOW_UP = timedelta(days=14)
+FOLLOW_UPS: Final = (14, 30)  # days
 COMMUNITY_CONTACT_TYPES: Final = ("outpatient", "home_visit", "virtual")
+OUTSIDE_LABOUR_MARKET: Final = ("social_assistance", "sickness", "rehabilitation", "early_retirement")
+LONG_TERM: Final = ("diabetes", "copd", "heart_failure", "renal", "liver", "epilepsy", "dementia")
+SECTOR_OF_SERVICE: Final[Mapping[str, str]] = MappingProxyType(
+    {name: "social" for name in s.SERVICES}
+    | {"home_care": "care", "home_nursing": "care", "job_centre": "employment"}
+)
 
-_PREVIOUS_END = "previous_ended_at"
-_PREVIOUS_DISCHARGE = "previous_discharge"
-_PREVIOUS_SECTOR = "previous_sector"
-_PREVIOUS_BENEFIT = "previous_benefit"
-_FIRST_START = "first_started_at"
-_CONTACTED_AT = "contacted_at"
-_IS_HOSPITAL = "is_hospital"
+_PLACED: Final = (MOMENT, START_AGE, END_AGE)
+_BEFORE: Final = "before"
+_NEXT: Final = "next"
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A kind of event: the tables it needs, the flags one may ask for, the values one may measure."""
+    """A kind of event: the tables it needs, and what one may ask of it.
+
+    `flags` can be asked for in `where` and `of`, `values` measured, `texts` matched. Without one of
+    `tables` nothing can be said; those in `also` are read where they are present.
+    """
 
     build: Callable[[Timeline], pl.LazyFrame]
     tables: tuple[str, ...]
     flags: tuple[str, ...] = ()
     values: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
 
 
 def build_stays_view(timeline: Timeline) -> pl.LazyFrame:
     """Build one row per known stay, with how it follows the stay before it."""
-    contacts = timeline.known(s.ADMISSIONS).with_columns(pl.col(s.INDEX_TIME).alias(UNTIL))
-    return _describe_sequence(build_stays(contacts, by=KEY))
+    return _describe_sequence(timeline.stays)
 
 
 def build_admissions_view(timeline: Timeline) -> pl.LazyFrame:
     """Build one row per known admission, with how it follows the admission before it."""
-    contacts = timeline.known(s.ADMISSIONS).with_columns(pl.col(s.INDEX_TIME).alias(UNTIL))
-    return _describe_sequence(build_stays(contacts, by=KEY).filter(pl.col(IS_ADMISSION)))
+    return _describe_sequence(timeline.stays.filter(pl.col(IS_ADMISSION)))
 
 
 def _describe_sequence(stays: pl.LazyFrame) -> pl.LazyFrame:
-    followed = stays.with_columns(
-        pl.col(column).shift(1).over(KEY, order_by=s.STARTED_AT).alias(name)
-        for column, name in (
-            (s.ENDED_AT, _PREVIOUS_END),
-            (s.DISCHARGE, _PREVIOUS_DISCHARGE),
-            (s.SECTOR, _PREVIOUS_SECTOR),
-        )
-    )
-    gap = pl.col(s.STARTED_AT) - pl.col(_PREVIOUS_END)
-    is_acute = pl.col(IS_ACUTE)
-    is_unfinished = (pl.col(s.DISCHARGE) == "left_early").fill_null(value=False)
-    return place(followed).select(
-        *KEY,
-        START_AGE,
-        END_AGE,
+    gap = pl.col(s.STARTED_AT) - previous(s.ENDED_AT, MOMENT)
+    is_acute, is_psychiatric = pl.col(IS_ACUTE), pl.col(HAS_PSYCHIATRIC)
+    was_unfinished = previous(s.DISCHARGE, MOMENT) == "left_early"
+    return place(stays.with_columns(gap.alias("gap"))).select(
+        *_PLACED,
+        s.DIAGNOSIS,
         pl.col(LASTED).dt.total_microseconds().alias("lasted"),
-        gap.dt.total_microseconds().alias("gap"),
+        pl.col("gap").dt.total_microseconds(),
         is_acute.alias("acute"),
         (~is_acute).alias("planned"),
-        pl.col(HAS_PSYCHIATRIC).alias("psychiatric"),
+        is_psychiatric.alias("psychiatric"),
+        (~is_psychiatric).alias("somatic"),
         (is_acute & ~pl.col(IS_ADMISSION)).alias("emergency_visit"),
-        is_unfinished.alias("unfinished"),
+        (pl.col(s.DISCHARGE) == "left_early").alias("unfinished"),
         pl.col(s.ENDED_AT).is_not_null().alias("ended"),
-        (is_acute & (gap < READMISSION)).alias("readmission"),
-        (is_acute & (gap < RETURN)).alias("early_readmission"),
-        ((pl.col(_PREVIOUS_DISCHARGE) == "left_early") & (gap < RETURN)).alias("return_after_unfinished"),
-        (pl.col(s.SECTOR) != pl.col(_PREVIOUS_SECTOR)).alias("sector_switch"),
+        pl.col("gap").is_not_null().alias("follows"),
+        (pl.col("gap") < RETURN).alias("quick_return"),
+        (pl.col("gap") < WEEK).alias("within_a_week"),
+        (is_acute & (pl.col("gap") < READMISSION)).alias("readmission"),
+        (is_acute & (pl.col("gap") < RETURN)).alias("early_readmission"),
+        was_unfinished.alias("after_unfinished"),
+        (was_unfinished & (pl.col("gap") < RETURN)).alias("return_after_unfinished"),
+        (pl.col(s.SECTOR) != previous(s.SECTOR, MOMENT)).alias("sector_switch"),
     )
 
 
 def build_contacts_view(timeline: Timeline) -> pl.LazyFrame:
-    """Build one row per known hospital contact, with the unit that had it."""
-    # The separator occurs in no name, so that A/B + C and A + B/C stay two units.
-    unit = pl.concat_str(pl.col(s.HOSPITAL).fill_null(""), pl.lit("\x1f"), pl.col(s.DEPARTMENT))
-    return place(timeline.known(s.ADMISSIONS)).select(
-        *KEY, START_AGE, END_AGE, s.HOSPITAL, unit.alias("unit")
+    """Build one row per known hospital contact, with the unit that had it and how it follows the one before.
+
+    Contacts without a unit are passed over when the one before is looked for.
+    """
+    has_unit = pl.col(UNIT).is_not_null()
+
+    def before(column: str) -> pl.Expr:
+        """Value of the latest earlier row that has a unit, of whichever moment."""
+        return pl.when(has_unit).then(pl.col(column)).forward_fill().shift(1)
+
+    follows = has_unit & (before(MOMENT) == pl.col(MOMENT))
+    return place(timeline.known[s.ADMISSIONS]).select(
+        *_PLACED,
+        s.HOSPITAL,
+        s.DEPARTMENT,
+        s.DIAGNOSIS,
+        UNIT,
+        follows.alias("follows"),
+        (follows & (pl.col(UNIT) == before(UNIT))).alias("same_unit"),
+        _is_new(UNIT).alias("new_unit"),
+        pl.when(follows).then(before(START_AGE) - pl.col(START_AGE)).alias("step"),
     )
+
+
+def _is_new(column: str) -> pl.Expr:
+    """Whether a row starts when its value was first seen, later than the first seen of any value."""
+    started_at = pl.when(pl.col(column).is_not_null()).then(pl.col(s.STARTED_AT))
+    first, first_of_any = started_at.min().over(MOMENT, column), started_at.min().over(MOMENT)
+    return (started_at == first) & (first > first_of_any)
 
 
 def build_psychiatric_view(timeline: Timeline) -> pl.LazyFrame:
     """Build one row per known psychiatric contact outside the ward."""
     attendance = pl.col(s.ATTENDANCE)
-    return place(timeline.known(s.PSYCHIATRIC_CONTACTS)).select(
-        *KEY,
-        START_AGE,
-        END_AGE,
+    is_appointment = attendance.is_in(["attended", "unknown", "no_show"]).fill_null(value=False)
+    is_missed = attendance == "no_show"
+
+    def before(value: pl.Expr) -> pl.Expr:
+        """Value of the latest earlier appointment, of whichever moment."""
+        return pl.when(is_appointment).then(value).forward_fill().shift(1)
+
+    follows = is_appointment & (before(pl.col(MOMENT)) == pl.col(MOMENT))
+    return place(timeline.known[s.PSYCHIATRIC_CONTACTS]).select(
+        *_PLACED,
         s.PROVIDER,
+        s.DIAGNOSIS,
         *_flag_values(s.CONTACT_TYPE, s.CONTACT_TYPES),
         attendance.is_in(["attended", "unknown"]).alias("attended"),
-        (attendance == "no_show").alias("no_show"),
-        attendance.is_in(["attended", "unknown", "no_show"]).alias("kept_or_missed"),
+        is_missed.alias("no_show"),
+        (attendance == "cancelled").alias("cancelled"),
+        is_appointment.alias("kept_or_missed"),
+        (follows & before(is_missed)).alias("after_no_show"),
+        _is_new(s.PROVIDER).alias("new_provider"),
     )
 
 
 def build_treatments_view(timeline: Timeline) -> pl.LazyFrame:
     """Build one row per known substance treatment episode."""
-    first_start = pl.col(s.STARTED_AT).min().over(KEY).alias(_FIRST_START)
-    return place(timeline.known(s.SUBSTANCE_ABUSE).with_columns(first_start)).select(
-        *KEY,
-        START_AGE,
-        END_AGE,
+    first_start = pl.col(s.STARTED_AT).min().over(MOMENT)
+    known = timeline.known[s.SUBSTANCE_ABUSE].with_columns(
+        (pl.col(s.STARTED_AT) > first_start).alias("restart"), _is_new(s.PROVIDER).alias("new_provider")
+    )
+    return place(_add_ended_in_hospital(known, timeline)).select(
+        *_PLACED,
+        s.PROVIDER,
+        pl.when(pl.col(s.SUBSTANCE) != "unknown").then(pl.col(s.SUBSTANCE)).alias("known_substance"),
         *_flag_values(s.SUBSTANCE, s.SUBSTANCES),
         (pl.col(s.SUBSTANCE) != "alcohol").alias("drugs"),
         (pl.col(s.END_REASON) == "dropped_out").alias("dropped_out"),
+        (pl.col(s.END_REASON) == "completed").alias("completed"),
         pl.col(s.ENDED_AT).is_not_null().alias("ended"),
-        (pl.col(s.STARTED_AT) > pl.col(_FIRST_START)).alias("restart"),
+        "restart",
+        "new_provider",
+        "ended_in_hospital",
+    ).rename({"known_substance": s.SUBSTANCE})
+
+
+def _add_ended_in_hospital(treatments: pl.LazyFrame, timeline: Timeline) -> pl.LazyFrame:
+    """Add whether the known end lies in an admission, which begins with its start and leaves its end out."""
+    admissions = timeline.stays.filter(pl.col(IS_ADMISSION))
+    ends = treatments.select(MOMENT, s.EPISODE_ID, s.ENDED_AT).filter(pl.col(s.ENDED_AT).is_not_null())
+    inside = (
+        ends.join(admissions, on=MOMENT, suffix="_of_stay")
+        .filter(
+            pl.col(s.STARTED_AT) <= pl.col(s.ENDED_AT),
+            (pl.col(s.ENDED_AT) < pl.col("ended_at_of_stay")).fill_null(value=True),
+        )
+        .select(MOMENT, s.EPISODE_ID, pl.lit(value=True).alias("ended_in_hospital"))
+        .unique()
     )
+    return treatments.join(inside, on=[MOMENT, s.EPISODE_ID], how="left", maintain_order="left")
 
 
 def build_treatment_spells_view(timeline: Timeline) -> pl.LazyFrame:
     """Build one row per spell in substance treatment, overlapping episodes joined."""
-    return place(_join_spells(timeline, s.SUBSTANCE_ABUSE, KEY)).select(*KEY, START_AGE, END_AGE)
+    return place(_join_spells(timeline.known[s.SUBSTANCE_ABUSE])).select(_PLACED)
 
 
 def build_benefit_spells_view(timeline: Timeline) -> pl.LazyFrame:
     """Build one row per spell on one benefit, with whether another benefit came before it."""
-    spells = _join_spells(timeline, s.SOCIAL_BENEFITS, (*KEY, s.BENEFIT))
-    previous = pl.col(s.BENEFIT).shift(1).over(KEY, order_by=[s.STARTED_AT, s.BENEFIT])
-    return place(spells.with_columns(previous.alias(_PREVIOUS_BENEFIT))).select(
-        *KEY,
-        START_AGE,
-        END_AGE,
+    spells = _join_spells(timeline.known[s.SOCIAL_BENEFITS], s.BENEFIT)
+    return place(spells.sort(MOMENT, s.STARTED_AT, s.BENEFIT)).select(
+        *_PLACED,
+        s.BENEFIT,
         *_flag_values(s.BENEFIT, s.BENEFITS),
-        (pl.col(s.BENEFIT) != pl.col(_PREVIOUS_BENEFIT)).alias("switch"),
+        (pl.col(s.BENEFIT) != "self_support").alias("public"),
+        (pl.col(s.BENEFIT) != previous(s.BENEFIT, MOMENT)).alias("switch"),
     )
+
+
+def build_outside_labour_market_view(timeline: Timeline) -> pl.LazyFrame:
+    """Build one row per spell outside the labour market, whichever benefits it was made of."""
+    outside = timeline.known[s.SOCIAL_BENEFITS].filter(pl.col(s.BENEFIT).is_in(OUTSIDE_LABOUR_MARKET))
+    return place(_join_spells(outside)).select(_PLACED)
 
 
 def build_service_spells_view(timeline: Timeline) -> pl.LazyFrame:
     """Build one row per spell of one municipal service."""
-    spells = _join_spells(timeline, s.SOCIAL_SERVICES, (*KEY, s.SERVICE))
-    return place(spells).select(*KEY, START_AGE, END_AGE, s.SERVICE, *_flag_values(s.SERVICE, s.SERVICES))
+    spells = _join_spells(timeline.known[s.SOCIAL_SERVICES], s.SERVICE)
+    return place(spells).select(*_PLACED, s.SERVICE, *_flag_values(s.SERVICE, s.SERVICES))
+
+
+def build_services_view(timeline: Timeline) -> pl.LazyFrame:
+    """Build one row per known row of a municipal service, as it was granted."""
+    return place(timeline.known[s.SOCIAL_SERVICES]).select(
+        *_PLACED, s.SERVICE, s.PARAGRAPH, s.PROVIDER, _is_new(s.PROVIDER).alias("new_provider")
+    )
 
 
 def build_primary_care_view(timeline: Timeline) -> pl.LazyFrame:
     """Build one row per known contact with primary care."""
-    contacts = place(timeline.known(s.PRIMARY_CARE))
-    return contacts.select(*KEY, START_AGE, END_AGE, *_flag_values(s.KIND, s.PRIMARY_CARE_KINDS))
+    contacts = place(timeline.known[s.PRIMARY_CARE])
+    return contacts.select(*_PLACED, *_flag_values(s.KIND, s.PRIMARY_CARE_KINDS))
 
 
 def build_diagnoses_view(timeline: Timeline) -> pl.LazyFrame:
     """Build one row per known diagnosis code of a contact, with the groups it belongs to."""
-    hospital = timeline.known(s.ADMISSIONS).select(*KEY, s.CONTACT_ID, pl.lit(value=True).alias(_IS_HOSPITAL))
-    further = timeline.known(s.DIAGNOSES).join(hospital, on=[*KEY, s.CONTACT_ID], how="left")
-    sources = (
-        timeline.known(s.ADMISSIONS)
-        .with_columns(pl.lit(value=True).alias(_IS_HOSPITAL))
-        .rename({s.DIAGNOSIS: s.CODE}),
-        further,
-        timeline.known(s.PSYCHIATRIC_CONTACTS)
-        .with_columns(pl.lit(value=False).alias(_IS_HOSPITAL))
-        .rename({s.DIAGNOSIS: s.CODE}),
-    )
-    columns = [*KEY, s.STARTED_AT, s.ENDED_AT, s.CONTACT_ID, s.CODE, _IS_HOSPITAL]
-    coded = pl.concat([source.select(columns) for source in sources]).filter(pl.col(s.CODE).is_not_null())
-    return place(coded).select(
-        *KEY,
-        START_AGE,
-        END_AGE,
-        s.CONTACT_ID,
-        pl.col(_IS_HOSPITAL).fill_null(value=False).alias("hospital"),
-        *(in_group(pl.col(s.CODE), group).alias(group) for group in load_groups()),
+    is_hospital = {
+        s.ADMISSIONS: pl.lit(value=True),
+        s.DIAGNOSES: pl.col(HOSPITAL_SINCE) < pl.col(s.INDEX_TIME),
+        s.PSYCHIATRIC_CONTACTS: pl.lit(value=False),
+    }
+    coded = [
+        place(timeline.known[table])
+        .with_columns(pl.col(s.CODE if table == s.DIAGNOSES else s.DIAGNOSIS).alias(s.CODE))
+        .filter(pl.col(s.CODE).is_not_null())
+        .select(*_PLACED, s.CONTACT_ID, s.CODE, GROUPS, hospital.alias("hospital"))
+        for table, hospital in is_hospital.items()
+    ]
+    groups = [((pl.col(GROUPS) & bit) != 0).alias(group) for group, bit in GROUP_BITS.items()]
+    return pl.concat(coded).select(*_PLACED, s.CONTACT_ID, s.CODE, "hospital", *groups)
+
+
+def build_conditions_view(timeline: Timeline) -> pl.LazyFrame:
+    """Build one row per known diagnosis and long-term condition it stands for."""
+    diagnoses = build_diagnoses_view(timeline)
+    return pl.concat(
+        diagnoses.filter(pl.col(group)).select(*_PLACED, s.CODE, pl.lit(group).alias("condition"))
+        for group in LONG_TERM
     )
 
 
 def build_discharges_view(timeline: Timeline) -> pl.LazyFrame:
-    """Build one row per discharge from an admission at least 14 days before the index.
+    """Build one row per known discharge from an admission, with whether a community contact followed.
 
-    `followed_up` is whether a community contact (attended psychiatric contact outside the ward, other
-    than an emergency, or a general practitioner) started within 14 days after it.
+    A community contact is an attended psychiatric contact outside the ward, other than an emergency, or
+    one with the general practitioner. A discharge is due once the days for it have passed.
     """
-    contacts = timeline.known(s.ADMISSIONS).with_columns(pl.col(s.INDEX_TIME).alias(UNTIL))
-    discharged = (
-        build_stays(contacts, by=KEY)
-        .filter(pl.col(IS_ADMISSION), pl.col(s.ENDED_AT) + FOLLOW_UP <= pl.col(s.INDEX_TIME))
-        .sort(s.ENDED_AT)
+    discharges = timeline.stays.filter(pl.col(IS_ADMISSION), pl.col(s.ENDED_AT).is_not_null())
+    placed = place(discharges).select(_PLACED)
+    contacts = _list_community_contacts(timeline).join(placed, on=MOMENT, how="semi")
+    return _add_next_contact(placed, contacts).select(
+        *_PLACED, *(flag for days in FOLLOW_UPS for flag in _flag_follow_up(days))
     )
-    followed = discharged.join_asof(
-        _list_community_contacts(timeline).sort(_CONTACTED_AT),
-        left_on=s.ENDED_AT,
-        right_on=_CONTACTED_AT,
-        by=KEY,
-        strategy="forward",
-        check_sortedness=False,
+
+
+def _flag_follow_up(days: int) -> list[pl.Expr]:
+    span = timedelta(days=days) // timedelta(microseconds=1)
+    is_due = pl.col(END_AGE) >= span
+    is_followed = (pl.col(END_AGE) - pl.col(_NEXT) < span).fill_null(value=False)
+    return [is_due.alias(f"due_{days}"), (is_due & ~is_followed).alias(f"alone_{days}")]
+
+
+def _add_next_contact(discharges: pl.LazyFrame, contacts: pl.LazyFrame) -> pl.LazyFrame:
+    """Add the age of the first contact at or after each discharge, null if there is none.
+
+    Discharges and contacts are laid on one line, and the next contact filled back over it.
+    """
+    is_contact = pl.col(END_AGE).is_null()
+    moment = pl.when(is_contact).then(pl.col(MOMENT)).backward_fill()
+    next_age = pl.when(is_contact).then(pl.col(_NEXT)).backward_fill()
+    line = pl.concat([discharges.with_columns(pl.col(END_AGE).alias(_NEXT)), contacts], how="diagonal").sort(
+        MOMENT, _NEXT, is_contact, descending=[False, True, False]
     )
-    is_followed = (pl.col(_CONTACTED_AT) < pl.col(s.ENDED_AT) + FOLLOW_UP).fill_null(value=False)
-    return place(followed).select(
-        *KEY, START_AGE, END_AGE, is_followed.alias("followed_up"), (~is_followed).alias("not_followed_up")
+    return line.with_columns(pl.when(moment == pl.col(MOMENT)).then(next_age).alias(_NEXT)).filter(
+        ~is_contact
     )
 
 
 def _list_community_contacts(timeline: Timeline) -> pl.LazyFrame:
-    psychiatric = timeline.known(s.PSYCHIATRIC_CONTACTS).filter(
+    psychiatric = timeline.known[s.PSYCHIATRIC_CONTACTS].filter(
         pl.col(s.CONTACT_TYPE).is_in(COMMUNITY_CONTACT_TYPES),
         pl.col(s.ATTENDANCE).is_in(["attended", "unknown"]),
     )
-    practitioner = timeline.known(s.PRIMARY_CARE).filter(pl.col(s.KIND) == "gp")
+    practitioner = timeline.known[s.PRIMARY_CARE].filter(pl.col(s.KIND) == "gp")
     return pl.concat(
-        [part.select(*KEY, pl.col(s.STARTED_AT).alias(_CONTACTED_AT)) for part in (psychiatric, practitioner)]
+        [place(part).select(MOMENT, pl.col(START_AGE).alias(_NEXT)) for part in (psychiatric, practitioner)]
     )
+
+
+def build_sectors_view(timeline: Timeline) -> pl.LazyFrame:
+    """Build one row per event in one of the sectors that may be at work for a person at once."""
+    stay_sector = pl.when(pl.col("psychiatric")).then(pl.lit("psychiatric")).otherwise(pl.lit("somatic"))
+    service_sector = pl.col(s.SERVICE).replace_strict(dict(SECTOR_OF_SERVICE), return_dtype=pl.String)
+    parts = (
+        (build_stays_view(timeline), stay_sector),
+        (build_psychiatric_view(timeline).filter("attended"), pl.lit("psychiatric")),
+        (build_treatment_spells_view(timeline), pl.lit("substance")),
+        (build_service_spells_view(timeline), service_sector),
+    )
+    return pl.concat(part.select(*_PLACED, sector.alias(s.SECTOR)) for part, sector in parts)
 
 
 def build_background_view(timeline: Timeline) -> pl.LazyFrame:
     """Build one row per person and index moment with what is fixed or slow to change."""
-    return timeline.moments.join(timeline.histories.persons, on=s.PERSON_ID).select(
-        *KEY, compute_age_years().cast(pl.Int32).alias("age_years"), s.SEX, s.MUNICIPALITY
+    persons = timeline.moments.join(timeline.persons, on=s.PERSON_ID, how="left", maintain_order="left")
+    return persons.select(
+        MOMENT, compute_age_years().cast(pl.Int32).alias("age_years"), s.SEX, s.MUNICIPALITY
     )
 
 
-def _join_spells(timeline: Timeline, table: str, by: Sequence[str]) -> pl.LazyFrame:
+def _join_spells(known: pl.LazyFrame, *by: str) -> pl.LazyFrame:
     """Join overlapping and adjoining rows; a spell is open if any of its rows is."""
-    until = "until"
-    known = timeline.known(table).with_columns(
-        pl.col(s.ENDED_AT).fill_null(pl.col(s.INDEX_TIME)).alias(until)
+    until, owner = "until", (MOMENT, s.INDEX_TIME, *by)
+    in_order = known.with_columns(pl.col(s.ENDED_AT).fill_null(pl.col(s.INDEX_TIME)).alias(until)).sort(
+        MOMENT, *by, s.STARTED_AT
     )
     is_open = pl.col(s.ENDED_AT).is_null().any()
     return (
-        add_spell(known, by=by, start=s.STARTED_AT, end=until)
-        .group_by(*by, SPELL)
+        add_spell(in_order, by=owner, start=s.STARTED_AT, end=until)
+        .group_by(SPELL)
         .agg(
-            pl.col(s.STARTED_AT).min(),
+            *(pl.col(name).first() for name in owner),
+            pl.col(s.STARTED_AT).first(),
             pl.when(is_open).then(None).otherwise(pl.col(until).max()).alias(s.ENDED_AT),
         )
     )
@@ -246,42 +343,97 @@ _STAY_FLAGS = (
     "acute",
     "planned",
     "psychiatric",
+    "somatic",
     "emergency_visit",
     "unfinished",
     "ended",
+    "follows",
+    "quick_return",
+    "within_a_week",
     "readmission",
     "early_readmission",
+    "after_unfinished",
     "return_after_unfinished",
     "sector_switch",
 )
+_STAYS = ((s.ADMISSIONS,), _STAY_FLAGS, ("lasted", "gap"), (s.DIAGNOSIS,))
 
 VIEWS: Final[Mapping[str, View]] = MappingProxyType(
     {
-        "stays": View(build_stays_view, (s.ADMISSIONS,), _STAY_FLAGS, ("lasted", "gap")),
-        "admissions": View(build_admissions_view, (s.ADMISSIONS,), _STAY_FLAGS, ("lasted", "gap")),
-        "contacts": View(build_contacts_view, (s.ADMISSIONS,), (), (s.HOSPITAL, "unit")),
+        "stays": View(build_stays_view, *_STAYS),
+        "admissions": View(build_admissions_view, *_STAYS),
+        "contacts": View(
+            build_contacts_view,
+            (s.ADMISSIONS,),
+            ("follows", "same_unit", "new_unit"),
+            (s.HOSPITAL, UNIT, "step"),
+            (s.HOSPITAL, s.DEPARTMENT, s.DIAGNOSIS),
+        ),
         "psychiatric_contacts": View(
             build_psychiatric_view,
             (s.PSYCHIATRIC_CONTACTS,),
-            (*s.CONTACT_TYPES, "attended", "no_show", "kept_or_missed"),
+            (
+                *s.CONTACT_TYPES,
+                *("attended", "no_show", "cancelled", "kept_or_missed", "after_no_show", "new_provider"),
+            ),
             (s.PROVIDER,),
+            (s.PROVIDER, s.DIAGNOSIS),
         ),
         "treatments": View(
             build_treatments_view,
             (s.SUBSTANCE_ABUSE,),
-            (*s.SUBSTANCES, "drugs", "dropped_out", "ended", "restart"),
+            (
+                *s.SUBSTANCES,
+                *("drugs", "dropped_out", "completed", "ended", "restart"),
+                *("new_provider", "ended_in_hospital"),
+            ),
+            (s.PROVIDER, s.SUBSTANCE),
+            (s.PROVIDER,),
+            also=(s.ADMISSIONS,),
         ),
         "treatment_spells": View(build_treatment_spells_view, (s.SUBSTANCE_ABUSE,)),
-        "benefit_spells": View(build_benefit_spells_view, (s.SOCIAL_BENEFITS,), (*s.BENEFITS, "switch")),
+        "benefit_spells": View(
+            build_benefit_spells_view,
+            (s.SOCIAL_BENEFITS,),
+            (*s.BENEFITS, "public", "switch"),
+            (s.BENEFIT,),
+        ),
+        "outside_labour_market_spells": View(build_outside_labour_market_view, (s.SOCIAL_BENEFITS,)),
         "service_spells": View(build_service_spells_view, (s.SOCIAL_SERVICES,), s.SERVICES, (s.SERVICE,)),
+        "services": View(
+            build_services_view,
+            (s.SOCIAL_SERVICES,),
+            ("new_provider",),
+            (s.SERVICE, s.PARAGRAPH, s.PROVIDER),
+            (s.SERVICE, s.PARAGRAPH, s.PROVIDER),
+        ),
         "primary_care": View(build_primary_care_view, (s.PRIMARY_CARE,), s.PRIMARY_CARE_KINDS),
         "diagnoses": View(
-            build_diagnoses_view, (s.ADMISSIONS,), ("hospital", *load_groups()), (s.CONTACT_ID,)
+            build_diagnoses_view,
+            (s.ADMISSIONS,),
+            ("hospital", *GROUP_BITS),
+            (s.CONTACT_ID, s.CODE),
+            (s.CODE,),
+            also=(s.DIAGNOSES, s.PSYCHIATRIC_CONTACTS),
+        ),
+        "conditions": View(
+            build_conditions_view,
+            (s.ADMISSIONS,),
+            (),
+            ("condition",),
+            (s.CODE,),
+            also=(s.DIAGNOSES, s.PSYCHIATRIC_CONTACTS),
         ),
         "discharges": View(
             build_discharges_view,
             (s.ADMISSIONS, s.PSYCHIATRIC_CONTACTS, s.PRIMARY_CARE),
-            ("followed_up", "not_followed_up"),
+            tuple(f"{flag}_{days}" for days in FOLLOW_UPS for flag in ("due", "alone")),
+        ),
+        "sectors": View(
+            build_sectors_view,
+            (s.ADMISSIONS, s.PSYCHIATRIC_CONTACTS, s.SUBSTANCE_ABUSE, s.SOCIAL_SERVICES),
+            (),
+            (s.SECTOR,),
         ),
         "background": View(build_background_view, (s.PERSONS,), (), ("age_years", s.SEX, s.MUNICIPALITY)),
     }

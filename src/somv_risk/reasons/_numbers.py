@@ -27,8 +27,13 @@ class NumberWords:
 
     def format_number(self, value: float) -> str:
         """Format a number with at most two decimals."""
-        plain = f"{value:.2f}".rstrip("0").rstrip(".")
+        plain = f"{value:z.2f}".rstrip("0").rstrip(".")
         return plain.replace(".", self.decimal_mark)
+
+    def format_signed(self, difference: float) -> str:
+        """Format a difference with its sign; none has no sign."""
+        plain = self.format_number(difference)
+        return f"+{plain}" if round(difference, 2) > 0 else plain
 
     def format_percent(self, share: float) -> str:
         """Format a share between 0 and 1; only exactly none is 0 % and only exactly all is 100 %."""

@@ -1,30 +1,34 @@
 """Sentences: one feature's value, its window and its direction, in plain words."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from math import isnan
 from types import MappingProxyType
 from typing import Final
 
 from somv_risk.codes import load_municipalities
 from somv_risk.errors import ConfigError
-from somv_risk.features import Feature
+from somv_risk.features import Feature, load_definitions
 from somv_risk.reasons._numbers import round_half_up
-from somv_risk.reasons._texts import (
+from somv_risk.reasons._shapes import (
     AGE,
-    BANDED,
     CATEGORY,
     COUNTED,
     DAYS,
+    DAYS_TREND,
+    DECAYED,
     GAP,
+    LARGEST_SHARE,
     LENGTH,
     RECENCY,
     SHAPES,
     SHARE,
+    STRETCH,
+    TREND,
     YES_OR_NO,
     Shape,
-    Texts,
-    load_texts,
 )
+from somv_risk.reasons._texts import Texts, load_texts
 from somv_risk.schema import MUNICIPALITY
 
 
@@ -78,9 +82,20 @@ def _read_value(feature: Feature, value: float | str | None) -> float | str | No
 
 
 def _tell_finding(feature: Feature, value: float | str | None, texts: Texts) -> str:
-    forms = texts.features.get(feature.definition.id, {})
+    forms = _find_forms(feature, texts)
     template = forms.get(_choose_form(feature, value, texts)) or texts.fallback[_choose_fallback(feature)]
     return template.format(**_list_words(feature, value, texts))
+
+
+def _find_forms(feature: Feature, texts: Texts) -> Mapping[str, str]:
+    """Find the texts of a feature; one that only shares an id with the catalogue has none."""
+    is_ours = _list_measures().get(feature.definition.id) == feature.definition.measure
+    return texts.features.get(feature.definition.id, {}) if is_ours else {}
+
+
+@cache
+def _list_measures() -> Mapping[str, str]:
+    return MappingProxyType({definition.id: definition.measure for definition in load_definitions()})
 
 
 def _choose_fallback(feature: Feature) -> str:
@@ -88,20 +103,34 @@ def _choose_fallback(feature: Feature) -> str:
 
 
 def _list_words(feature: Feature, value: float | str | None, texts: Texts) -> dict[str, str]:
-    written = _format_value(feature, value, texts)
-    return {
+    shape = _shape(feature)
+    words = {
         "title": feature.definition.title[texts.language],
-        "value": written,
-        "window": texts.window(feature.window.days) if feature.window else "",
-        _shape(feature).placeholder or "value": written,
+        "value": _format_value(feature, value, shape.after_title or shape.placeholder, texts),
+        **_list_windows(feature, texts),
     }
+    if shape.placeholder:
+        words[shape.placeholder] = _format_value(feature, _drop_sign(value), shape.placeholder, texts)
+    return words
+
+
+def _drop_sign(value: float | str | None) -> float | str | None:
+    # Only differences have a sign, and their forms say which way they go.
+    return abs(value) if isinstance(value, float) else value
+
+
+def _list_windows(feature: Feature, texts: Texts) -> dict[str, str]:
+    if not feature.window:
+        return {"window": ""}
+    days, half = feature.window.days, feature.window.days // 2
+    return {"window": texts.window(days), "recent": texts.window(half), "earlier": texts.window_before(half)}
 
 
 def _shape(feature: Feature) -> Shape:
     return SHAPES[feature.definition.measure]
 
 
-def _format_value(feature: Feature, value: float | str | None, texts: Texts) -> str:
+def _format_value(feature: Feature, value: float | str | None, written_as: str | None, texts: Texts) -> str:
     if value is None:
         return texts.fallback["null"]
     if isinstance(value, str):
@@ -109,11 +138,11 @@ def _format_value(feature: Feature, value: float | str | None, texts: Texts) -> 
         return load_municipalities().get(value, value) if is_code else value
     if _shape(feature) is YES_OR_NO:
         return texts.fallback[_choose_yes_or_no(value)]
-    return _format_number(_shape(feature).placeholder, value, texts)
+    return _format_number(written_as, value, texts)
 
 
-def _format_number(placeholder: str | None, value: float, texts: Texts) -> str:
-    match placeholder:
+def _format_number(written_as: str | None, value: float, texts: Texts) -> str:
+    match written_as:
         case "n":
             return str(round_half_up(value))
         case "days":
@@ -122,6 +151,8 @@ def _format_number(placeholder: str | None, value: float, texts: Texts) -> str:
             return texts.numbers.format_duration(value)
         case "percent":
             return texts.numbers.format_percent(value)
+        case "signed":
+            return texts.numbers.format_signed(value)
     return texts.numbers.format_number(value)
 
 
@@ -130,16 +161,17 @@ def _choose_form(feature: Feature, value: float | str | None, texts: Texts) -> s
         return "null"
     if isinstance(value, str):
         return value if value in texts.features.get(feature.definition.id, {}) else "other"
-    if _shape(feature) is BANDED:
+    if _shape(feature).least is not None:
         return _choose_band(texts.bands[feature.definition.measure], value)
-    if _shape(feature) is DAYS:
+    if _shape(feature) in (DAYS, STRETCH):
         return _choose_days(value, feature.lookback.days)
     return _CHOOSERS[_shape(feature)](value)
 
 
 def _choose_band(bands: Mapping[str, float], value: float) -> str:
-    # An entropy of nothing but one unit can come out a hair below 0.
-    return [name for name, start in bands.items() if start <= max(value, 0)][-1]
+    # An entropy of nothing but one unit can come out a hair below 0, where its bands start.
+    lowest, *_ = bands
+    return [lowest, *(name for name, start in bands.items() if start <= value)][-1]
 
 
 def _choose_days(days: float, window: int) -> str:
@@ -150,6 +182,23 @@ def _choose_days(days: float, window: int) -> str:
 
 def _choose_counted(value: float) -> str:
     return {0: "zero", 1: "one"}.get(round_half_up(value), "other")
+
+
+def _choose_decayed(events: float) -> str:
+    if events <= 0:
+        return "zero"
+    return {0: "older", 1: "one"}.get(round_half_up(events), "other")
+
+
+def _choose_trend(difference: float) -> str:
+    way = _choose_days_trend(difference)
+    return f"one_{way}" if round_half_up(abs(difference)) == 1 else way
+
+
+def _choose_days_trend(difference: float) -> str:
+    if round_half_up(abs(difference)) == 0:
+        return "same"
+    return "more" if difference > 0 else "fewer"
 
 
 def _choose_age(value: float) -> str:
@@ -166,6 +215,10 @@ def _choose_share(share: float) -> str:
     return "zero" if share <= 0 else "other"
 
 
+def _choose_largest_share(share: float) -> str:
+    return "all" if share >= 1 else "other"
+
+
 def _choose_yes_or_no(value: float) -> str:
     return "yes" if value >= 0.5 else "no"
 
@@ -180,7 +233,11 @@ _CHOOSERS: Final[Mapping[Shape, Callable[[float], str]]] = MappingProxyType(
         RECENCY: _choose_recency,
         LENGTH: _choose_other,
         GAP: _choose_other,
+        DECAYED: _choose_decayed,
+        TREND: _choose_trend,
+        DAYS_TREND: _choose_days_trend,
         SHARE: _choose_share,
+        LARGEST_SHARE: _choose_largest_share,
         YES_OR_NO: _choose_yes_or_no,
         AGE: _choose_age,
         CATEGORY: _choose_other,

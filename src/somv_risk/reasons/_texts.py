@@ -13,64 +13,21 @@ from typing import Any, Final
 from somv_risk.errors import ConfigError
 from somv_risk.features import THEMES, Definition, load_definitions
 from somv_risk.reasons._numbers import NumberWords
+from somv_risk.reasons._shapes import SHAPES, Shape
 
 LANGUAGES: Final = ("da", "en")
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """How the values of a measure are spoken: one template per form, and the placeholder of the value.
-
-    `is_open` shapes may have further forms, each named by the value it is for.
-    """
-
-    forms: tuple[str, ...]
-    placeholder: str | None = None
-    is_open: bool = False
-
-
-COUNTED: Final = Shape(("zero", "one", "other", "null"), "n")
-DAYS: Final = Shape(("zero", "other", "all", "null"), "days")
-RECENCY: Final = Shape(("today", "other", "null"), "duration")
-LENGTH: Final = Shape(("other", "null"), "days")
-GAP: Final = Shape(("other", "null"), "duration")
-SHARE: Final = Shape(("zero", "other", "all", "null"), "percent")
-YES_OR_NO: Final = Shape(("yes", "no", "null"))
-BANDED: Final = Shape(("spread", "mixed", "mostly_one", "one", "null"))
-AGE: Final = Shape(("one", "other", "null"), "n")
-CATEGORY: Final = Shape(("other", "null"), "value", is_open=True)
-
-SHAPES: Final[Mapping[str, Shape]] = MappingProxyType(
-    {
-        "count": COUNTED,
-        "distinct": COUNTED,
-        "distinct_now": COUNTED,
-        "most_within": COUNTED,
-        "days": DAYS,
-        "days_since": RECENCY,
-        "days_open": RECENCY,
-        "longest": LENGTH,
-        "mean": LENGTH,
-        "smallest": GAP,
-        "share": SHARE,
-        "any": YES_OR_NO,
-        "now": YES_OR_NO,
-        "last": YES_OR_NO,
-        "continuity": BANDED,
-        "entropy": BANDED,
-        "age": AGE,
-        "category": CATEGORY,
-    }
-)
-
 _NO_PLACEHOLDER: Final[frozenset[str]] = frozenset()
 _NUMBER: Final = frozenset({"n"})
 _NUMBERED_WORDS: Final = ("percent", "days", "months", "years")
+_HALVES: Final = frozenset({"recent", "earlier"})
+_WINDOW_SECTIONS: Final = ("windows", "windows_before")
 _SECTIONS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
         "themes": THEMES,
         "directions": ("raises", "lowers", "neither"),
-        "bands": ("continuity", "entropy"),
+        "bands": tuple(measure for measure, shape in SHAPES.items() if shape.least is not None),
         "fallback": ("windowed", "plain", "yes", "no", "null"),
     }
 )
@@ -101,10 +58,12 @@ class Texts:
         Which texts these are, and who has reviewed them.
     themes, directions, windows
         Words of the themes, of the direction of a contribution, and of windows by their days.
+    windows_before
+        Words of the equally long time before a window, by its days.
     numbers
         How the language writes numbers.
     bands
-        By measure, the value from which each verbal band holds, ascending from 0.
+        By measure, the value from which each verbal band holds, ascending from its least value.
     fallback
         What is written for features without texts of their own.
     features
@@ -122,6 +81,7 @@ class Texts:
     themes: Mapping[str, str]
     directions: Mapping[str, str]
     windows: Mapping[str, str]
+    windows_before: Mapping[str, str]
     numbers: NumberWords
     bands: Mapping[str, Mapping[str, float]]
     fallback: Mapping[str, str]
@@ -130,9 +90,10 @@ class Texts:
     def __post_init__(self) -> None:
         for section, keys in _SECTIONS.items():
             _check_keys(f"{self.language}: {section}", set(getattr(self, section)), set(keys))
-        _check_keys(f"{self.language}: windows", {"other"} & set(self.windows), {"other"})
+        for section in _WINDOW_SECTIONS:
+            _check_keys(f"{self.language}: {section}", {"other"} & set(getattr(self, section)), {"other"})
         for measure, bands in self.bands.items():
-            _check_bands(f"{self.language}: bands.{measure}", bands)
+            _check_bands(f"{self.language}: bands.{measure}", SHAPES[measure], bands)
         for template in list_templates(self):
             _check_template(self.language, template)
 
@@ -151,6 +112,16 @@ class Texts:
     def window(self, days: int) -> str:
         """Return what a look-back window is called."""
         return self.windows.get(str(days), self.windows["other"]).format(n=days)
+
+    def window_before(self, days: int) -> str:
+        """Return what the equally long time before a look-back window is called.
+
+        Examples
+        --------
+        >>> load_texts("en").window(180), load_texts("en").window_before(180)
+        ('in the past 6 months', 'in the 6 months before')
+        """
+        return self.windows_before.get(str(days), self.windows_before["other"]).format(n=days)
 
     def direction(self, contribution: float) -> str:
         """Return the sentence that says which way a contribution pulls."""
@@ -198,8 +169,9 @@ def list_templates(texts: Texts) -> Iterator[Template]:
     """List every text with its place and its placeholders."""
     for form, text in texts.directions.items():
         yield Template(f"directions.{form}", text, _NO_PLACEHOLDER, is_sentence=True)
-    for days, text in texts.windows.items():
-        yield Template(f"windows.{days}", text, _NUMBER if days == "other" else _NO_PLACEHOLDER)
+    for section in _WINDOW_SECTIONS:
+        for days, text in getattr(texts, section).items():
+            yield Template(f"{section}.{days}", text, _NUMBER if days == "other" else _NO_PLACEHOLDER)
     for word in NumberWords.__slots__:
         allowed = _NUMBER if word in _NUMBERED_WORDS else _NO_PLACEHOLDER
         yield Template(f"numbers.{word}", getattr(texts.numbers, word), allowed)
@@ -223,9 +195,11 @@ def _list_feature_templates(texts: Texts) -> Iterator[Template]:
 
 
 def _list_placeholders(definition: Definition) -> frozenset[str]:
-    placeholder = SHAPES[definition.measure].placeholder
+    shape = SHAPES[definition.measure]
     return frozenset(
-        ({placeholder} if placeholder else set()) | ({"window"} if definition.windows else set())
+        ({shape.placeholder} if shape.placeholder else set())
+        | ({"window"} if definition.windows else set())
+        | (_HALVES if shape.compares_halves else set())
     )
 
 
@@ -239,11 +213,11 @@ def _check_keys(place: str, given: set[str], expected: set[str]) -> None:
         raise ConfigError(f"{place} has the keys {sorted(given)}. It needs exactly {sorted(expected)}.")
 
 
-def _check_bands(place: str, bands: Mapping[str, float]) -> None:
-    _check_keys(place, {*bands, "null"}, set(BANDED.forms))
+def _check_bands(place: str, shape: Shape, bands: Mapping[str, float]) -> None:
+    _check_keys(place, {*bands, "null"}, set(shape.forms))
     starts = list(bands.values())
-    if starts[0] != 0 or any(later <= earlier for earlier, later in pairwise(starts)):
-        raise ConfigError(f"{place} starts its bands at {starts}. Let them ascend from 0.")
+    if starts[0] != shape.least or any(later <= earlier for earlier, later in pairwise(starts)):
+        raise ConfigError(f"{place} starts its bands at {starts}. Let them ascend from {shape.least}.")
 
 
 def _check_template(language: str, template: Template) -> None:

@@ -1,0 +1,94 @@
+"""Events: those of one kind, seen from many index moments at once, as arrays."""
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from somv_risk.features._timeline import END_AGE, MOMENT, START_AGE
+
+Array = npt.NDArray[Any]
+Integers = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
+AT_THE_INDEX: Final = 0
+NO_VALUE: Final = -1
+
+
+class Events:
+    """The rows of a view beside each other: row i was seen from moment `moment[i]`, of 0 to `size` - 1.
+
+    Ages are microseconds before the index; an open event reaches to the index and ends at age 0.
+    """
+
+    def __init__(self, frame: pl.DataFrame, size: int) -> None:
+        self.frame = frame
+        self.size = size
+        self._masks: dict[object, Mask] = {}
+        self._counts: dict[object, tuple[Integers, Integers]] = {}
+
+    def __len__(self) -> int:
+        return self.frame.height
+
+    @cached_property
+    def moment(self) -> Integers:
+        """Number of the moment from which each event was seen."""
+        return self.frame[MOMENT].cast(pl.Int64).to_numpy()
+
+    @cached_property
+    def start_age(self) -> Integers:
+        """Microseconds from the start to the index."""
+        return self.frame[START_AGE].to_numpy()
+
+    @cached_property
+    def end_age(self) -> Integers:
+        """Microseconds from the end to the index; 0 while the end is unknown."""
+        return self.frame[END_AGE].fill_null(AT_THE_INDEX).to_numpy()
+
+    @property
+    def is_open(self) -> Mask:
+        """Whether the end is unknown."""
+        return self.end_age == AT_THE_INDEX
+
+    def having(self, flags: tuple[str, ...], match: Mapping[str, tuple[str, ...]] | None = None) -> Mask:
+        """Whether each event has all the flags and matches all the texts; an unknown flag is not had."""
+        key = (flags, tuple((match or {}).items()))
+        if key not in self._masks:
+            wanted = [pl.col(name) for name in flags] + [
+                match_text(column, patterns) for column, patterns in (match or {}).items()
+            ]
+            self._masks[key] = self._evaluate(wanted)
+        return self._masks[key]
+
+    def _evaluate(self, wanted: list[pl.Expr]) -> Mask:
+        if not wanted:
+            return np.ones(len(self), dtype=np.bool_)
+        held = wanted[0] if len(wanted) == 1 else pl.all_horizontal(wanted)
+        return self.frame.select(held.fill_null(value=False).alias(MOMENT))[MOMENT].to_numpy()
+
+    def value(self, name: str) -> Integers:
+        """Return one number per event, -1 where it has none."""
+        return self.frame[name].fill_null(NO_VALUE).to_numpy()
+
+    def count_by_value(self, name: str, rows: Mask, key: object) -> tuple[Integers, Integers]:
+        """Count the given events by moment and value: the moment and the number, in no order.
+
+        Events without the value are not counted. `key` says which rows they are.
+        """
+        if (name, key) not in self._counts:
+            chosen = self.frame.select(pl.col(MOMENT).cast(pl.Int64), name).filter(
+                rows, pl.col(name).is_not_null()
+            )
+            counts = chosen.group_by(MOMENT, name).agg(pl.len().cast(pl.Int64).alias("events"))
+            self._counts[name, key] = counts[MOMENT].to_numpy(), counts["events"].to_numpy()
+        return self._counts[name, key]
+
+
+def match_text(column: str, patterns: tuple[str, ...]) -> pl.Expr:
+    """Whether a text is one of the patterns; one that ends in `*` stands for all that begin so."""
+    text = pl.col(column).cast(pl.String)
+    beginnings = [text.str.starts_with(pattern[:-1]) for pattern in patterns if pattern.endswith("*")]
+    return pl.any_horizontal(text.is_in([p for p in patterns if not p.endswith("*")]), *beginnings)
