@@ -150,8 +150,8 @@ def last_end(rows: Rows, until: datetime) -> datetime:
 
 
 def discharge_of(contacts: Rows) -> str | None:
-    """Of the contact that ended last; of several, the one that started last."""
-    return max(contacts, key=lambda row: (row["ended_at"], row["started_at"], row["contact_id"]))["discharge"]
+    """Of the contact that ended last; of several, the last in the order of contacts."""
+    return max(contacts, key=lambda row: (row["ended_at"], *order_of_contact(row)))["discharge"]
 
 
 def describe_stay(contacts: Rows, until: datetime) -> Row:

@@ -35,3 +35,7 @@ class SystemLibraryError(SomvRiskError, ImportError):
 
 class LeakageError(SomvRiskError, AssertionError):
     """A feature changed when something that was not yet known was changed."""
+
+
+class WindowError(SomvRiskError, AssertionError):
+    """A builder of windows answers a case otherwise than counting by hand does."""

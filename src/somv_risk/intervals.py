@@ -32,6 +32,15 @@ def previous(column: str, by: str) -> pl.Expr:
     return pl.when(pl.col(by) == pl.col(by).shift(1)).then(pl.col(column).shift(1))
 
 
+def find_latest_ending(by: Sequence[str], end: str) -> pl.Expr:
+    """Return the row number of the interval that ended latest so far; of several, the one that comes last.
+
+    The rows lie in order of `by`.
+    """
+    ends = _above_its_owner(by, end)
+    return pl.when(ends >= ends.cum_max()).then(pl.int_range(pl.len())).forward_fill()
+
+
 def _above_its_owner(by: Sequence[str], moment: str) -> pl.Expr:
     """Return the moment with the owner's number before it, so that a maximum over the whole column stays
     within each owner: a hundredth of the cost of a maximum per owner.

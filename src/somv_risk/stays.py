@@ -6,7 +6,7 @@ from datetime import timedelta
 import polars as pl
 
 from somv_risk import schema as s
-from somv_risk.intervals import SPELL, add_spell
+from somv_risk.intervals import SPELL, add_spell, find_latest_ending
 
 MERGE_GAP = timedelta(hours=4)
 ADMISSION_MINIMUM = timedelta(hours=12)
@@ -40,16 +40,15 @@ def build_stays(contacts: pl.LazyFrame, *, by: Sequence[str]) -> pl.LazyFrame:
     in_order = contacts.sort(*by, s.STARTED_AT, s.ADMISSION_TYPE, s.CONTACT_ID)
     ended = in_order.with_columns(pl.col(s.ENDED_AT).fill_null(pl.col(UNTIL)).alias(_END_SO_FAR))
     spelled = add_spell(ended, by=by, start=s.STARTED_AT, end=_END_SO_FAR, gap=MERGE_GAP)
+    carried = spelled.with_columns(pl.col(s.DISCHARGE).gather(find_latest_ending([SPELL], _END_SO_FAR)))
     owner = [pl.col(name).first() for name in by]
-    stays = spelled.group_by(SPELL).agg(*owner, *_describe_stay()).sort(SPELL).drop(SPELL)
+    stays = carried.group_by(SPELL).agg(*owner, *_describe_stay()).sort(SPELL).drop(SPELL)
     return stays.with_columns(_has_lasted_enough())
 
 
 def _describe_stay() -> list[pl.Expr]:
     is_open = pl.col(s.ENDED_AT).is_null().any()
     end_so_far = pl.col(_END_SO_FAR).max()
-    # Reversed, because of several that end last the one that comes last is meant.
-    ends_last = pl.col(s.DISCHARGE).reverse().get(pl.col(_END_SO_FAR).reverse().arg_max())
     return [
         pl.col(s.STARTED_AT).first(),
         pl.when(is_open).then(None).otherwise(end_so_far).alias(s.ENDED_AT),
@@ -57,7 +56,7 @@ def _describe_stay() -> list[pl.Expr]:
         pl.col(s.DIAGNOSIS).first(),
         (pl.col(s.ADMISSION_TYPE).first() == "acute").alias(IS_ACUTE),
         (pl.col(s.SECTOR) == "psychiatric").any().alias(HAS_PSYCHIATRIC),
-        pl.when(is_open).then(None).otherwise(ends_last).alias(s.DISCHARGE),
+        pl.when(is_open).then(None).otherwise(pl.col(s.DISCHARGE).last()).alias(s.DISCHARGE),
         (end_so_far - pl.col(s.STARTED_AT).first()).alias(LASTED),
     ]
 

@@ -86,8 +86,8 @@ class Definition:
             ),
             (set(self.match) <= set(texts), f"matches texts the events do not have; known are {list(texts)}"),
             (
-                all(all(isinstance(text, str) and text.strip("*") for text in self.match[name]) and self.match[name] for name in self.match),
-                "matches no text: give a list of texts for each column",
+                all(texts and all(texts) for texts in self.match.values()),
+                "matches an empty text; give at least one text for each column",
             ),
             (self.monotone in {-1, 0, 1}, "has a monotone direction other than -1, 0 or 1"),
             (self.anchor in {"start", "end", "part"}, "has an anchor other than start, end or part"),

@@ -1,0 +1,72 @@
+"""Library features: the asked features by this library's own engine, for the peers to be compared with."""
+
+import json
+import sys
+from datetime import datetime
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import polars as pl
+
+from benchmarks.measuring import measure
+from benchmarks.peers.asked import ANY, GROUPS, NAMES, Group
+from benchmarks.peers.exchange import read_cohort
+from somv_risk import build_features
+from somv_risk.features import Definition, Feature
+from somv_risk.store import read_manifest, scan_store
+
+VIEWS = {
+    "admissions": "contacts",
+    "primary_care": "primary_care",
+    "psychiatric_contacts": "psychiatric_contacts",
+}
+TITLE = MappingProxyType({"da": "-", "en": "-"})
+
+
+def define_features() -> tuple[Feature, ...]:
+    """Define what was asked for in the library's own terms."""
+    return tuple(
+        feature for group in GROUPS for flag in group.flags for feature in _define(group, flag).features()
+    )
+
+
+def _define(group: Group, flag: str) -> Definition:
+    return Definition(
+        id=group.column(flag),
+        theme="background",
+        title=TITLE,
+        unit="",
+        measure=group.measure,
+        events=VIEWS[group.table],
+        windows=group.windows,
+        where=_flags(flag),
+        of=_flags(group.of) if group.measure == "share" else (),
+    )
+
+
+def _flags(flag: str) -> tuple[str, ...]:
+    return () if flag == ANY else (flag,)
+
+
+def build(store: Path, index: datetime, persons: int | None) -> pl.DataFrame:
+    """Build the asked features bucket by bucket, as the peers do."""
+    features = define_features()
+    return pl.concat(
+        build_features(
+            scan_store(store, bucket),
+            read_cohort(store / f"bucket={bucket:02}", index, persons),
+            features,
+        ).collect()
+        for bucket in range(read_manifest(store)["buckets"])
+    )
+
+
+def measure_features(store: str, index: str, out: str, persons: int | None = None) -> dict[str, Any]:
+    frame, cost = measure(lambda: build(Path(store), datetime.fromisoformat(index), persons))
+    frame.write_parquet(out)
+    return cost | {"persons": frame.height, "features": len(NAMES)}
+
+
+if __name__ == "__main__":
+    print(json.dumps(measure_features(**json.loads(sys.argv[1]))))
