@@ -5,6 +5,7 @@ index moments are then taken in order of time, a chunk at a time, so that memory
 one chunk; the rows behind them are read and prepared once for all chunks.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -28,6 +29,7 @@ from somv_risk.features._spec import Feature
 from somv_risk.features._timeline import MOMENT, Timeline, build_known_stays, look_back, number_moments
 from somv_risk.features._views import VIEWS
 from somv_risk.histories import Histories
+from somv_risk.windows import Lookback
 
 MOMENTS_PER_CHUNK: Final = 120_000
 
@@ -213,8 +215,9 @@ def _look_back(
         table: _keep_reachable(frame.lazy(), table, features, earliest, latest)
         for table, frame in rows.items()
     }
-    renumbered = moments.lazy().drop(MOMENT).with_row_index(MOMENT)
-    return look_back(renumbered, reachable, persons.lazy(), lags)
+    renumbered = moments.drop(MOMENT).with_row_index(MOMENT)
+    seen = dict(zip(reachable, _collect(reachable.values()), strict=True))
+    return look_back(renumbered, seen, persons, lags)
 
 
 def _hold(timeline: Timeline) -> Timeline:
@@ -229,9 +232,7 @@ def _hold(timeline: Timeline) -> Timeline:
 
 def _measure(timeline: Timeline, size: int, features: Sequence[Feature]) -> dict[str, Column]:
     """Measure the features from each moment of the time line."""
-    names = [name for name in VIEWS if any(f.definition.events == name for f in features)]
-    frames = _collect(VIEWS[name].build(timeline) for name in names)
-    views = {name: Events(frame, size) for name, frame in zip(names, frames, strict=True)}
+    views = _build_views(timeline, size, features)
     columns: dict[str, Column] = {}
     for definition, group in groupby(features, lambda feature: feature.definition):
         same = list(group)
@@ -239,6 +240,20 @@ def _measure(timeline: Timeline, size: int, features: Sequence[Feature]) -> dict
         measured = same[0].measure.compute(definition, views[definition.events], windows)
         columns |= {feature.name: column for feature, column in zip(same, measured, strict=True)}
     return columns
+
+
+def _build_views(timeline: Timeline, size: int, features: Sequence[Feature]) -> dict[str, Events]:
+    """Build the kinds of events that the features ask for, as far back as their windows reach."""
+    windows: dict[str, list[Lookback | None]] = defaultdict(list)
+    for feature in features:
+        windows[feature.definition.events].append(feature.window)
+    plans = []
+    for name, asked in windows.items():
+        reach = max((window for window in asked if window is not None), key=lambda w: w.days, default=None)
+        narrowed = replace(timeline, reach=reach)
+        placed = VIEWS[name].build(narrowed)
+        plans.append(placed if reach is None else narrowed.keep_reachable(placed))
+    return {name: Events(frame, size) for name, frame in zip(windows, _collect(plans), strict=True)}
 
 
 def _spread(

@@ -84,11 +84,21 @@ class Chosen:
     def _ages(self) -> Integers:
         return self.events.end_age if self._anchor == "end" else self.events.start_age
 
-    def is_within(self, window: Lookback) -> Mask:
-        """Whether each chosen event lies in the window."""
+    def within(self, window: Lookback) -> Mask | slice:
+        """Return which of the chosen events lie in the window.
+
+        Where they lie in order of time (as in a large table seen from one index moment), these are the
+        last of them, and need not be looked at one by one.
+        """
         if self._anchor == "part":
             return self.take(self._lie_within(window.microseconds))
+        if self._is_in_order:
+            return slice(len(self.age) - np.searchsorted(self.age[::-1], window.microseconds, side="right"), None)
         return self.age <= window.microseconds
+
+    @cached_property
+    def _is_in_order(self) -> bool:
+        return bool((self.age[1:] <= self.age[:-1]).all())
 
     def _lie_within(self, reach: int) -> Mask:
         begins_inside: Mask = self._ages <= reach
@@ -151,7 +161,7 @@ def _count_chosen(
 ) -> list[Integers]:
     chosen = choose(definition, events, windows)
     moment = chosen.moment
-    return [_count(moment[chosen.is_within(window)], events.size) for window in windows]
+    return [_count(moment[chosen.within(window)], events.size) for window in windows]
 
 
 def tell_any(definition: "Definition", events: Events, windows: Sequence[Lookback]) -> list[Column]:
@@ -205,8 +215,10 @@ def tell_never(definition: "Definition", events: Events, windows: Sequence[Lookb
     """Whether none of the intervals `of` that reach into the window is `where`."""
     intervals = Chosen(events, events.having(definition.of), "part", windows)
     held, moment = intervals.take(_hold(definition, events)), intervals.moment
-    inside = [intervals.is_within(window) for window in windows]
-    counts = [(_count(moment[rows], events.size), _count(moment[rows & held], events.size)) for rows in inside]
+    counts = [
+        (_count(moment[rows], events.size), _count(moment[rows][held[rows]], events.size))
+        for rows in map(intervals.within, windows)
+    ]
     return [np.where(total > 0, part == 0, np.nan) for total, part in counts]
 
 
@@ -232,8 +244,7 @@ def _find_most_within(
 ) -> list[Integers]:
     """Find the largest of the values (by default the ages) of the events in each window."""
     moment, counted = chosen.moment, chosen.age if values is None else values
-    inside = [chosen.is_within(window) for window in windows]
-    return [_find_most(moment[rows], counted[rows], size) for rows in inside]
+    return [_find_most(moment[rows], counted[rows], size) for rows in map(chosen.within, windows)]
 
 
 def find_longest(definition: "Definition", events: Events, windows: Sequence[Lookback]) -> list[Column]:
@@ -247,9 +258,13 @@ def compute_mean(definition: "Definition", events: Events, windows: Sequence[Loo
     """Mean value in the window, in days."""
     chosen = choose(definition, events, windows)
     values, moment = chosen.take(events.value(definition.measured)), chosen.moment
-    inside = [chosen.is_within(window) & (values >= 0) for window in windows]
-    sums = [(_add(moment[rows], values[rows], events.size), _count(moment[rows], events.size)) for rows in inside]
-    return [_divide(total, counts * MICROSECONDS_PER_DAY) for total, counts in sums]
+    columns: list[Column] = []
+    for rows in map(chosen.within, windows):
+        has_value = values[rows] >= 0
+        counted, found = moment[rows][has_value], values[rows][has_value]
+        counts = _count(counted, events.size)
+        columns.append(_divide(_add(counted, found, events.size), counts * MICROSECONDS_PER_DAY))
+    return columns
 
 
 def compute_decayed(definition: "Definition", events: Events, windows: Sequence[Lookback]) -> list[Column]:
@@ -258,8 +273,8 @@ def compute_decayed(definition: "Definition", events: Events, windows: Sequence[
     moment = chosen.moment
     half_lives = chosen.age / (HALF_LIFE_DAYS * MICROSECONDS_PER_DAY)
     weights = np.rint(np.exp2(-half_lives) * DECAY_SCALE).astype(np.int64)
-    inside = [chosen.is_within(window) for window in windows]
-    return [_add(moment[rows], weights[rows], events.size) / DECAY_SCALE for rows in inside]
+    sums = [_add(moment[rows], weights[rows], events.size) for rows in map(chosen.within, windows)]
+    return [total / DECAY_SCALE for total in sums]
 
 
 def _list_gaps(definition: "Definition", events: Events, window: Lookback) -> tuple[Integers, Integers]:
@@ -317,9 +332,9 @@ def compute_share(definition: "Definition", events: Events, windows: Sequence[Lo
     base = choose_base(definition, events, windows)
     held = base.take(_hold(definition, events))
     moment = base.moment
-    inside = [base.is_within(window) for window in windows]
     return [
-        _divide(_count(moment[rows & held], events.size), _count(moment[rows], events.size)) for rows in inside
+        _divide(_count(moment[rows][held[rows]], events.size), _count(moment[rows], events.size))
+        for rows in map(base.within, windows)
     ]
 
 
@@ -400,7 +415,7 @@ def _count_by_value(
     counts = []
     for window in windows:
         rows = np.zeros(len(events), dtype=np.bool_)
-        rows[chosen.rows[chosen.is_within(window)]] = True
+        rows[chosen.rows[chosen.within(window)]] = True
         counts.append(events.count_by_value(definition.measured, rows, (key, window.days)))
     return counts
 

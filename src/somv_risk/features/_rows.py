@@ -33,10 +33,11 @@ _ORDER: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         s.PSYCHIATRIC_CONTACTS: (s.CONTACT_ID,),
         s.SUBSTANCE_ABUSE: (s.EPISODE_ID,),
         s.SOCIAL_BENEFITS: (s.BENEFIT,),
-        s.SOCIAL_SERVICES: (s.SERVICE,),
+        s.SOCIAL_SERVICES: (s.SERVICE, s.PARAGRAPH, s.PROVIDER),
     }
 )
-# By far the largest tables; nothing asks which of their rows came first.
+# By far the largest tables, whose rows nothing compares with each other. In order of time alone, the rows
+# that one window reaches stand together.
 LARGE_TABLES: Final = (s.PRIMARY_CARE,)
 
 
@@ -62,7 +63,8 @@ def prepare_rows(numbered: Mapping[str, pl.LazyFrame], lags: Lags) -> dict[str, 
 
 
 def _put_in_order(table: str, rows: pl.LazyFrame) -> pl.LazyFrame:
-    return rows if table in LARGE_TABLES else rows.sort(PERSON, s.STARTED_AT, *_ORDER[table])
+    order = (s.STARTED_AT,) if table in LARGE_TABLES else (PERSON, s.STARTED_AT, *_ORDER[table])
+    return rows.sort(order)
 
 
 def _enrich(table: str, numbered: Mapping[str, pl.LazyFrame], lags: Lags) -> pl.LazyFrame:

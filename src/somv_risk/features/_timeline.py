@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import polars as pl
 
 from somv_risk import schema as s
-from somv_risk.asof import KEY, Lags, build_asof_view
-from somv_risk.features._rows import PERSON
+from somv_risk.asof import KEY, Lags, cut_to_known
+from somv_risk.features._rows import LARGE_TABLES, PERSON
 from somv_risk.stays import UNTIL, build_stays
+from somv_risk.windows import Lookback
 
 MOMENT = "moment"
 START_AGE = "start_age"
@@ -21,27 +23,58 @@ class Timeline:
 
     `moments` has one row per person and index moment: `moment` (its number from 0, in this order),
     `person` (the person's number), `person_id`, `index_time`. `known` holds the as-of view of each event
-    table, the rows of a moment beside each other and in order of time; `stays` what the known hospital
-    contacts were part of, an open one lasting until the index. `persons` is the table of that name.
+    table; its rows are in order of moment and time, those of a large table in order of time alone.
+    `stays` is what the known hospital contacts were part of, an open one lasting until the index.
+    `persons` is the table of that name, and `reach` the longest window that is asked for.
     """
 
     moments: pl.LazyFrame
     known: Mapping[str, pl.LazyFrame]
     stays: pl.LazyFrame
     persons: pl.LazyFrame
+    reach: Lookback | None = None
+
+    def keep_reachable(self, placed: pl.LazyFrame) -> pl.LazyFrame:
+        """Keep the events of which some part lies in the longest window, or which are open."""
+        if self.reach is None:
+            return placed
+        reach = self.reach.microseconds
+        return placed.filter(
+            pl.col(END_AGE).is_null() | (pl.col(END_AGE) < reach) | (pl.col(START_AGE) <= reach)
+        )
 
 
 def look_back(
-    moments: pl.LazyFrame, rows: Mapping[str, pl.LazyFrame], persons: pl.LazyFrame, lags: Lags
+    moments: pl.DataFrame, rows: Mapping[str, pl.DataFrame], persons: pl.DataFrame, lags: Lags
 ) -> Timeline:
     """Look back from the moments upon prepared rows: cut them to what was known, then build the stays."""
-    seen_from = moments.select(MOMENT, PERSON, s.INDEX_TIME)
     known = {
-        table: build_asof_view(frame, seen_from, table, lags.of(table), on=PERSON)
+        table: cut_to_known(_see(frame, table, moments), table, lags.of(table))
         for table, frame in rows.items()
     }
     stays = build_known_stays(known) if s.ADMISSIONS in known else pl.LazyFrame()
-    return Timeline(moments, known, stays, persons)
+    return Timeline(moments.lazy(), known, stays, persons.lazy())
+
+
+def _see(rows: pl.DataFrame, table: str, moments: pl.DataFrame) -> pl.LazyFrame:
+    """Put each row beside the moments from which its person looks back."""
+    seen_from = moments.select(MOMENT, PERSON, s.INDEX_TIME)
+    if table in LARGE_TABLES and moments[PERSON].is_unique().all():
+        return _look_up(rows, seen_from)
+    order = "right" if table in LARGE_TABLES else "left_right"
+    return seen_from.lazy().join(rows.lazy(), on=PERSON, how="inner", maintain_order=order)
+
+
+def _look_up(rows: pl.DataFrame, seen_from: pl.DataFrame) -> pl.LazyFrame:
+    """Do what the join does where each person has one moment: a number looked up by place needs no hashing."""
+    persons = seen_from[PERSON].to_numpy()
+    places = np.full(rows[PERSON].max() + 1 if rows.height else 0, -1, dtype=np.int64)
+    places[persons[persons < len(places)]] = np.flatnonzero(persons < len(places))
+    seen = rows.with_columns(pl.Series(MOMENT, places[rows[PERSON].to_numpy()])).filter(pl.col(MOMENT) >= 0)
+    index = seen_from[s.INDEX_TIME]
+    times = pl.lit(index[0]) if index.n_unique() == 1 else index.gather(seen[MOMENT])
+    number = seen_from[MOMENT].gather(seen[MOMENT])
+    return seen.lazy().with_columns(number.alias(MOMENT), times.alias(s.INDEX_TIME))
 
 
 def build_known_stays(known: Mapping[str, pl.LazyFrame]) -> pl.LazyFrame:

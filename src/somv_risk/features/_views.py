@@ -28,6 +28,7 @@ SECTOR_OF_SERVICE: Final[Mapping[str, str]] = MappingProxyType(
 )
 
 _PLACED: Final = (MOMENT, START_AGE, END_AGE)
+_MORE_THAN_VALUES: Final = 2**32
 _BEFORE: Final = "before"
 _NEXT: Final = "next"
 
@@ -111,10 +112,14 @@ def build_contacts_view(timeline: Timeline) -> pl.LazyFrame:
 
 
 def _is_new(column: str) -> pl.Expr:
-    """Whether a row starts when its value was first seen, later than the first seen of any value."""
-    started_at = pl.when(pl.col(column).is_not_null()).then(pl.col(s.STARTED_AT))
-    first, first_of_any = started_at.min().over(MOMENT, column), started_at.min().over(MOMENT)
-    return (started_at == first) & (first > first_of_any)
+    """Whether a row is the first with its value, and later than the first with any; rows lie in order."""
+    has_value = pl.col(column).is_not_null()
+    moment_before = pl.when(has_value).then(pl.col(MOMENT)).forward_fill().shift(1)
+    is_first_of_any = has_value & moment_before.ne_missing(pl.col(MOMENT))
+    first_of_any = pl.when(is_first_of_any).then(pl.col(s.STARTED_AT)).forward_fill()
+    value = pl.col(column).cast(pl.Categorical).to_physical().cast(pl.Int64)
+    is_first = (pl.col(MOMENT).cast(pl.Int64) * _MORE_THAN_VALUES + value).is_first_distinct()
+    return has_value & is_first & (pl.col(s.STARTED_AT) > first_of_any)
 
 
 def build_psychiatric_view(timeline: Timeline) -> pl.LazyFrame:
@@ -254,10 +259,9 @@ def build_discharges_view(timeline: Timeline) -> pl.LazyFrame:
     A community contact is an attended psychiatric contact outside the ward, other than an emergency, or
     one with the general practitioner. A discharge is due once the days for it have passed.
     """
-    discharges = timeline.stays.filter(pl.col(IS_ADMISSION), pl.col(s.ENDED_AT).is_not_null())
-    placed = place(discharges).select(_PLACED)
-    contacts = _list_community_contacts(timeline).join(placed, on=MOMENT, how="semi")
-    return _add_next_contact(placed, contacts).select(
+    ended = timeline.stays.filter(pl.col(IS_ADMISSION), pl.col(s.ENDED_AT).is_not_null())
+    discharges = timeline.keep_reachable(place(ended).select(_PLACED))
+    return _add_next_contact(discharges, _list_community_contacts(timeline)).select(
         *_PLACED, *(flag for days in FOLLOW_UPS for flag in _flag_follow_up(days))
     )
 
@@ -270,19 +274,17 @@ def _flag_follow_up(days: int) -> list[pl.Expr]:
 
 
 def _add_next_contact(discharges: pl.LazyFrame, contacts: pl.LazyFrame) -> pl.LazyFrame:
-    """Add the age of the first contact at or after each discharge, null if there is none.
-
-    Discharges and contacts are laid on one line, and the next contact filled back over it.
-    """
-    is_contact = pl.col(END_AGE).is_null()
-    moment = pl.when(is_contact).then(pl.col(MOMENT)).backward_fill()
-    next_age = pl.when(is_contact).then(pl.col(_NEXT)).backward_fill()
-    line = pl.concat([discharges.with_columns(pl.col(END_AGE).alias(_NEXT)), contacts], how="diagonal").sort(
-        MOMENT, _NEXT, is_contact, descending=[False, True, False]
+    """Add the age of the first contact at or after each discharge, null if none comes soon enough to count."""
+    longest = timedelta(days=max(FOLLOW_UPS)) // timedelta(microseconds=1)
+    waited = pl.col(END_AGE) - pl.col(_NEXT)
+    following = (
+        discharges.select(MOMENT, END_AGE)
+        .join(contacts, on=MOMENT)
+        .filter(waited >= 0, waited < longest)
+        .group_by(MOMENT, END_AGE)
+        .agg(pl.col(_NEXT).max())
     )
-    return line.with_columns(pl.when(moment == pl.col(MOMENT)).then(next_age).alias(_NEXT)).filter(
-        ~is_contact
-    )
+    return discharges.join(following, on=[MOMENT, END_AGE], how="left")
 
 
 def _list_community_contacts(timeline: Timeline) -> pl.LazyFrame:
