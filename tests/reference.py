@@ -41,6 +41,10 @@ OUTSIDE_LABOUR_MARKET = ("social_assistance", "sickness", "rehabilitation", "ear
 LONG_TERM_GROUPS = ("diabetes", "copd", "heart_failure", "renal", "liver", "epilepsy", "dementia")
 # The other services are social.
 SECTOR_OF_SERVICE = {"home_care": "care", "home_nursing": "care", "job_centre": "employment"}
+SERVICE_ORDER = (
+    *("shelter", "support", "supported_housing", "contact_person", "home_care", "home_nursing"),
+    *("job_centre", "other"),
+)
 NEEDED_TABLES = {
     "psychiatric_contacts": ("psychiatric_contacts",),
     "treatments": ("substance_abuse",),
@@ -293,15 +297,11 @@ def unit_of(contact: Row) -> tuple[str | None, str] | None:
 
 
 def add_new(events: list[Event], value: str, flag: str) -> None:
-    """Flag the events that start when their unit or provider was first seen, later than the first of all."""
-    first_seen: dict[Any, datetime] = {}
-    for event in events:
-        seen = event.values[value]
-        if seen is not None:
-            first_seen[seen] = min(event.start, first_seen.get(seen, event.start))
-    for event in events:
-        is_first = event.start == first_seen.get(event.values[value])
-        if is_first and event.start > min(first_seen.values()):
+    """Flag the first event of each unit or provider, of events in order, if it is later than the first of any."""
+    with_value = [event for event in events if event.values[value] is not None]
+    for event in with_value:
+        first = next(e for e in with_value if e.values[value] == event.values[value])
+        if event is first and event.start > with_value[0].start:
             event.flags.add(flag)
 
 
@@ -332,7 +332,7 @@ def psychiatric_flags(row: Row) -> set[str]:
 
 
 def list_treatments(known: Known) -> list[Event]:
-    rows = known.rows("substance_abuse")
+    rows = sorted(known.rows("substance_abuse"), key=lambda row: (row["started_at"], row["episode_id"]))
     first_start = min((row["started_at"] for row in rows), default=None)
     admissions = list_admissions(known)
     treatments = [treatment_event(row, first_start, admissions) for row in rows]
@@ -416,9 +416,15 @@ def list_service_spells(known: Known) -> list[Event]:
 
 
 def list_services(known: Known) -> list[Event]:
-    services = [service_event(row) for row in known.rows("social_services")]
+    services = [service_event(row) for row in sorted(known.rows("social_services"), key=order_of_service)]
     add_new(services, "provider", "new_provider")
     return services
+
+
+def order_of_service(row: Row) -> tuple[Any, ...]:
+    """By start, service, paragraph and provider; what is not known comes first."""
+    paragraph, provider = row["paragraph"] or "", row["provider"] or ""
+    return row["started_at"], SERVICE_ORDER.index(row["service"]), paragraph, provider
 
 
 def service_event(row: Row) -> Event:

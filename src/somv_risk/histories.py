@@ -57,6 +57,14 @@ class Quarantine:
         return self.rows.get(table, pl.DataFrame(schema={s.ROW: pl.UInt32, s.RULE: pl.String}))
 
 
+@dataclass(frozen=True, slots=True)
+class Division:
+    """How `tables` are divided by persons. It holds for these very tables and not for any made from them."""
+
+    tables: Mapping[str, pl.LazyFrame]
+    parts: tuple["Histories", ...]
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Histories:
     """Register tables about persons, one lazy frame per table, as declared in `schema`.
@@ -71,6 +79,7 @@ class Histories:
     data_end: datetime | None = None
     quarantine: Quarantine = field(default_factory=Quarantine)
     dropped: pl.DataFrame = field(default_factory=lambda: NOTHING_DROPPED)
+    division: "Division | None" = None
 
     def __post_init__(self) -> None:
         unknown = set(self.tables) - set(s.SCHEMAS)
@@ -84,6 +93,16 @@ class Histories:
 
     def __repr__(self) -> str:
         return f"Histories({list(self.tables)}, data_end={self.data_end}, {self.quarantine!r})"
+
+    @property
+    def parts(self) -> tuple["Histories", ...]:
+        """Histories of some of the persons each, who together are all of them; often one part in all.
+
+        What is worked out per person can be worked out part by part, in less memory.
+        """
+        if self.division is not None and self.division.tables is self.tables:
+            return self.division.parts
+        return (self,)
 
     @property
     def absent(self) -> tuple[str, ...]:

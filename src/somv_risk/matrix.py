@@ -1,6 +1,6 @@
 """The matrix: features as numbers for the trees, in a fixed order and one precision."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -8,10 +8,20 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from somv_risk.asof import KEY, NO_LAGS, Lags
 from somv_risk.errors import ModelError
-from somv_risk.features import Feature
+from somv_risk.features import Column, Feature, compute_features
+from somv_risk.histories import Histories
 
 Matrix = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Cohort rows (`person_id`, `index_time`) and beside them the matrix of their features."""
+
+    cohort: pl.DataFrame
+    matrix: Matrix
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +54,23 @@ class Encoding:
         return np.ascontiguousarray(numbers.to_numpy(), dtype=np.float32)
 
     def _express(self, feature: Feature) -> pl.Expr:
-        column = pl.col(feature.name)
-        if feature.is_category:
-            values = self.categories[feature.name]
-            column = column.replace_strict(
-                list(values), range(len(values)), default=None, return_dtype=pl.Int32
-            )
-        return column.cast(pl.Float32)
+        return self._number(pl.col(feature.name), feature).cast(pl.Float32)
+
+    def _number(self, column: pl.Expr, feature: Feature) -> pl.Expr:
+        """Replace categories by their numbers."""
+        if not feature.is_category:
+            return column
+        values = self.categories[feature.name]
+        return column.replace_strict(list(values), range(len(values)), default=None, return_dtype=pl.Int32)
+
+    def fill(self, matrix: Matrix, columns: Mapping[str, Column]) -> None:
+        """Fill a matrix with computed columns; the numbers are those of `to_matrix`."""
+        for place, feature in enumerate(self.features):
+            column = columns[feature.name]
+            if isinstance(column, pl.Series):
+                numbered = column.to_frame(feature.name).select(self._express(feature))
+                column = numbered.to_series().to_numpy()
+            matrix[:, place] = column
 
 
 def learn_encoding(features: Sequence[Feature], frames: Sequence[pl.DataFrame]) -> Encoding:
@@ -63,3 +83,38 @@ def learn_encoding(features: Sequence[Feature], frames: Sequence[pl.DataFrame]) 
         if feature.is_category
     }
     return Encoding(tuple(features), MappingProxyType(categories))
+
+
+def build_matrix(
+    histories: Histories, cohort: pl.DataFrame, encoding: Encoding, *, lags: Lags = NO_LAGS
+) -> Rows:
+    """Build the matrix of all cohort rows: the same numbers as the features' frame, in a quarter of its memory.
+
+    Returns
+    -------
+    The cohort rows in the order in which they were worked out (by part of the histories, index time and
+    person), and their matrix of shape (rows, features), stored by column.
+    """
+    matrix = np.empty((cohort.height, len(encoding.features)), dtype=np.float32, order="F")
+    places: list[npt.NDArray[np.int64]] = []
+    first = 0
+    for chunk in compute_features(histories, cohort, encoding.features, lags):
+        last = first + len(chunk.places)
+        encoding.fill(matrix[first:last], chunk.columns)
+        places.append(chunk.places)
+        first = last
+    order = np.concatenate(places) if places else np.empty(0, dtype=np.int64)
+    return Rows(cohort.select(KEY)[order], matrix)
+
+
+def build_matrices(
+    histories: Histories, cohort: pl.DataFrame, encoding: Encoding, *, lags: Lags = NO_LAGS
+) -> Iterator[Rows]:
+    """Build the same matrix piece by piece, for what does not fit into memory at once.
+
+    A piece holds the rows of one part of the histories, and of one index time where it has many of them.
+    """
+    for chunk in compute_features(histories, cohort, encoding.features, lags):
+        matrix = np.empty((len(chunk.places), len(encoding.features)), dtype=np.float32, order="F")
+        encoding.fill(matrix, chunk.columns)
+        yield Rows(cohort.select(KEY)[chunk.places], matrix)

@@ -5,6 +5,7 @@ import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 from datetime import datetime
 from itertools import product
 from pathlib import Path
@@ -14,7 +15,7 @@ import polars as pl
 
 from somv_risk import schema as s
 from somv_risk.errors import ConfigError, InputError, SourceError
-from somv_risk.histories import Histories, Quarantine
+from somv_risk.histories import Division, Histories, Quarantine
 from somv_risk.identity import hash_person
 
 if TYPE_CHECKING:
@@ -102,10 +103,15 @@ def scan_store(path: str | Path, bucket: int | None = None) -> Histories:
             f"Store {folder} has no bucket {bucket}. It has buckets 0 to {manifest['buckets'] - 1}."
         )
     chosen = range(manifest["buckets"]) if bucket is None else [bucket]
+    whole = _scan_buckets(folder, manifest, list(chosen))
+    parts = tuple(_scan_buckets(folder, manifest, [number]) for number in chosen)
+    return replace(whole, quarantine=_read_quarantine(folder), division=Division(whole.tables, parts))
+
+
+def _scan_buckets(folder: Path, manifest: Mapping[str, Any], buckets: list[int]) -> Histories:
     return Histories(
-        tables={table: _scan_table(folder, table, list(chosen)) for table in manifest["tables"]},
+        tables={table: _scan_table(folder, table, buckets) for table in manifest["tables"]},
         data_end=datetime.fromisoformat(manifest["data_end"]) if manifest["data_end"] else None,
-        quarantine=_read_quarantine(folder),
         dropped=pl.DataFrame(
             manifest["dropped"], schema={"source_table": pl.String, "reason": pl.String, "rows": pl.Int64}
         ),

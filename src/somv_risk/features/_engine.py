@@ -2,15 +2,17 @@
 
 What looks at the histories happens when the frame is collected, not before: `build_features` is lazy. The
 index moments are then taken in order of time, a chunk at a time, so that memory holds the events seen from
-one chunk; the rows behind them are read and prepared once for all chunks.
+few chunks; the rows behind them are read and prepared once for all chunks.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
-from itertools import groupby
+from itertools import groupby, pairwise
+from threading import Lock
 from typing import Final
 
 import numpy as np
@@ -32,6 +34,10 @@ from somv_risk.histories import Histories
 from somv_risk.windows import Lookback
 
 MOMENTS_PER_CHUNK: Final = 120_000
+# An index time with this many moments is a chunk of its own: each person is then seen once, which is fastest.
+MANY_MOMENTS: Final = 5_000
+# Below this, starting threads takes longer than the work.
+FEW_MOMENTS: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,30 +131,109 @@ def _to_series(column: Column, feature: Feature) -> pl.Series:
 def compute_features(
     histories: Histories, cohort: pl.DataFrame, features: Sequence[Feature], lags: Lags
 ) -> Iterator[Chunk]:
-    """Compute the features of all cohort rows, a chunk of index moments at a time.
+    """Compute the features of all cohort rows, chunk by chunk; each cohort row stands in one of them.
 
-    Each cohort row stands in one chunk. NaN stands for null.
+    The parts of the histories are taken one after the other, and within each the index times.
+    NaN stands for null.
     """
-    moments = number_moments(cohort.lazy()).collect(engine="in-memory")
-    if moments.is_empty():
+    threads = pl.thread_pool_size() if cohort.height > FEW_MOMENTS else 1
+    yield from _work_ahead(_list_tasks(histories, cohort, features, lags), threads)
+
+
+def _list_tasks(
+    histories: Histories, cohort: pl.DataFrame, features: Sequence[Feature], lags: Lags
+) -> Iterator[Callable[[], Chunk]]:
+    for part, rows in _split_cohort(histories, cohort):
+        lookout = _Lookout(part, cohort[rows], rows, features, lags)
+        for first, last in lookout.list_chunks():
+            yield partial(lookout.compute, first, last)
+
+
+def _split_cohort(histories: Histories, cohort: pl.DataFrame) -> Iterator[tuple[Histories, Integers]]:
+    """Split cohort rows by the part of the histories that has the person; whoever is in none sees nothing."""
+    parts = histories.parts
+    if len(parts) == 1:
+        yield parts[0], np.arange(cohort.height)
         return
-    present = [f for f in features if not set(f.definition.tables) & set(histories.absent)]
-    persons, rows = _prepare(histories, moments, present, lags)
-    asked = cohort.lazy().join(moments.lazy(), on=KEY, how="left", maintain_order="left").select(MOMENT)
-    numbers = asked.collect(engine="in-memory")[MOMENT].cast(pl.Int64).to_numpy()
-    for first in range(0, moments.height, MOMENTS_PER_CHUNK):
-        chunk = moments[first : first + MOMENTS_PER_CHUNK]
-        seen = _hold(_look_back(chunk, persons, rows, present, lags))
-        computed = _measure(seen, chunk.height, present)
-        places = np.flatnonzero((numbers >= first) & (numbers < first + chunk.height))
-        yield Chunk(places, _spread(computed, features, numbers[places] - first, chunk.height))
+    homes = pl.concat(
+        part.persons.select(s.PERSON_ID, pl.lit(number, pl.Int64).alias("home"))
+        for number, part in enumerate(parts)
+    )
+    found = cohort.lazy().select(s.PERSON_ID).join(homes, on=s.PERSON_ID, how="left", maintain_order="left")
+    home = found.collect(engine="in-memory")["home"].fill_null(0).to_numpy()
+    for number, part in enumerate(parts):
+        if len(rows := np.flatnonzero(home == number)):
+            yield part, rows
+
+
+def _work_ahead(tasks: Iterable[Callable[[], Chunk]], threads: int) -> Iterator[Chunk]:
+    """Do the tasks in threads, a few ahead of the one asked for, and give the results in order."""
+    if threads == 1:
+        for task in tasks:
+            yield task()
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        waiting: deque[Future[Chunk]] = deque()
+        for task in tasks:
+            waiting.append(pool.submit(task))
+            if len(waiting) > threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+class _Lookout:
+    """The moments of some cohort rows, and the histories they look back upon, prepared when first needed."""
+
+    def __init__(
+        self,
+        histories: Histories,
+        cohort: pl.DataFrame,
+        rows: Integers,
+        features: Sequence[Feature],
+        lags: Lags,
+    ) -> None:
+        self._histories = histories
+        self._rows = rows
+        self._features = features
+        self._present = [f for f in features if not set(f.definition.tables) & set(histories.absent)]
+        self._lags = lags
+        self._moments, self._numbers = number_moments(cohort)
+        self._prepared: tuple[pl.DataFrame, dict[str, pl.DataFrame]] | None = None
+        self._lock = Lock()
+
+    def list_chunks(self) -> Iterator[tuple[int, int]]:
+        """List the first and last (excluded) moment of each chunk: one index time, or several that have few."""
+        times = self._moments[s.INDEX_TIME]
+        ends = np.append(np.flatnonzero((times[1:] != times[:-1]).to_numpy()) + 1, len(times))
+        first = 0
+        for end in ends.tolist():
+            if end - first < MANY_MOMENTS and end < len(times):
+                continue
+            yield from pairwise([*range(first, end, MOMENTS_PER_CHUNK), end])
+            first = end
+
+    def compute(self, first: int, last: int) -> Chunk:
+        """Compute the features of the moments from `first` up to `last`."""
+        moments = self._moments[first:last]
+        timeline = _hold(_look_back(moments, *self._prepare(), self._present, self._lags))
+        computed = _measure(timeline, moments.height, self._present)
+        chosen = np.flatnonzero((self._numbers >= first) & (self._numbers < last))
+        numbers = self._numbers[chosen] - first
+        return Chunk(self._rows[chosen], _spread(computed, self._features, numbers, moments.height))
+
+    def _prepare(self) -> tuple[pl.DataFrame, dict[str, pl.DataFrame]]:
+        with self._lock:
+            if self._prepared is None:
+                self._prepared = _prepare(self._histories, self._moments, self._present, self._lags)
+            return self._prepared
 
 
 def look_back_upon(
     histories: Histories, moments: pl.DataFrame, features: Sequence[Feature], lags: Lags
 ) -> Timeline:
     """Look back from moments (`person_id`, `index_time`) upon the rows that the features need."""
-    numbered = number_moments(moments.lazy()).collect(engine="in-memory")
+    numbered, _ = number_moments(moments)
     return _look_back(numbered, *_prepare(histories, numbered, features, lags), features, lags)
 
 
@@ -156,14 +241,16 @@ def _prepare(
     histories: Histories, moments: pl.DataFrame, features: Sequence[Feature], lags: Lags
 ) -> tuple[pl.DataFrame, dict[str, pl.DataFrame]]:
     """Read and prepare, once for all chunks, the persons and the rows that some feature may need."""
-    numbers = moments.select(s.PERSON_ID, PERSON).unique()
+    numbers = moments.select(s.PERSON_ID, PERSON)
+    if moments[s.INDEX_TIME].n_unique() > 1:
+        numbers = numbers.unique()
     earliest, latest = moments[s.INDEX_TIME].min(), moments[s.INDEX_TIME].max()
     tables = _list_tables(features)
     scans = [
         _keep_reachable(histories.table(table), table, features, earliest, latest) for table in tables
     ]
     people = histories.persons.join(numbers.lazy(), on=s.PERSON_ID, how="semi")
-    persons, *read = pl.collect_all([people, *scans], engine="in-memory")
+    persons, *read = _collect([people, *scans])
     numbered = {
         table: number_persons(frame, numbers).lazy() for table, frame in zip(tables, read, strict=True)
     }

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from somv_risk import schema as s
@@ -35,12 +36,12 @@ class Timeline:
     reach: Lookback | None = None
 
     def keep_reachable(self, placed: pl.LazyFrame) -> pl.LazyFrame:
-        """Keep the events of which some part lies in the longest window, or which are open."""
+        """Keep the events that are open, or of which some part may lie in the longest window."""
         if self.reach is None:
             return placed
         reach = self.reach.microseconds
         return placed.filter(
-            pl.col(END_AGE).is_null() | (pl.col(END_AGE) < reach) | (pl.col(START_AGE) <= reach)
+            pl.col(END_AGE).is_null() | (pl.col(END_AGE) <= reach) | (pl.col(START_AGE) <= reach)
         )
 
 
@@ -83,15 +84,30 @@ def build_known_stays(known: Mapping[str, pl.LazyFrame]) -> pl.LazyFrame:
     return build_stays(contacts, by=[MOMENT, s.INDEX_TIME])
 
 
-def number_moments(moments: pl.LazyFrame) -> pl.LazyFrame:
-    """Number moments in order of index time and person, and the persons in order of their ids."""
-    return (
-        moments.select(KEY)
-        .unique()
-        .sort(s.INDEX_TIME, s.PERSON_ID)
-        .with_row_index(MOMENT)
-        .with_columns((pl.col(s.PERSON_ID).rank("dense") - 1).cast(pl.UInt32).alias(PERSON))
-    )
+def number_moments(cohort: pl.DataFrame) -> tuple[pl.DataFrame, npt.NDArray[np.int64]]:
+    """Number the moments of a cohort in order of index time and person, and the persons in order of their ids.
+
+    Returns
+    -------
+    The moments, as `Timeline` has them, and for each cohort row the number of its moment.
+    """
+    rows = cohort.select(KEY)
+    if _is_in_order(rows):
+        moments, places = rows, np.arange(rows.height)
+    else:
+        moments = rows.unique().sort(s.INDEX_TIME, s.PERSON_ID)
+        found = rows.lazy().join(moments.lazy().with_row_index(MOMENT), on=KEY, how="left", maintain_order="left")
+        places = found.collect(engine="in-memory")[MOMENT].cast(pl.Int64).to_numpy()
+    # With one index time, the moments are in order of persons already.
+    person = pl.int_range(pl.len()) if moments[s.INDEX_TIME].n_unique() <= 1 else pl.col(s.PERSON_ID).rank("dense") - 1
+    return moments.with_row_index(MOMENT).with_columns(person.cast(pl.UInt32).alias(PERSON)), places
+
+
+def _is_in_order(rows: pl.DataFrame) -> bool:
+    """Whether each row comes after the one before it, by index time and person."""
+    index, person = pl.col(s.INDEX_TIME), pl.col(s.PERSON_ID)
+    rises = (index > index.shift(1)) | ((index == index.shift(1)) & (person > person.shift(1)))
+    return bool(rows.select(rises.slice(1).all()).item())
 
 
 def place(events: pl.LazyFrame) -> pl.LazyFrame:
