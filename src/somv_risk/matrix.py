@@ -1,6 +1,6 @@
 """The matrix: features as numbers for the trees, in a fixed order and one precision."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -63,14 +63,15 @@ class Encoding:
         values = self.categories[feature.name]
         return column.replace_strict(list(values), range(len(values)), default=None, return_dtype=pl.Int32)
 
-    def fill(self, matrix: Matrix, columns: Mapping[str, Column]) -> None:
-        """Fill a matrix with computed columns; the numbers are those of `to_matrix`."""
-        for place, feature in enumerate(self.features):
-            column = columns[feature.name]
+    def keep(self, size: int, columns: Iterable[tuple[Feature, Column]]) -> Matrix:
+        """Keep computed columns as a matrix, stored by column; the numbers are those of `to_matrix`."""
+        matrix = np.empty((size, len(self.features)), dtype=np.float32, order="F")
+        for place, (feature, column) in enumerate(columns):
             if isinstance(column, pl.Series):
                 numbered = column.to_frame(feature.name).select(self._express(feature))
                 column = numbered.to_series().to_numpy()
             matrix[:, place] = column
+        return matrix
 
 
 def learn_encoding(features: Sequence[Feature], frames: Sequence[pl.DataFrame]) -> Encoding:
@@ -96,15 +97,13 @@ def build_matrix(
     person), and their matrix of shape (rows, features), stored by column.
     """
     matrix = np.empty((cohort.height, len(encoding.features)), dtype=np.float32, order="F")
-    places: list[npt.NDArray[np.int64]] = []
-    first = 0
-    for chunk in compute_features(histories, cohort, encoding.features, lags):
-        last = first + len(chunk.places)
-        encoding.fill(matrix[first:last], chunk.columns)
-        places.append(chunk.places)
+    cohorts, first = [cohort.select(KEY).clear()], 0
+    for rows in build_matrices(histories, cohort, encoding, lags=lags):
+        last = first + len(rows.matrix)
+        matrix[first:last] = rows.matrix
+        cohorts.append(rows.cohort)
         first = last
-    order = np.concatenate(places) if places else np.empty(0, dtype=np.int64)
-    return Rows(cohort.select(KEY)[order], matrix)
+    return Rows(pl.concat(cohorts), matrix)
 
 
 def build_matrices(
@@ -114,7 +113,6 @@ def build_matrices(
 
     A piece holds the rows of one part of the histories, and of one index time where it has many of them.
     """
-    for chunk in compute_features(histories, cohort, encoding.features, lags):
-        matrix = np.empty((len(chunk.places), len(encoding.features)), dtype=np.float32, order="F")
-        encoding.fill(matrix, chunk.columns)
-        yield Rows(cohort.select(KEY)[chunk.places], matrix)
+    keys = cohort.select(KEY)
+    for chunk in compute_features(histories, cohort, encoding.features, lags, encoding.keep):
+        yield Rows(keys[chunk.places], chunk.kept)

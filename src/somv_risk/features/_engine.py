@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from itertools import groupby, pairwise
 from threading import Lock
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 import numpy as np
 import polars as pl
@@ -40,12 +40,17 @@ MANY_MOMENTS: Final = 5_000
 FEW_MOMENTS: Final = 1_000
 
 
+Result = TypeVar("Result")
+Named = Iterator[tuple[Feature, Column]]
+Keep = Callable[[int, Named], Result]
+
+
 @dataclass(frozen=True, slots=True)
-class Chunk:
-    """Features of the moments of some cohort rows: `places` are those rows, `columns` the values by name."""
+class Chunk(Generic[Result]):
+    """What was kept of the features of some cohort rows; `places` are the places of those rows."""
 
     places: Integers
-    columns: Mapping[str, Column]
+    kept: Result
 
 
 def build_features(
@@ -103,22 +108,23 @@ def _stream(
     """Compute what a collected query needs of the features: the columns it reads, then the rows it keeps."""
     cohort = rows.collect(engine="in-memory")
     wanted = [f for f in features if with_columns is None or f.name in with_columns]
-    frame = _assemble(cohort, wanted, compute_features(histories, cohort, wanted, lags))
+    chunks = list(compute_features(histories, cohort, wanted, lags, _keep_series))
+    frame = cohort.with_columns(_assemble(chunks, wanted))
     asked = frame if with_columns is None else frame.select(with_columns)
     kept = asked if predicate is None else asked.filter(predicate)
     yield kept if n_rows is None else kept.head(n_rows)
 
 
-def _assemble(cohort: pl.DataFrame, features: Sequence[Feature], chunks: Iterable[Chunk]) -> pl.DataFrame:
-    parts = list(chunks)
-    order = np.argsort(np.concatenate([part.places for part in parts]), kind="stable") if parts else []
-    columns = [
-        pl.concat([_to_series(part.columns[feature.name], feature) for part in parts])[order]
-        if parts
-        else pl.Series(feature.name, [], feature.measure.dtype)
-        for feature in features
-    ]
-    return cohort.with_columns(columns)
+def _assemble(chunks: Sequence[Chunk[list[pl.Series]]], features: Sequence[Feature]) -> list[pl.Series]:
+    """Put the columns of all chunks together, in the order of the cohort's rows."""
+    if not chunks:
+        return [pl.Series(feature.name, [], feature.measure.dtype) for feature in features]
+    order = np.argsort(np.concatenate([chunk.places for chunk in chunks]), kind="stable")
+    return [pl.concat(parts)[order] for parts in zip(*(chunk.kept for chunk in chunks), strict=True)]
+
+
+def _keep_series(_size: int, columns: Named) -> list[pl.Series]:
+    return [_to_series(column, feature) for feature, column in columns]
 
 
 def _to_series(column: Column, feature: Feature) -> pl.Series:
@@ -129,24 +135,33 @@ def _to_series(column: Column, feature: Feature) -> pl.Series:
 
 
 def compute_features(
-    histories: Histories, cohort: pl.DataFrame, features: Sequence[Feature], lags: Lags
-) -> Iterator[Chunk]:
+    histories: Histories,
+    cohort: pl.DataFrame,
+    features: Sequence[Feature],
+    lags: Lags,
+    keep: Keep[Result],
+) -> Iterator[Chunk[Result]]:
     """Compute the features of all cohort rows, chunk by chunk; each cohort row stands in one of them.
 
-    The parts of the histories are taken one after the other, and within each the index times.
-    NaN stands for null.
+    The parts of the histories are taken one after the other, and within each the index times. Of each
+    chunk that is kept which `keep` makes of its number of rows and its columns, which come one by one, so
+    that not all have to be held at once. NaN stands for null.
     """
     threads = pl.thread_pool_size() if cohort.height > FEW_MOMENTS else 1
-    yield from _work_ahead(_list_tasks(histories, cohort, features, lags), threads)
+    yield from _work_ahead(_list_tasks(histories, cohort, features, lags, keep), threads)
 
 
 def _list_tasks(
-    histories: Histories, cohort: pl.DataFrame, features: Sequence[Feature], lags: Lags
-) -> Iterator[Callable[[], Chunk]]:
+    histories: Histories,
+    cohort: pl.DataFrame,
+    features: Sequence[Feature],
+    lags: Lags,
+    keep: Keep[Result],
+) -> Iterator[Callable[[], Chunk[Result]]]:
     for part, rows in _split_cohort(histories, cohort):
         lookout = _Lookout(part, cohort[rows], rows, features, lags)
         for first, last in lookout.list_chunks():
-            yield partial(lookout.compute, first, last)
+            yield partial(lookout.compute, first, last, keep)
 
 
 def _split_cohort(histories: Histories, cohort: pl.DataFrame) -> Iterator[tuple[Histories, Integers]]:
@@ -166,14 +181,14 @@ def _split_cohort(histories: Histories, cohort: pl.DataFrame) -> Iterator[tuple[
             yield part, rows
 
 
-def _work_ahead(tasks: Iterable[Callable[[], Chunk]], threads: int) -> Iterator[Chunk]:
+def _work_ahead(tasks: Iterable[Callable[[], Result]], threads: int) -> Iterator[Result]:
     """Do the tasks in threads, a few ahead of the one asked for, and give the results in order."""
     if threads == 1:
         for task in tasks:
             yield task()
         return
     with ThreadPoolExecutor(threads) as pool:
-        waiting: deque[Future[Chunk]] = deque()
+        waiting: deque[Future[Result]] = deque()
         for task in tasks:
             waiting.append(pool.submit(task))
             if len(waiting) > threads:
@@ -213,14 +228,14 @@ class _Lookout:
             yield from pairwise([*range(first, end, MOMENTS_PER_CHUNK), end])
             first = end
 
-    def compute(self, first: int, last: int) -> Chunk:
+    def compute(self, first: int, last: int, keep: Keep[Result]) -> Chunk[Result]:
         """Compute the features of the moments from `first` up to `last`."""
         moments = self._moments[first:last]
         timeline = _hold(_look_back(moments, *self._prepare(), self._present, self._lags))
-        computed = _measure(timeline, moments.height, self._present)
         chosen = np.flatnonzero((self._numbers >= first) & (self._numbers < last))
         numbers = self._numbers[chosen] - first
-        return Chunk(self._rows[chosen], _spread(computed, self._features, numbers, moments.height))
+        measured = _measure(timeline, moments.height, self._features, self._present)
+        return Chunk(self._rows[chosen], keep(len(chosen), _spread(measured, numbers, moments.height)))
 
     def _prepare(self) -> tuple[pl.DataFrame, dict[str, pl.DataFrame]]:
         with self._lock:
@@ -317,16 +332,27 @@ def _hold(timeline: Timeline) -> Timeline:
     return replace(timeline, known=known, stays=stays.lazy())
 
 
-def _measure(timeline: Timeline, size: int, features: Sequence[Feature]) -> dict[str, Column]:
-    """Measure the features from each moment of the time line."""
-    views = _build_views(timeline, size, features)
-    columns: dict[str, Column] = {}
+def _measure(
+    timeline: Timeline, size: int, features: Sequence[Feature], present: Sequence[Feature]
+) -> Named:
+    """Measure the features from each moment of the time line; one of an absent table is null."""
+    views = _build_views(timeline, size, present)
+    nothing = np.full(size, np.nan)
+    known = {feature.name for feature in present}
     for definition, group in groupby(features, lambda feature: feature.definition):
         same = list(group)
+        if same[0].name not in known:
+            yield from ((feature, nothing) for feature in same)
+            continue
         windows = [feature.window for feature in same if feature.window is not None]
-        measured = same[0].measure.compute(definition, views[definition.events], windows)
-        columns |= {feature.name: column for feature, column in zip(same, measured, strict=True)}
-    return columns
+        yield from zip(same, same[0].measure.compute(definition, views[definition.events], windows), strict=True)
+
+
+def _spread(columns: Named, numbers: Integers, size: int) -> Named:
+    """Give each cohort row the values of its moment."""
+    is_in_order = len(numbers) == size and bool((numbers == np.arange(size)).all())
+    for feature, column in columns:
+        yield feature, column if is_in_order else column[numbers]
 
 
 def _build_views(timeline: Timeline, size: int, features: Sequence[Feature]) -> dict[str, Events]:
@@ -341,13 +367,3 @@ def _build_views(timeline: Timeline, size: int, features: Sequence[Feature]) -> 
         placed = VIEWS[name].build(narrowed)
         plans.append(placed if reach is None else narrowed.keep_reachable(placed))
     return {name: Events(frame, size) for name, frame in zip(windows, _collect(plans), strict=True)}
-
-
-def _spread(
-    computed: Mapping[str, Column], features: Sequence[Feature], numbers: Integers, size: int
-) -> dict[str, Column]:
-    """Give each cohort row the values of its moment; a feature of an absent table is null."""
-    is_in_order = len(numbers) == size and bool((numbers == np.arange(size)).all())
-    nothing = np.full(size, np.nan)
-    columns = {feature.name: computed.get(feature.name, nothing) for feature in features}
-    return columns if is_in_order else {name: column[numbers] for name, column in columns.items()}

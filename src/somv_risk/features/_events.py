@@ -16,6 +16,8 @@ Mask = npt.NDArray[np.bool_]
 
 AT_THE_INDEX: Final = 0
 NO_VALUE: Final = -1
+_VALUE: Final = "value"
+_MEASURED: Final = "measured"
 
 
 class Events:
@@ -48,7 +50,16 @@ class Events:
         """Microseconds from the end to the index; 0 while the end is unknown."""
         return self.frame[END_AGE].fill_null(AT_THE_INDEX).to_numpy()
 
-    @property
+    def age(self, anchor: str) -> Integers:
+        """Return the length of the shortest window that each event lies in, by its start, end or any part.
+
+        A part lies in a window that the event started in, or had not left before it opened.
+        """
+        if anchor == "part":
+            return np.minimum(self.start_age, self.end_age + 1)
+        return self.end_age if anchor == "end" else self.start_age
+
+    @cached_property
     def is_open(self) -> Mask:
         """Whether the end is unknown."""
         return self.end_age == AT_THE_INDEX
@@ -73,18 +84,35 @@ class Events:
         """Return one number per event, -1 where it has none."""
         return self.frame[name].fill_null(NO_VALUE).to_numpy()
 
-    def count_by_value(self, name: str, rows: Mask, key: object) -> tuple[Integers, Integers]:
-        """Count the given events by moment and value: the moment and the number, in no order.
+    def count_by_value(self, name: str, rows: Integers, asked: object) -> tuple[Integers, Integers]:
+        """Count the given events by moment and value: the moments and the numbers, in no order.
 
-        Events without the value are not counted. `key` says which rows they are.
+        Events without the value are not counted. `asked` says which rows they are, as several measures ask
+        for the same.
         """
-        if (name, key) not in self._counts:
-            chosen = self.frame.select(pl.col(MOMENT).cast(pl.Int64), name).filter(
-                rows, pl.col(name).is_not_null()
-            )
-            counts = chosen.group_by(MOMENT, name).agg(pl.len().cast(pl.Int64).alias("events"))
-            self._counts[name, key] = counts[MOMENT].to_numpy(), counts["events"].to_numpy()
-        return self._counts[name, key]
+        if asked not in self._counts:
+            found = self._group(name, rows, self.moment[rows], pl.len().cast(pl.Int64))
+            self._counts[asked] = found
+        return self._counts[asked]
+
+    def find_youngest(self, name: str, rows: Integers, age: Integers) -> tuple[Integers, Integers]:
+        """Find the youngest of the given events for each moment and value: the moments and the ages."""
+        return self._group(name, rows, age, pl.col(_MEASURED).min())
+
+    def _group(
+        self, name: str, rows: Integers, measured: Integers, result: pl.Expr
+    ) -> tuple[Integers, Integers]:
+        chosen = pl.DataFrame(
+            {MOMENT: self.moment[rows], _VALUE: self.frame[name].gather(rows), _MEASURED: measured}
+        )
+        groups = (
+            chosen.lazy()
+            .filter(pl.col(_VALUE).is_not_null())
+            .group_by(MOMENT, _VALUE)
+            .agg(result.alias(_MEASURED))
+            .collect(engine="in-memory")
+        )
+        return groups[MOMENT].to_numpy(), groups[_MEASURED].to_numpy()
 
 
 def match_text(column: str, patterns: tuple[str, ...]) -> pl.Expr:

@@ -55,15 +55,15 @@ class Measure:
 
 
 class Chosen:
-    """The events that have what a definition asks for, and may lie in the largest of the windows."""
+    """The events that have what a definition asks for, and lie in the largest of the windows."""
 
     def __init__(self, events: Events, held: Mask, anchor: str, windows: Sequence[Lookback] = ()) -> None:
         self.events = events
-        self._anchor = anchor
+        self._ages = events.age(anchor)
         if anchor == "end":
             held = held & ~events.is_open
         if windows:
-            held = held & self._lie_within(max(window.microseconds for window in windows))
+            held = held & (self._ages <= max(window.microseconds for window in windows))
         self.rows: Integers = np.flatnonzero(held)
 
     def take(self, values: Array) -> Array:
@@ -77,12 +77,8 @@ class Chosen:
 
     @cached_property
     def age(self) -> Integers:
-        """Age by which an event lies in a window."""
+        """Length of the shortest window that each chosen event lies in."""
         return self.take(self._ages)
-
-    @property
-    def _ages(self) -> Integers:
-        return self.events.end_age if self._anchor == "end" else self.events.start_age
 
     def within(self, window: Lookback) -> Mask | slice:
         """Return which of the chosen events lie in the window.
@@ -90,8 +86,6 @@ class Chosen:
         Where they lie in order of time (as in a large table seen from one index moment), these are the
         last of them, and need not be looked at one by one.
         """
-        if self._anchor == "part":
-            return self.take(self._lie_within(window.microseconds))
         if self._is_in_order:
             return slice(len(self.age) - np.searchsorted(self.age[::-1], window.microseconds, side="right"), None)
         return self.age <= window.microseconds
@@ -99,10 +93,6 @@ class Chosen:
     @cached_property
     def _is_in_order(self) -> bool:
         return bool((self.age[1:] <= self.age[:-1]).all())
-
-    def _lie_within(self, reach: int) -> Mask:
-        begins_inside: Mask = self._ages <= reach
-        return begins_inside | (self.events.end_age < reach) if self._anchor == "part" else begins_inside
 
 
 def choose(definition: "Definition", events: Events, windows: Sequence[Lookback] = ()) -> Chosen:
@@ -401,23 +391,22 @@ def _count_in_span(moment: Integers, age: Integers, span: int) -> Integers:
 
 def count_distinct(definition: "Definition", events: Events, windows: Sequence[Lookback]) -> list[Column]:
     """Number of different values in the window."""
-    return [
-        _count(moment, events.size).astype(np.int32)
-        for moment, _ in _count_by_value(definition, events, windows)
-    ]
+    chosen = choose(definition, events, windows)
+    moment, age = events.find_youngest(definition.measured, chosen.rows, chosen.age)
+    inside = [age <= window.microseconds for window in windows]
+    return [_count(moment[rows], events.size).astype(np.int32) for rows in inside]
 
 
 def _count_by_value(
     definition: "Definition", events: Events, windows: Sequence[Lookback]
 ) -> list[tuple[Integers, Integers]]:
+    """Count the chosen events of each moment and value, for each window."""
     chosen = choose(definition, events, windows)
-    key = (definition.where, tuple(definition.match.items()), definition.anchor)
-    counts = []
-    for window in windows:
-        rows = np.zeros(len(events), dtype=np.bool_)
-        rows[chosen.rows[chosen.within(window)]] = True
-        counts.append(events.count_by_value(definition.measured, rows, (key, window.days)))
-    return counts
+    asked = (definition.measured, definition.where, tuple(definition.match.items()), definition.anchor)
+    return [
+        events.count_by_value(definition.measured, chosen.rows[chosen.within(window)], (*asked, window.days))
+        for window in windows
+    ]
 
 
 def compute_continuity(definition: "Definition", events: Events, windows: Sequence[Lookback]) -> list[Column]:
@@ -470,9 +459,8 @@ def count_distinct_now(
     definition: "Definition", events: Events, _windows: Sequence[Lookback]
 ) -> list[Column]:
     """Number of different values among the intervals open at the index."""
-    rows = _is_open(definition, events)
-    key = (definition.where, tuple(definition.match.items()), "open")
-    moment, _ = events.count_by_value(definition.measured, rows, key)
+    rows = np.flatnonzero(_is_open(definition, events))
+    moment, _ = events.find_youngest(definition.measured, rows, events.start_age[rows])
     return [_count(moment, events.size).astype(np.int32)]
 
 

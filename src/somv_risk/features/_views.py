@@ -279,7 +279,7 @@ def _add_next_contact(discharges: pl.LazyFrame, contacts: pl.LazyFrame) -> pl.La
     waited = pl.col(END_AGE) - pl.col(_NEXT)
     following = (
         discharges.select(MOMENT, END_AGE)
-        .join(contacts, on=MOMENT)
+        .join(contacts.join(discharges, on=MOMENT, how="semi"), on=MOMENT)
         .filter(waited >= 0, waited < longest)
         .group_by(MOMENT, END_AGE)
         .agg(pl.col(_NEXT).max())
