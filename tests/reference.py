@@ -297,7 +297,7 @@ def unit_of(contact: Row) -> tuple[str | None, str] | None:
 
 
 def add_new(events: list[Event], value: str, flag: str) -> None:
-    """Flag the first event of each unit or provider, of events in order, if it is later than the first of any."""
+    """Flag the first event of each unit or provider, if it is later than the first of any; all in order."""
     with_value = [event for event in events if event.values[value] is not None]
     for event in with_value:
         first = next(e for e in with_value if e.values[value] == event.values[value])

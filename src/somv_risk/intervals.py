@@ -42,8 +42,9 @@ def find_latest_ending(by: Sequence[str], end: str) -> pl.Expr:
 
 
 def _above_its_owner(by: Sequence[str], moment: str) -> pl.Expr:
-    """Return the moment with the owner's number before it, so that a maximum over the whole column stays
-    within each owner: a hundredth of the cost of a maximum per owner.
+    """Return the moment with the owner's number before it.
+
+    So a maximum over the whole column stays within each owner, for a hundredth of the cost of one per owner.
     """
     is_other_owner = pl.any_horizontal(pl.col(name).ne_missing(pl.col(name).shift(1)) for name in by)
     owner = is_other_owner.cum_sum().cast(pl.Int128) * pl.lit(_OWNER_STEP, dtype=pl.Int128)

@@ -63,15 +63,13 @@ class Encoding:
         values = self.categories[feature.name]
         return column.replace_strict(list(values), range(len(values)), default=None, return_dtype=pl.Int32)
 
-    def keep(self, size: int, columns: Iterable[tuple[Feature, Column]]) -> Matrix:
-        """Keep computed columns as a matrix, stored by column; the numbers are those of `to_matrix`."""
-        matrix = np.empty((size, len(self.features)), dtype=np.float32, order="F")
+    def fill(self, matrix: Matrix, columns: Iterable[tuple[Feature, Column]]) -> None:
+        """Fill a matrix with computed columns; the numbers are those of `to_matrix`."""
         for place, (feature, column) in enumerate(columns):
-            if isinstance(column, pl.Series):
-                numbered = column.to_frame(feature.name).select(self._express(feature))
-                column = numbered.to_series().to_numpy()
-            matrix[:, place] = column
-        return matrix
+            matrix[:, place] = self._encode(column, feature) if isinstance(column, pl.Series) else column
+
+    def _encode(self, column: pl.Series, feature: Feature) -> Matrix:
+        return column.to_frame(feature.name).select(self._express(feature)).to_series().to_numpy()
 
 
 def learn_encoding(features: Sequence[Feature], frames: Sequence[pl.DataFrame]) -> Encoding:
@@ -89,21 +87,21 @@ def learn_encoding(features: Sequence[Feature], frames: Sequence[pl.DataFrame]) 
 def build_matrix(
     histories: Histories, cohort: pl.DataFrame, encoding: Encoding, *, lags: Lags = NO_LAGS
 ) -> Rows:
-    """Build the matrix of all cohort rows: the same numbers as the features' frame, in a quarter of its memory.
+    """Build the matrix of all cohort rows: the numbers of the features' frame in a fraction of its memory.
 
     Returns
     -------
     The cohort rows in the order in which they were worked out (by part of the histories, index time and
     person), and their matrix of shape (rows, features), stored by column.
     """
-    matrix = np.empty((cohort.height, len(encoding.features)), dtype=np.float32, order="F")
-    cohorts, first = [cohort.select(KEY).clear()], 0
-    for rows in build_matrices(histories, cohort, encoding, lags=lags):
-        last = first + len(rows.matrix)
-        matrix[first:last] = rows.matrix
-        cohorts.append(rows.cohort)
-        first = last
-    return Rows(pl.concat(cohorts), matrix)
+    matrix = _make_matrix(cohort.height, encoding)
+
+    def keep(rows: slice, columns: Iterable[tuple[Feature, Column]]) -> None:
+        encoding.fill(matrix[rows], columns)
+
+    computed = compute_features(histories, cohort, encoding.features, lags, keep)
+    places = [np.empty(0, dtype=np.int64), *(chunk for chunk, _ in computed)]
+    return Rows(cohort.select(KEY)[np.concatenate(places)], matrix)
 
 
 def build_matrices(
@@ -114,5 +112,15 @@ def build_matrices(
     A piece holds the rows of one part of the histories, and of one index time where it has many of them.
     """
     keys = cohort.select(KEY)
-    for chunk in compute_features(histories, cohort, encoding.features, lags, encoding.keep):
-        yield Rows(keys[chunk.places], chunk.kept)
+
+    def keep(rows: slice, columns: Iterable[tuple[Feature, Column]]) -> Matrix:
+        matrix = _make_matrix(rows.stop - rows.start, encoding)
+        encoding.fill(matrix, columns)
+        return matrix
+
+    for places, matrix in compute_features(histories, cohort, encoding.features, lags, keep):
+        yield Rows(keys[places], matrix)
+
+
+def _make_matrix(rows: int, encoding: Encoding) -> Matrix:
+    return np.empty((rows, len(encoding.features)), dtype=np.float32, order="F")

@@ -1,56 +1,40 @@
 """The engine: place events on the time line, keep those in the window, add them up per person.
 
 What looks at the histories happens when the frame is collected, not before: `build_features` is lazy. The
-index moments are then taken in order of time, a chunk at a time, so that memory holds the events seen from
-few chunks; the rows behind them are read and prepared once for all chunks.
+index moments are then taken a chunk at a time, so that memory holds the events seen from few of them.
 """
 
-from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from itertools import groupby, pairwise
-from threading import Lock
-from typing import Final, Generic, TypeVar
+from itertools import groupby
+from typing import Final, TypeVar
 
 import numpy as np
 import polars as pl
 from polars.io.plugins import register_io_source
 
 from somv_risk import schema as s
-from somv_risk.asof import KEY, NO_LAGS, Lags
+from somv_risk.asof import NO_LAGS, Lags
 from somv_risk.cohort import Cohort
 from somv_risk.errors import ConfigError
 from somv_risk.features._catalogue import load_catalogue
+from somv_risk.features._chunks import Chunk, list_chunks, work_ahead
 from somv_risk.features._events import Events, Integers
 from somv_risk.features._measures import Column
-from somv_risk.features._rows import LARGE_TABLES, PERSON, number_persons, prepare_rows
+from somv_risk.features._reading import collect
 from somv_risk.features._spec import Feature
-from somv_risk.features._timeline import MOMENT, Timeline, build_known_stays, look_back, number_moments
+from somv_risk.features._timeline import Timeline
 from somv_risk.features._views import VIEWS
 from somv_risk.histories import Histories
 from somv_risk.windows import Lookback
 
-MOMENTS_PER_CHUNK: Final = 120_000
-# An index time with this many moments is a chunk of its own: each person is then seen once, which is fastest.
-MANY_MOMENTS: Final = 5_000
 # Below this, starting threads takes longer than the work.
 FEW_MOMENTS: Final = 1_000
 
-
 Result = TypeVar("Result")
-Named = Iterator[tuple[Feature, Column]]
-Keep = Callable[[int, Named], Result]
-
-
-@dataclass(frozen=True, slots=True)
-class Chunk(Generic[Result]):
-    """What was kept of the features of some cohort rows; `places` are the places of those rows."""
-
-    places: Integers
-    kept: Result
+Columns = Iterator[tuple[Feature, Column]]
+Keep = Callable[[slice, Columns], Result]
 
 
 def build_features(
@@ -80,7 +64,9 @@ def build_features(
     """
     chosen = tuple(features) if features is not None else load_catalogue()
     _check_names(chosen)
-    rows = cohort.lazy().select(pl.col(s.PERSON_ID).cast(pl.String), pl.col(s.INDEX_TIME).cast(pl.Datetime("us")))
+    rows = cohort.lazy().select(
+        pl.col(s.PERSON_ID).cast(pl.String), pl.col(s.INDEX_TIME).cast(pl.Datetime("us"))
+    )
     return register_io_source(
         partial(_stream, histories, rows, chosen, lags),
         schema={s.PERSON_ID: pl.String(), s.INDEX_TIME: pl.Datetime("us")}
@@ -108,30 +94,31 @@ def _stream(
     """Compute what a collected query needs of the features: the columns it reads, then the rows it keeps."""
     cohort = rows.collect(engine="in-memory")
     wanted = [f for f in features if with_columns is None or f.name in with_columns]
-    chunks = list(compute_features(histories, cohort, wanted, lags, _keep_series))
-    frame = cohort.with_columns(_assemble(chunks, wanted))
+    kept = list(compute_features(histories, cohort, wanted, lags, _keep_series))
+    frame = cohort.with_columns(_assemble(kept, wanted))
     asked = frame if with_columns is None else frame.select(with_columns)
-    kept = asked if predicate is None else asked.filter(predicate)
-    yield kept if n_rows is None else kept.head(n_rows)
+    filtered = asked if predicate is None else asked.filter(predicate)
+    yield filtered if n_rows is None else filtered.head(n_rows)
 
 
-def _assemble(chunks: Sequence[Chunk[list[pl.Series]]], features: Sequence[Feature]) -> list[pl.Series]:
-    """Put the columns of all chunks together, in the order of the cohort's rows."""
-    if not chunks:
-        return [pl.Series(feature.name, [], feature.measure.dtype) for feature in features]
-    order = np.argsort(np.concatenate([chunk.places for chunk in chunks]), kind="stable")
-    return [pl.concat(parts)[order] for parts in zip(*(chunk.kept for chunk in chunks), strict=True)]
-
-
-def _keep_series(_size: int, columns: Named) -> list[pl.Series]:
+def _keep_series(_rows: slice, columns: Columns) -> list[pl.Series]:
     return [_to_series(column, feature) for feature, column in columns]
 
 
 def _to_series(column: Column, feature: Feature) -> pl.Series:
     """Return a column with its name and type; NaN becomes null."""
-    if isinstance(column, np.ndarray):
-        column = pl.Series(column, nan_to_null=True)
-    return column.cast(feature.measure.dtype).alias(feature.name)
+    series = pl.Series(column, nan_to_null=True) if isinstance(column, np.ndarray) else column
+    return series.cast(feature.measure.dtype).alias(feature.name)
+
+
+def _assemble(
+    kept: Sequence[tuple[Integers, list[pl.Series]]], features: Sequence[Feature]
+) -> list[pl.Series]:
+    """Put the columns of all chunks together, in the order of the cohort's rows."""
+    if not kept:
+        return [pl.Series(feature.name, [], feature.measure.dtype) for feature in features]
+    order = np.argsort(np.concatenate([places for places, _ in kept]), kind="stable")
+    return [pl.concat(parts)[order] for parts in zip(*(columns for _, columns in kept), strict=True)]
 
 
 def compute_features(
@@ -140,230 +127,64 @@ def compute_features(
     features: Sequence[Feature],
     lags: Lags,
     keep: Keep[Result],
-) -> Iterator[Chunk[Result]]:
+) -> Iterator[tuple[Integers, Result]]:
     """Compute the features of all cohort rows, chunk by chunk; each cohort row stands in one of them.
 
-    The parts of the histories are taken one after the other, and within each the index times. Of each
-    chunk that is kept which `keep` makes of its number of rows and its columns, which come one by one, so
-    that not all have to be held at once. NaN stands for null.
+    Gives, of each chunk, the places of its cohort rows, and what `keep` makes of the place among all rows
+    given so far and of the columns. The columns come one by one, so that not all have to be held at once;
+    NaN stands for null.
     """
-    threads = pl.thread_pool_size() if cohort.height > FEW_MOMENTS else 1
-    yield from _work_ahead(_list_tasks(histories, cohort, features, lags, keep), threads)
+    present = [f for f in features if not set(f.definition.tables) & set(histories.absent)]
 
-
-def _list_tasks(
-    histories: Histories,
-    cohort: pl.DataFrame,
-    features: Sequence[Feature],
-    lags: Lags,
-    keep: Keep[Result],
-) -> Iterator[Callable[[], Chunk[Result]]]:
-    for part, rows in _split_cohort(histories, cohort):
-        lookout = _Lookout(part, cohort[rows], rows, features, lags)
-        for first, last in lookout.list_chunks():
-            yield partial(lookout.compute, first, last, keep)
-
-
-def _split_cohort(histories: Histories, cohort: pl.DataFrame) -> Iterator[tuple[Histories, Integers]]:
-    """Split cohort rows by the part of the histories that has the person; whoever is in none sees nothing."""
-    parts = histories.parts
-    if len(parts) == 1:
-        yield parts[0], np.arange(cohort.height)
-        return
-    homes = pl.concat(
-        part.persons.select(s.PERSON_ID, pl.lit(number, pl.Int64).alias("home"))
-        for number, part in enumerate(parts)
-    )
-    found = cohort.lazy().select(s.PERSON_ID).join(homes, on=s.PERSON_ID, how="left", maintain_order="left")
-    home = found.collect(engine="in-memory")["home"].fill_null(0).to_numpy()
-    for number, part in enumerate(parts):
-        if len(rows := np.flatnonzero(home == number)):
-            yield part, rows
-
-
-def _work_ahead(tasks: Iterable[Callable[[], Result]], threads: int) -> Iterator[Result]:
-    """Do the tasks in threads, a few ahead of the one asked for, and give the results in order."""
-    if threads == 1:
-        for task in tasks:
-            yield task()
-        return
-    with ThreadPoolExecutor(threads) as pool:
-        waiting: deque[Future[Result]] = deque()
-        for task in tasks:
-            waiting.append(pool.submit(task))
-            if len(waiting) > threads:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-
-
-class _Lookout:
-    """The moments of some cohort rows, and the histories they look back upon, prepared when first needed."""
-
-    def __init__(
-        self,
-        histories: Histories,
-        cohort: pl.DataFrame,
-        rows: Integers,
-        features: Sequence[Feature],
-        lags: Lags,
-    ) -> None:
-        self._histories = histories
-        self._rows = rows
-        self._features = features
-        self._present = [f for f in features if not set(f.definition.tables) & set(histories.absent)]
-        self._lags = lags
-        self._moments, self._numbers = number_moments(cohort)
-        self._prepared: tuple[pl.DataFrame, dict[str, pl.DataFrame]] | None = None
-        self._lock = Lock()
-
-    def list_chunks(self) -> Iterator[tuple[int, int]]:
-        """List the first and last (excluded) moment of each chunk: one index time, or several that have few."""
-        times = self._moments[s.INDEX_TIME]
-        ends = np.append(np.flatnonzero((times[1:] != times[:-1]).to_numpy()) + 1, len(times))
+    def list_tasks() -> Iterator[Callable[[], tuple[Integers, Result]]]:
         first = 0
-        for end in ends.tolist():
-            if end - first < MANY_MOMENTS and end < len(times):
-                continue
-            yield from pairwise([*range(first, end, MOMENTS_PER_CHUNK), end])
-            first = end
+        for chunk in list_chunks(histories, cohort, present, lags):
+            last = first + len(chunk.places)
+            yield partial(_compute, chunk, features, present, partial(keep, slice(first, last)))
+            first = last
 
-    def compute(self, first: int, last: int, keep: Keep[Result]) -> Chunk[Result]:
-        """Compute the features of the moments from `first` up to `last`."""
-        moments = self._moments[first:last]
-        timeline = _hold(_look_back(moments, *self._prepare(), self._present, self._lags))
-        chosen = np.flatnonzero((self._numbers >= first) & (self._numbers < last))
-        numbers = self._numbers[chosen] - first
-        measured = _measure(timeline, moments.height, self._features, self._present)
-        return Chunk(self._rows[chosen], keep(len(chosen), _spread(measured, numbers, moments.height)))
-
-    def _prepare(self) -> tuple[pl.DataFrame, dict[str, pl.DataFrame]]:
-        with self._lock:
-            if self._prepared is None:
-                self._prepared = _prepare(self._histories, self._moments, self._present, self._lags)
-            return self._prepared
+    threads = pl.thread_pool_size() if cohort.height > FEW_MOMENTS else 1
+    yield from work_ahead(list_tasks(), threads)
 
 
-def look_back_upon(
-    histories: Histories, moments: pl.DataFrame, features: Sequence[Feature], lags: Lags
-) -> Timeline:
-    """Look back from moments (`person_id`, `index_time`) upon the rows that the features need."""
-    numbered, _ = number_moments(moments)
-    return _look_back(numbered, *_prepare(histories, numbered, features, lags), features, lags)
-
-
-def _prepare(
-    histories: Histories, moments: pl.DataFrame, features: Sequence[Feature], lags: Lags
-) -> tuple[pl.DataFrame, dict[str, pl.DataFrame]]:
-    """Read and prepare, once for all chunks, the persons and the rows that some feature may need."""
-    numbers = moments.select(s.PERSON_ID, PERSON)
-    if moments[s.INDEX_TIME].n_unique() > 1:
-        numbers = numbers.unique()
-    earliest, latest = moments[s.INDEX_TIME].min(), moments[s.INDEX_TIME].max()
-    tables = _list_tables(features)
-    scans = [
-        _keep_reachable(histories.table(table), table, features, earliest, latest) for table in tables
-    ]
-    people = histories.persons.join(numbers.lazy(), on=s.PERSON_ID, how="semi")
-    persons, *read = _collect([people, *scans])
-    numbered = {
-        table: number_persons(frame, numbers).lazy() for table, frame in zip(tables, read, strict=True)
-    }
-    prepared = prepare_rows(numbered, lags)
-    return persons, dict(zip(prepared, _collect(prepared.values()), strict=True))
-
-
-def _collect(frames: Iterable[pl.LazyFrame]) -> list[pl.DataFrame]:
-    return pl.collect_all(list(frames), engine="in-memory")
-
-
-def _list_tables(features: Sequence[Feature]) -> list[str]:
-    views = {feature.definition.events for feature in features}
-    read = {table for name in views for table in (*VIEWS[name].tables, *VIEWS[name].also)}
-    return [table for table in s.EVENT_TABLES if table in read]
-
-
-def _keep_reachable(
-    rows: pl.LazyFrame,
-    table: str,
-    features: Sequence[Feature],
-    earliest: datetime,
-    latest: datetime,
-) -> pl.LazyFrame:
-    """Keep the rows that start before the latest index and, of a large table, within reach of a window.
-
-    A large table is only counted, row by row, so that older rows cannot matter.
-    """
-    kept = rows.filter(pl.col(s.STARTED_AT) < latest)
-    if table not in LARGE_TABLES:
-        return kept
-    windows = [f.window for f in features if table in VIEWS[f.definition.events].tables]
-    if any(window is None for window in windows):
-        return kept
-    reach = timedelta(days=max(window.days for window in windows if window is not None))
-    return kept.filter(pl.col(s.STARTED_AT) >= earliest - reach)
-
-
-def _look_back(
-    moments: pl.DataFrame,
-    persons: pl.DataFrame,
-    rows: Mapping[str, pl.DataFrame],
-    features: Sequence[Feature],
-    lags: Lags,
-) -> Timeline:
-    """Look back from some of the moments, upon the rows they may see."""
-    earliest, latest = moments[s.INDEX_TIME].min(), moments[s.INDEX_TIME].max()
-    reachable = {
-        table: _keep_reachable(frame.lazy(), table, features, earliest, latest)
-        for table, frame in rows.items()
-    }
-    renumbered = moments.drop(MOMENT).with_row_index(MOMENT)
-    seen = dict(zip(reachable, _collect(reachable.values()), strict=True))
-    return look_back(renumbered, seen, persons, lags)
-
-
-def _hold(timeline: Timeline) -> Timeline:
-    """Hold in memory what several views are built from."""
-    known = {
-        table: frame.lazy()
-        for table, frame in zip(timeline.known, _collect(timeline.known.values()), strict=True)
-    }
-    (stays,) = _collect([build_known_stays(known)]) if s.ADMISSIONS in known else [pl.DataFrame()]
-    return replace(timeline, known=known, stays=stays.lazy())
+def _compute(
+    chunk: Chunk, features: Sequence[Feature], present: Sequence[Feature], keep: Callable[[Columns], Result]
+) -> tuple[Integers, Result]:
+    measured = _measure(chunk.look_back(), chunk.size, features, present)
+    return chunk.places, keep(_spread(measured, chunk))
 
 
 def _measure(
     timeline: Timeline, size: int, features: Sequence[Feature], present: Sequence[Feature]
-) -> Named:
+) -> Columns:
     """Measure the features from each moment of the time line; one of an absent table is null."""
     views = _build_views(timeline, size, present)
     nothing = np.full(size, np.nan)
-    known = {feature.name for feature in present}
     for definition, group in groupby(features, lambda feature: feature.definition):
         same = list(group)
-        if same[0].name not in known:
+        if definition.events in views:
+            windows = [feature.window for feature in same if feature.window is not None]
+            columns = same[0].measure.compute(definition, views[definition.events], windows)
+            yield from zip(same, columns, strict=True)
+        else:
             yield from ((feature, nothing) for feature in same)
-            continue
-        windows = [feature.window for feature in same if feature.window is not None]
-        yield from zip(same, same[0].measure.compute(definition, views[definition.events], windows), strict=True)
-
-
-def _spread(columns: Named, numbers: Integers, size: int) -> Named:
-    """Give each cohort row the values of its moment."""
-    is_in_order = len(numbers) == size and bool((numbers == np.arange(size)).all())
-    for feature, column in columns:
-        yield feature, column if is_in_order else column[numbers]
 
 
 def _build_views(timeline: Timeline, size: int, features: Sequence[Feature]) -> dict[str, Events]:
     """Build the kinds of events that the features ask for, as far back as their windows reach."""
-    windows: dict[str, list[Lookback | None]] = defaultdict(list)
+    asked: dict[str, list[Lookback | None]] = defaultdict(list)
     for feature in features:
-        windows[feature.definition.events].append(feature.window)
+        asked[feature.definition.events].append(feature.window)
     plans = []
-    for name, asked in windows.items():
-        reach = max((window for window in asked if window is not None), key=lambda w: w.days, default=None)
-        narrowed = replace(timeline, reach=reach)
-        placed = VIEWS[name].build(narrowed)
-        plans.append(placed if reach is None else narrowed.keep_reachable(placed))
-    return {name: Events(frame, size) for name, frame in zip(windows, _collect(plans), strict=True)}
+    for name, windows in asked.items():
+        longest = max((window.days for window in windows if window is not None), default=None)
+        narrowed = timeline.reaching(None if longest is None else Lookback(longest))
+        plans.append(narrowed.keep_reachable(VIEWS[name].build(narrowed)))
+    return {name: Events(frame, size) for name, frame in zip(asked, collect(plans), strict=True)}
+
+
+def _spread(columns: Columns, chunk: Chunk) -> Columns:
+    """Give each cohort row the values of its moment."""
+    is_in_order = np.array_equal(chunk.numbers, np.arange(chunk.size))
+    for feature, column in columns:
+        yield feature, column if is_in_order else column[chunk.numbers]

@@ -78,7 +78,8 @@ class Events:
         if not wanted:
             return np.ones(len(self), dtype=np.bool_)
         held = wanted[0] if len(wanted) == 1 else pl.all_horizontal(wanted)
-        return self.frame.select(held.fill_null(value=False).alias(MOMENT))[MOMENT].to_numpy()
+        mask: Mask = self.frame.select(held.fill_null(value=False).alias(MOMENT))[MOMENT].to_numpy()
+        return mask
 
     def value(self, name: str) -> Integers:
         """Return one number per event, -1 where it has none."""

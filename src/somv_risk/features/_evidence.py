@@ -7,10 +7,10 @@ import polars as pl
 
 from somv_risk import schema as s
 from somv_risk.asof import KEY, NO_LAGS, Lags
-from somv_risk.features._engine import look_back_upon
 from somv_risk.features._events import match_text
+from somv_risk.features._reading import read_rows
 from somv_risk.features._spec import Feature
-from somv_risk.features._timeline import END_AGE, MOMENT, START_AGE
+from somv_risk.features._timeline import END_AGE, MOMENT, START_AGE, number_moments
 from somv_risk.features._views import VIEWS
 from somv_risk.histories import Histories
 from somv_risk.windows import MICROSECONDS_PER_DAY
@@ -44,7 +44,8 @@ def list_evidence(
     """
     if set(feature.definition.tables) & set(histories.absent):
         return pl.DataFrame(schema=_SCHEMA)
-    timeline = look_back_upon(histories, moments, [feature], lags)
+    numbered, _ = number_moments(moments)
+    timeline = read_rows(histories, numbered, [feature], lags).look_back(numbered)
     placed = VIEWS[feature.definition.events].build(timeline)
     if START_AGE not in placed.collect_schema():
         return pl.DataFrame(schema=_SCHEMA)

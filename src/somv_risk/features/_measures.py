@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -87,7 +87,9 @@ class Chosen:
         last of them, and need not be looked at one by one.
         """
         if self._is_in_order:
-            return slice(len(self.age) - np.searchsorted(self.age[::-1], window.microseconds, side="right"), None)
+            return slice(
+                len(self.age) - np.searchsorted(self.age[::-1], window.microseconds, side="right"), None
+            )
         return self.age <= window.microseconds
 
     @cached_property
@@ -132,13 +134,14 @@ def _find_most(moment: Integers, values: Integers, size: int) -> Integers:
 
 
 def _in_days(microseconds: Integers, is_known: Mask | None = None) -> Floats:
-    days = microseconds / MICROSECONDS_PER_DAY
+    days: Floats = microseconds / MICROSECONDS_PER_DAY
     return days if is_known is None else np.where(is_known, days, np.nan)
 
 
-def _divide(parts: Integers, whole: Integers) -> Floats:
+def _divide(parts: Integers | Floats, whole: Integers) -> Floats:
     """Divide, null where there is nothing to divide by."""
-    return np.divide(parts, whole, out=np.full(len(whole), np.nan), where=whole > 0)
+    quotient: Floats = np.divide(parts, whole, out=np.full(len(whole), np.nan), where=whole > 0)
+    return quotient
 
 
 def count_events(definition: "Definition", events: Events, windows: Sequence[Lookback]) -> list[Column]:
@@ -146,9 +149,7 @@ def count_events(definition: "Definition", events: Events, windows: Sequence[Loo
     return [counts.astype(np.int32) for counts in _count_chosen(definition, events, windows)]
 
 
-def _count_chosen(
-    definition: "Definition", events: Events, windows: Sequence[Lookback]
-) -> list[Integers]:
+def _count_chosen(definition: "Definition", events: Events, windows: Sequence[Lookback]) -> list[Integers]:
     chosen = choose(definition, events, windows)
     moment = chosen.moment
     return [_count(moment[chosen.within(window)], events.size) for window in windows]
@@ -312,9 +313,9 @@ def _compute_burstiness(moment: Integers, gaps: Integers, size: int) -> Floats:
     counts, total = _count(moment, size), _add(moment, minutes, size)
     spread = np.sqrt(counts * _add(moment, minutes * minutes, size) - total * total)
     whole = spread + total
-    return np.divide(
-        spread - total, whole, out=np.full(size, np.nan), where=(counts > 1) & (whole > 0)
-    )
+    is_known = (counts > 1) & (whole > 0)
+    burstiness: Floats = np.divide(spread - total, whole, out=np.full(size, np.nan), where=is_known)
+    return burstiness
 
 
 def compute_share(definition: "Definition", events: Events, windows: Sequence[Lookback]) -> list[Column]:
@@ -328,9 +329,7 @@ def compute_share(definition: "Definition", events: Events, windows: Sequence[Lo
     ]
 
 
-def compute_pair_share(
-    definition: "Definition", events: Events, windows: Sequence[Lookback]
-) -> list[Column]:
+def compute_pair_share(definition: "Definition", events: Events, windows: Sequence[Lookback]) -> list[Column]:
     """Share, of the events `of` that follow another in the window, that are also `where`.
 
     The value measured is the time from the start of the one before. With contacts in the same unit this
@@ -342,7 +341,8 @@ def compute_pair_share(
     start_age = base.take(events.start_age)
     inside = [(step >= 0) & (start_age + step <= window.microseconds) for window in windows]
     return [
-        _divide(_count(moment[rows & held], events.size), _count(moment[rows], events.size)) for rows in inside
+        _divide(_count(moment[rows & held], events.size), _count(moment[rows], events.size))
+        for rows in inside
     ]
 
 
@@ -354,9 +354,7 @@ def tell_last(definition: "Definition", events: Events, windows: Sequence[Lookba
     return [np.where(latest // 2 <= window.microseconds, latest % 2 == 0, np.nan) for window in windows]
 
 
-def find_most_within(
-    definition: "Definition", events: Events, windows: Sequence[Lookback]
-) -> list[Column]:
+def find_most_within(definition: "Definition", events: Events, windows: Sequence[Lookback]) -> list[Column]:
     """Most events in any span of `within_days` that lies inside the window.
 
     A span is half-open, so two events exactly `within_days` apart are not in the same one. It is begun
@@ -490,9 +488,7 @@ MEASURES: Final[Mapping[str, Measure]] = MappingProxyType(
         "trend": Measure(compute_trend, *_COUNTED, has_halves=True),
         "decayed": Measure(compute_decayed, _DAYS, 0, NEVER_NULL),
         "days": Measure(sum_days, _DAYS, 0, NEVER_NULL, counts_days=True),
-        "days_trend": Measure(
-            compute_days_trend, _DAYS, 0, NEVER_NULL, has_halves=True, counts_days=True
-        ),
+        "days_trend": Measure(compute_days_trend, _DAYS, 0, NEVER_NULL, has_halves=True, counts_days=True),
         "days_since": Measure(find_days_since, _DAYS, None, NO_EVENT),
         "days_since_first": Measure(find_days_since_first, _DAYS, None, NO_EVENT),
         "longest": Measure(find_longest, _DAYS, None, NO_EVENT, needs_value=True),
@@ -517,7 +513,14 @@ MEASURES: Final[Mapping[str, Measure]] = MappingProxyType(
             needs_where=True,
         ),
         "last": Measure(tell_last, pl.Boolean(), None, NO_EVENT, needs_where=True),
-        "never": Measure(tell_never, pl.Boolean(), None, "no interval reaches into the window", needs_where=True, counts_days=True),
+        "never": Measure(
+            tell_never,
+            pl.Boolean(),
+            None,
+            "no interval reaches into the window",
+            needs_where=True,
+            counts_days=True,
+        ),
         "distinct": Measure(count_distinct, *_COUNTED, needs_value=True),
         "most_within": Measure(find_most_within, *_COUNTED),
         "continuity": Measure(
@@ -536,4 +539,3 @@ MEASURES: Final[Mapping[str, Measure]] = MappingProxyType(
         ),
     }
 )
-

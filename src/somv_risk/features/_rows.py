@@ -48,9 +48,9 @@ def number_persons(rows: pl.DataFrame, persons: pl.DataFrame) -> pl.DataFrame:
     """
     ids = rows[s.PERSON_ID]
     starts = ids.ne_missing(ids.shift(1)).arg_true()
-    looked_up = ids.gather(starts).to_frame().join(
-        persons, on=s.PERSON_ID, how="left", maintain_order="left"
-    )[PERSON]
+    looked_up = (
+        ids.gather(starts).to_frame().join(persons, on=s.PERSON_ID, how="left", maintain_order="left")[PERSON]
+    )
     lengths = np.diff(starts.to_numpy(), append=rows.height)
     numbers = np.repeat(looked_up.cast(pl.Int64).fill_null(-1).to_numpy(), lengths)
     numbered = rows.drop(s.PERSON_ID).with_columns(pl.Series(PERSON, numbers))

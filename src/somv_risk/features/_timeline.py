@@ -1,7 +1,8 @@
 """The time line: what was known of each person before each index moment, placed by age."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +36,10 @@ class Timeline:
     persons: pl.LazyFrame
     reach: Lookback | None = None
 
+    def reaching(self, window: Lookback | None) -> "Timeline":
+        """Return the same time line with another longest window."""
+        return replace(self, reach=window)
+
     def keep_reachable(self, placed: pl.LazyFrame) -> pl.LazyFrame:
         """Keep the events that are open, or of which some part may lie in the longest window."""
         if self.reach is None:
@@ -62,20 +67,20 @@ def _see(rows: pl.DataFrame, table: str, moments: pl.DataFrame) -> pl.LazyFrame:
     seen_from = moments.select(MOMENT, PERSON, s.INDEX_TIME)
     if table in LARGE_TABLES and moments[PERSON].is_unique().all():
         return _look_up(rows, seen_from)
-    order = "right" if table in LARGE_TABLES else "left_right"
+    order: Literal["right", "left_right"] = "right" if table in LARGE_TABLES else "left_right"
     return seen_from.lazy().join(rows.lazy(), on=PERSON, how="inner", maintain_order=order)
 
 
 def _look_up(rows: pl.DataFrame, seen_from: pl.DataFrame) -> pl.LazyFrame:
-    """Do what the join does where each person has one moment: a number looked up by place needs no hashing."""
-    persons = seen_from[PERSON].to_numpy()
-    places = np.full(rows[PERSON].max() + 1 if rows.height else 0, -1, dtype=np.int64)
-    places[persons[persons < len(places)]] = np.flatnonzero(persons < len(places))
-    seen = rows.with_columns(pl.Series(MOMENT, places[rows[PERSON].to_numpy()])).filter(pl.col(MOMENT) >= 0)
-    index = seen_from[s.INDEX_TIME]
-    times = pl.lit(index[0]) if index.n_unique() == 1 else index.gather(seen[MOMENT])
-    number = seen_from[MOMENT].gather(seen[MOMENT])
-    return seen.lazy().with_columns(number.alias(MOMENT), times.alias(s.INDEX_TIME))
+    """Do what the join does where each person has one moment: looking up by place needs no hashing."""
+    persons = seen_from[PERSON].cast(pl.Int64).to_numpy()
+    looking = rows[PERSON].cast(pl.Int64).to_numpy()
+    numbers = np.full(max(persons.max(initial=-1), looking.max(initial=-1)) + 1, -1)
+    numbers[persons] = seen_from[MOMENT].to_numpy()
+    seen = rows.with_columns(pl.Series(MOMENT, numbers[looking])).filter(pl.col(MOMENT) >= 0)
+    times = seen_from[s.INDEX_TIME]
+    index = pl.lit(times[0]) if times.n_unique() == 1 else times.gather(seen[MOMENT])
+    return seen.lazy().with_columns(pl.col(MOMENT).cast(pl.UInt32), index.alias(s.INDEX_TIME))
 
 
 def build_known_stays(known: Mapping[str, pl.LazyFrame]) -> pl.LazyFrame:
@@ -85,7 +90,7 @@ def build_known_stays(known: Mapping[str, pl.LazyFrame]) -> pl.LazyFrame:
 
 
 def number_moments(cohort: pl.DataFrame) -> tuple[pl.DataFrame, npt.NDArray[np.int64]]:
-    """Number the moments of a cohort in order of index time and person, and the persons in order of their ids.
+    """Number the moments of a cohort in order of index time and person, and the persons in that of their ids.
 
     Returns
     -------
@@ -96,10 +101,16 @@ def number_moments(cohort: pl.DataFrame) -> tuple[pl.DataFrame, npt.NDArray[np.i
         moments, places = rows, np.arange(rows.height)
     else:
         moments = rows.unique().sort(s.INDEX_TIME, s.PERSON_ID)
-        found = rows.lazy().join(moments.lazy().with_row_index(MOMENT), on=KEY, how="left", maintain_order="left")
+        found = rows.lazy().join(
+            moments.lazy().with_row_index(MOMENT), on=KEY, how="left", maintain_order="left"
+        )
         places = found.collect(engine="in-memory")[MOMENT].cast(pl.Int64).to_numpy()
     # With one index time, the moments are in order of persons already.
-    person = pl.int_range(pl.len()) if moments[s.INDEX_TIME].n_unique() <= 1 else pl.col(s.PERSON_ID).rank("dense") - 1
+    person = (
+        pl.int_range(pl.len())
+        if moments[s.INDEX_TIME].n_unique() <= 1
+        else pl.col(s.PERSON_ID).rank("dense") - 1
+    )
     return moments.with_row_index(MOMENT).with_columns(person.cast(pl.UInt32).alias(PERSON)), places
 
 

@@ -23,7 +23,7 @@ COMMUNITY_CONTACT_TYPES: Final = ("outpatient", "home_visit", "virtual")
 OUTSIDE_LABOUR_MARKET: Final = ("social_assistance", "sickness", "rehabilitation", "early_retirement")
 LONG_TERM: Final = ("diabetes", "copd", "heart_failure", "renal", "liver", "epilepsy", "dementia")
 SECTOR_OF_SERVICE: Final[Mapping[str, str]] = MappingProxyType(
-    {name: "social" for name in s.SERVICES}
+    dict.fromkeys(s.SERVICES, "social")
     | {"home_care": "care", "home_nursing": "care", "job_centre": "employment"}
 )
 
@@ -153,19 +153,23 @@ def build_treatments_view(timeline: Timeline) -> pl.LazyFrame:
     known = timeline.known[s.SUBSTANCE_ABUSE].with_columns(
         (pl.col(s.STARTED_AT) > first_start).alias("restart"), _is_new(s.PROVIDER).alias("new_provider")
     )
-    return place(_add_ended_in_hospital(known, timeline)).select(
-        *_PLACED,
-        s.PROVIDER,
-        pl.when(pl.col(s.SUBSTANCE) != "unknown").then(pl.col(s.SUBSTANCE)).alias("known_substance"),
-        *_flag_values(s.SUBSTANCE, s.SUBSTANCES),
-        (pl.col(s.SUBSTANCE) != "alcohol").alias("drugs"),
-        (pl.col(s.END_REASON) == "dropped_out").alias("dropped_out"),
-        (pl.col(s.END_REASON) == "completed").alias("completed"),
-        pl.col(s.ENDED_AT).is_not_null().alias("ended"),
-        "restart",
-        "new_provider",
-        "ended_in_hospital",
-    ).rename({"known_substance": s.SUBSTANCE})
+    return (
+        place(_add_ended_in_hospital(known, timeline))
+        .select(
+            *_PLACED,
+            s.PROVIDER,
+            pl.when(pl.col(s.SUBSTANCE) != "unknown").then(pl.col(s.SUBSTANCE)).alias("known_substance"),
+            *_flag_values(s.SUBSTANCE, s.SUBSTANCES),
+            (pl.col(s.SUBSTANCE) != "alcohol").alias("drugs"),
+            (pl.col(s.END_REASON) == "dropped_out").alias("dropped_out"),
+            (pl.col(s.END_REASON) == "completed").alias("completed"),
+            pl.col(s.ENDED_AT).is_not_null().alias("ended"),
+            "restart",
+            "new_provider",
+            "ended_in_hospital",
+        )
+        .rename({"known_substance": s.SUBSTANCE})
+    )
 
 
 def _add_ended_in_hospital(treatments: pl.LazyFrame, timeline: Timeline) -> pl.LazyFrame:
@@ -274,7 +278,7 @@ def _flag_follow_up(days: int) -> list[pl.Expr]:
 
 
 def _add_next_contact(discharges: pl.LazyFrame, contacts: pl.LazyFrame) -> pl.LazyFrame:
-    """Add the age of the first contact at or after each discharge, null if none comes soon enough to count."""
+    """Add the age of the first contact at or after each discharge, null if none comes in time to count."""
     longest = timedelta(days=max(FOLLOW_UPS)) // timedelta(microseconds=1)
     waited = pl.col(END_AGE) - pl.col(_NEXT)
     following = (

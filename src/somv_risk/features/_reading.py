@@ -1,0 +1,98 @@
+"""Reading: the rows that some feature may need, read and prepared once for any number of index moments."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import polars as pl
+
+from somv_risk import schema as s
+from somv_risk.asof import Lags
+from somv_risk.features._rows import LARGE_TABLES, PERSON, number_persons, prepare_rows
+from somv_risk.features._spec import Feature
+from somv_risk.features._timeline import MOMENT, Timeline, build_known_stays, look_back
+from somv_risk.features._views import VIEWS
+from somv_risk.histories import Histories
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Rows in memory that can be looked back upon from any moment for which they were read."""
+
+    features: Sequence[Feature]
+    persons: pl.DataFrame
+    rows: Mapping[str, pl.DataFrame]
+    lags: Lags
+
+    def look_back(self, moments: pl.DataFrame) -> Timeline:
+        """Look back from moments, upon the rows they may see."""
+        renumbered = moments.drop(MOMENT).with_row_index(MOMENT)
+        reachable = {
+            table: _keep_reachable(frame.lazy(), table, self.features, moments)
+            for table, frame in self.rows.items()
+        }
+        seen = dict(zip(reachable, collect(reachable.values()), strict=True))
+        return _hold(look_back(renumbered, seen, self.persons, self.lags))
+
+
+def read_rows(
+    histories: Histories, moments: pl.DataFrame, features: Sequence[Feature], lags: Lags
+) -> Prepared:
+    """Read and prepare the persons of the moments, and the rows that some feature may need."""
+    numbers = moments.select(s.PERSON_ID, PERSON)
+    if moments[s.INDEX_TIME].n_unique() > 1:
+        numbers = numbers.unique()
+    tables = _list_tables(features)
+    scans = [_keep_reachable(histories.table(table), table, features, moments) for table in tables]
+    people = histories.persons.join(numbers.lazy(), on=s.PERSON_ID, how="semi")
+    persons, *read = collect([people, *scans])
+    numbered = {
+        table: number_persons(frame, numbers).lazy() for table, frame in zip(tables, read, strict=True)
+    }
+    prepared = prepare_rows(numbered, lags)
+    rows = dict(zip(prepared, collect(prepared.values()), strict=True))
+    return Prepared(features, persons, rows, lags)
+
+
+def collect(frames: Iterable[pl.LazyFrame]) -> list[pl.DataFrame]:
+    """Collect frames whose plans may share parts."""
+    return pl.collect_all(list(frames), engine="in-memory")
+
+
+def _list_tables(features: Sequence[Feature]) -> list[str]:
+    views = {feature.definition.events for feature in features}
+    read = {table for name in views for table in (*VIEWS[name].tables, *VIEWS[name].also)}
+    return [table for table in s.EVENT_TABLES if table in read]
+
+
+def _keep_reachable(
+    rows: pl.LazyFrame, table: str, features: Sequence[Feature], moments: pl.DataFrame
+) -> pl.LazyFrame:
+    """Keep the rows that start before the latest index and, of a large table, within reach of a window.
+
+    The rows of a large table are only counted, one by one, so that older ones cannot matter.
+    """
+    earliest, latest = _span(moments)
+    kept = rows.filter(pl.col(s.STARTED_AT) < latest)
+    windows = [f.window for f in features if table in VIEWS[f.definition.events].tables]
+    if table not in LARGE_TABLES or any(window is None for window in windows):
+        return kept
+    reach = timedelta(days=max(window.days for window in windows if window is not None))
+    return kept.filter(pl.col(s.STARTED_AT) >= earliest - reach)
+
+
+def _span(moments: pl.DataFrame) -> tuple[datetime, datetime]:
+    earliest: datetime
+    latest: datetime
+    earliest, latest = moments.select(
+        pl.col(s.INDEX_TIME).min().alias("earliest"), pl.col(s.INDEX_TIME).max().alias("latest")
+    ).row(0)
+    return earliest, latest
+
+
+def _hold(timeline: Timeline) -> Timeline:
+    """Hold in memory what several views are built from."""
+    held = collect(timeline.known.values())
+    known = {table: frame.lazy() for table, frame in zip(timeline.known, held, strict=True)}
+    stays = collect([build_known_stays(known)])[0].lazy() if s.ADMISSIONS in known else timeline.stays
+    return Timeline(timeline.moments, known, stays, timeline.persons)
