@@ -215,6 +215,9 @@ def describe_order(stays: list[Event]) -> None:
         stay.values["gap"] = gap
         holds = {
             "follows": True,
+            "readmission": "acute" in stay.flags and gap < READMISSION_SPAN,
+            "early_readmission": "acute" in stay.flags and gap < EARLY_READMISSION_SPAN,
+            "sector_switch": stay.values["sector"] != before.values["sector"],
             "quick_return": gap < RETURN_SPAN,
             "within_a_week": gap < WEEK,
             "after_unfinished": "unfinished" in before.flags,
@@ -226,14 +229,6 @@ def describe_order(stays: list[Event]) -> None:
 def list_admissions(known: Known) -> list[Event]:
     admissions = [stay for stay in list_plain_stays(known) if "admission" in stay.flags]
     describe_order(admissions)
-    for before, admission in pairwise(admissions):
-        gap = admission.values["gap"]
-        if "acute" in admission.flags and gap < READMISSION_SPAN:
-            admission.flags.add("readmission")
-        if "acute" in admission.flags and gap < EARLY_READMISSION_SPAN:
-            admission.flags.add("early_readmission")
-        if admission.values["sector"] != before.values["sector"]:
-            admission.flags.add("sector_switch")
     return admissions
 
 
@@ -349,6 +344,8 @@ def treatment_event(row: Row, first_start: datetime, admissions: list[Event]) ->
 
 def treatment_flags(row: Row) -> set[str]:
     flags = {row["substance"]}
+    if row["substance"] != "alcohol":
+        flags.add("drugs")
     if row["ended_at"] is not None:
         flags.add("ended")
     if row["end_reason"] in ("completed", "dropped_out"):
@@ -450,7 +447,8 @@ def list_diagnoses(known: Known) -> list[Event]:
 
 def diagnosis_event(row: Row, code: str, hospital: set[str]) -> Event:
     flags = groups_of(code) | ({"hospital"} if row["contact_id"] in hospital else set())
-    return Event(row["started_at"], row["ended_at"], flags, pick(row, "contact_id"), {"code": code})
+    values = {"contact_id": row["contact_id"], "code": code}
+    return Event(row["started_at"], row["ended_at"], flags, values, {"code": code})
 
 
 def groups_of(code: str) -> set[str]:
@@ -478,8 +476,8 @@ def list_sectors(known: Known) -> list[Event]:
         *(sector_event(contact, "psychiatric") for contact in contacts),
         *(sector_event(spell, "substance") for spell in list_treatment_spells(known)),
         *(
-            sector_event(service, SECTOR_OF_SERVICE.get(service.values["service"], "social"))
-            for service in list_services(known)
+            sector_event(spell, SECTOR_OF_SERVICE.get(spell.values["service"], "social"))
+            for spell in list_service_spells(known)
         ),
     ]
 
@@ -617,7 +615,8 @@ def longest_inside(question: Question) -> float:
 
 def never(question: Question) -> bool | None:
     """Whether none of the intervals that reach into the window is the one asked for."""
-    reaching = [event for event in question.events if question.reaches(event)]
+    asked = [event for event in question.events if question.has(event, question.definition.of)]
+    reaching = [event for event in asked if question.reaches(event)]
     return not any(map(question.is_wanted, reaching)) if reaching else None
 
 

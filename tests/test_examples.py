@@ -58,6 +58,14 @@ def test_thomas_is_explained_with_the_events_behind_it(first_scores):
     assert float(shown) == pytest.approx(float(kept.rstrip(".")), abs=1e-6)
 
 
+def test_own_features_are_counted_and_travel_with_their_model(tmp_path):
+    printed = run_script("own_features.py", "--persons", PERSONS, folder=tmp_path)
+    assert "None of them changes when what was not yet known is changed." in printed
+    own = ("medical_contacts_365d", "support_now", "longest_time_in_shelter_365d")
+    assert all(printed.count(name) == 2 for name in own)
+    assert (tmp_path / "own_model" / "model.json").is_file()
+
+
 @pytest.mark.parametrize("name", sorted(file.name for file in EXAMPLES.glob("*.py")))
 def test_every_script_says_what_it_takes(name, tmp_path):
     assert "usage:" in run_script(name, "--help", folder=tmp_path)

@@ -862,7 +862,6 @@ DIAGNOSED = """
         ({"diagnosis": ("E11",)}, 1),
         ({"diagnosis": ("E119", "J44*")}, 2),
         ({"diagnosis": ("*",)}, 4),  # one without a diagnosis and one not known yet
-        ({"diagnosis": ("e11*",)}, 0),
         ({"hospital": ("A",)}, 4),
         ({"hospital": ("A",), "department": ("2",)}, 1),
         ({"hospital": ("A", "B"), "diagnosis": ("E1*",)}, 3),

@@ -59,7 +59,7 @@ def answer_with_somv_risk(events: pl.DataFrame, cohort: pl.DataFrame, question: 
     measure, view, *value = MEASURES[question.measure]
     windows = tuple(days for days in (question.days, question.until_days) if days)
     asked = Definition(
-        "asked", "background", TITLE, "", measure, view, windows, value=next(iter(value), None)
+        "asked", "background", TITLE, "events", measure, view, windows, value=next(iter(value), None)
     )
     whole, *younger = build_features(histories, cohort, asked.features()).collect().get_columns()[2:]
     # The library's windows end at the index; what ends earlier is the difference of two.

@@ -18,6 +18,7 @@ from somv_risk.simulate import simulate
 from somv_risk.sources import from_frames, from_omop, read_histories
 
 if TYPE_CHECKING:
+    from somv_risk.config import read_definitions
     from somv_risk.explanation import explain_person
     from somv_risk.model import RiskModel, load_model
     from somv_risk.pipeline import train
@@ -28,6 +29,7 @@ _LATE = {
     "RiskModel": "somv_risk.model",
     "explain_person": "somv_risk.explanation",
     "load_model": "somv_risk.model",
+    "read_definitions": "somv_risk.config",
     "score": "somv_risk.scoring",
     "train": "somv_risk.pipeline",
 }
@@ -42,6 +44,7 @@ __all__ = [
     "label_outcomes",
     "load_model",
     "make_cohort",
+    "read_definitions",
     "read_histories",
     "score",
     "simulate",

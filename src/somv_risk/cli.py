@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from datetime import date
 from enum import StrEnum
 from pathlib import Path
+from shlex import quote
 from tempfile import TemporaryDirectory
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Final
@@ -22,6 +23,7 @@ from somv_risk.histories import Histories
 from somv_risk.store import DEFAULT_BUCKETS, check_is_new, is_store, write_store
 
 if TYPE_CHECKING:
+    from somv_risk.features import Definition
     from somv_risk.simulate.page import RunFacts
     from somv_risk.simulate.plan import Plan
     from somv_risk.simulate.targets import Target
@@ -251,6 +253,31 @@ def explain(
 
 
 @app.command()
+def features(
+    own: Annotated[
+        Path | None, typer.Option(help="Features of your own (TOML), checked and shown among the others.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Write their page (Markdown) and print nothing.")
+    ] = None,
+    language: LanguageOption = Language.da,
+) -> None:
+    """List the features, or write the page that says of each what it counts."""
+    from somv_risk.config import read_definitions  # noqa: PLC0415 - LightGBM is slow to import
+    from somv_risk.features import load_definitions  # noqa: PLC0415
+    from somv_risk.report.feature_page import render_feature_page, write_feature_page  # noqa: PLC0415
+
+    definitions = read_definitions(own) if own else ()
+    if out is None:
+        _print_features([*load_definitions(), *definitions], language)
+        return
+    options = f" --own {quote(str(own))}" if own else ""
+    command = f"somv-risk features{options} --out {quote(str(out))}"
+    write_feature_page(out, render_feature_page(load_definitions(), definitions, command=command))
+    say(f"Page: {out}")
+
+
+@app.command()
 def demo(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")] = Path("demo"),
     persons: PersonsOption = 100_000,
@@ -381,6 +408,19 @@ def _print_first(scores: pl.DataFrame) -> None:
         reasons = "\n".join(reason["text"] for reason in row["reasons"])
         table.add_row(str(row["rank"]), row["person_id"], f"{row['risk']:.0%}", row["known_or_new"], reasons)
     make_console().print(table)
+
+
+def _print_features(definitions: "Sequence[Definition]", language: Language) -> None:
+    rows = [
+        {
+            "id": definition.id,
+            "windows": ", ".join(map(str, definition.windows)),
+            "title": definition.title[language],
+            "theme": definition.theme,
+        }
+        for definition in definitions
+    ]
+    print_frame("Features", pl.DataFrame(rows))
 
 
 def _print_counts(scores: pl.DataFrame) -> None:

@@ -7,13 +7,29 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    InstanceOf,
+    ValidationError,
+    ValidationInfo,
+    field_serializer,
+    field_validator,
+)
 
 from somv_risk import schema as s
 from somv_risk.asof import Lags
 from somv_risk.cohort import parse_moment
-from somv_risk.errors import ConfigError, SourceError
-from somv_risk.features import Feature, load_catalogue, load_definitions
+from somv_risk.errors import ConfigError, SomvRiskError, SourceError
+from somv_risk.features import (
+    Definition,
+    Feature,
+    describe_definition,
+    list_features,
+    load_definitions,
+    parse_definitions,
+)
 from somv_risk.model import Eligibility
 from somv_risk.outcomes import Target
 from somv_risk.splits import PersonSplit, TimeSplit
@@ -31,6 +47,9 @@ TREE_PARAMETERS: Final[Mapping[str, Any]] = MappingProxyType(
         "max_bin": 127,
     }
 )
+
+
+_FOLDER: Final = "folder"
 
 
 class _Section(BaseModel):
@@ -89,9 +108,31 @@ class TreeSection(_Section):
 
 
 class FeatureSection(_Section):
-    """Which of the catalogue's definitions to leave out."""
+    """Which definitions to leave out of the catalogue, and which of one's own to add to it.
+
+    `own` may be given as the path of a TOML file (see `read_definitions`), as what would stand in
+    it, or as definitions; written down, it is always the second, so a model needs no file to be read.
+    """
 
     exclude: tuple[str, ...] = ()
+    own: tuple[InstanceOf[Definition], ...] = ()
+
+    @field_validator("own", mode="before")
+    @classmethod
+    def _read_own(cls, given: Any, info: ValidationInfo) -> Any:  # noqa: ANN401 - pydantic judges the rest
+        if isinstance(given, str | Path):
+            return read_definitions((info.context or {}).get(_FOLDER, Path()) / given)
+        return parse_definitions(given) if isinstance(given, Mapping) else given
+
+    @field_validator("own", mode="after")
+    @classmethod
+    def _check_own(cls, own: tuple[Definition, ...]) -> tuple[Definition, ...]:
+        list_features((*load_definitions(), *own))
+        return own
+
+    @field_serializer("own")
+    def _describe_own(self, own: tuple[Definition, ...]) -> dict[str, Any]:
+        return {definition.id: describe_definition(definition) for definition in own}
 
 
 class TrainConfig(_Section):
@@ -127,13 +168,15 @@ class TrainConfig(_Section):
         )
 
     def build_features(self) -> tuple[Feature, ...]:
-        """Return the catalogue without the definitions left out."""
-        unknown = set(self.features.exclude) - {definition.id for definition in load_definitions()}
+        """Return the features of the catalogue without those left out, and then one's own."""
+        definitions = load_definitions()
+        unknown = set(self.features.exclude) - {definition.id for definition in definitions}
         if unknown:
             raise ConfigError(
                 f"Configuration excludes unknown features {sorted(unknown)}. Name ids of the catalogue."
             )
-        return tuple(f for f in load_catalogue() if f.definition.id not in self.features.exclude)
+        kept = [definition for definition in definitions if definition.id not in self.features.exclude]
+        return list_features((*kept, *self.features.own))
 
     def build_person_split(self) -> PersonSplit:
         """Return the split of persons."""
@@ -174,14 +217,40 @@ class TrainConfig(_Section):
 def read_config(path: str | Path) -> TrainConfig:
     """Read a training configuration; what it does not say is as in `TrainConfig`.
 
+    Paths in it start from its own folder.
+
+    Raises
+    ------
+    SourceError
+        If the file, or one that it names, is missing or unreadable.
+    ConfigError
+        If it is not TOML, a key is unknown or a value breaks a rule.
+    """
+    file = Path(path)
+    return parse_config(read_toml("Configuration", file), folder=file.parent)
+
+
+def read_definitions(path: str | Path) -> tuple[Definition, ...]:
+    """Read features of one's own: a TOML file with the keys of the catalogue, one table per feature.
+
+    They go to a model through its configuration (`[features] own`), or through `list_features` to
+    `build_features`. `docs/features.md` says what they may ask for.
+
     Raises
     ------
     SourceError
         If the file is missing or unreadable.
     ConfigError
-        If it is not TOML, a key is unknown or a value breaks a rule.
+        If it is not TOML, or a feature breaks a rule; names the file and the feature.
     """
-    return parse_config(read_toml("Configuration", Path(path)))
+    file = Path(path)
+    rows = read_toml("Features", file)
+    try:
+        definitions = parse_definitions(rows)
+        list_features((*load_definitions(), *definitions))
+    except ConfigError as error:
+        raise ConfigError(f"Features {file}: {error}") from None
+    return definitions
 
 
 def read_toml(what: str, file: Path) -> dict[str, Any]:
@@ -194,12 +263,15 @@ def read_toml(what: str, file: Path) -> dict[str, Any]:
         raise ConfigError(f"{what} {file} is not TOML ({error}). Correct the line.") from None
 
 
-def parse_config(data: dict[str, Any]) -> TrainConfig:
-    """Parse a training configuration from plain data."""
+def parse_config(data: dict[str, Any], *, folder: Path = Path()) -> TrainConfig:
+    """Parse a training configuration from plain data; paths in it start from the folder."""
     try:
-        return TrainConfig.model_validate(data)
+        return TrainConfig.model_validate(data, context={_FOLDER: folder})
     except ValidationError as error:
         first = error.errors()[0]
+        ours = first.get("ctx", {}).get("error")
+        if isinstance(ours, SomvRiskError):
+            raise ours from None
         place = ".".join(str(part) for part in first["loc"])
         raise ConfigError(f"Configuration {place}: {first['msg']}. Correct that entry.") from None
 

@@ -1,21 +1,43 @@
 """Features: numbers per person and index moment that see only what was known before it."""
 
-from somv_risk.features._catalogue import load_catalogue, load_definitions
+from somv_risk.features._catalogue import load_catalogue, load_definitions, parse_definitions
 from somv_risk.features._engine import build_features, compute_features
 from somv_risk.features._evidence import list_evidence
-from somv_risk.features._measures import Column
-from somv_risk.features._spec import THEMES, Definition, Feature, describe_definition, read_definition
+from somv_risk.features._measures import MEASURES, Column, Measure
+from somv_risk.features._rules import (
+    THEMES,
+    list_anchors,
+    list_measurable_events,
+    list_measurable_values,
+)
+from somv_risk.features._spec import (
+    Definition,
+    Feature,
+    describe_definition,
+    list_features,
+    read_definition,
+)
+from somv_risk.features._views import VIEWS, View
 
 __all__ = [
+    "MEASURES",
     "THEMES",
+    "VIEWS",
     "Column",
     "Definition",
     "Feature",
+    "Measure",
+    "View",
     "build_features",
     "compute_features",
     "describe_definition",
+    "list_anchors",
     "list_evidence",
+    "list_features",
+    "list_measurable_events",
+    "list_measurable_values",
     "load_catalogue",
     "load_definitions",
+    "parse_definitions",
     "read_definition",
 ]

@@ -1,17 +1,19 @@
 """The catalogue: every feature the library ships, read from data."""
 
 import tomllib
+from collections.abc import Mapping
 from functools import cache
 from importlib import resources
+from typing import Any
 
-from somv_risk.features._spec import Definition, Feature, read_definition
+from somv_risk.features._spec import Definition, Feature, list_features, read_definition
 
 
 @cache
 def load_definitions() -> tuple[Definition, ...]:
     """Load the catalogue's rows in file order."""
     text = resources.files("somv_risk.features").joinpath("catalogue.toml").read_text(encoding="utf-8")
-    return tuple(read_definition(identity, row) for identity, row in tomllib.loads(text).items())
+    return parse_definitions(tomllib.loads(text))
 
 
 @cache
@@ -23,4 +25,15 @@ def load_catalogue() -> tuple[Feature, ...]:
     >>> load_catalogue()[0].name
     'acute_admissions_30d'
     """
-    return tuple(feature for definition in load_definitions() for feature in definition.features())
+    return list_features(load_definitions())
+
+
+def parse_definitions(rows: Mapping[str, Any]) -> tuple[Definition, ...]:
+    """Parse rows by id, as TOML or JSON gives them: those of the catalogue, or of your own.
+
+    Raises
+    ------
+    ConfigError
+        If a row breaks a rule.
+    """
+    return tuple(read_definition(identity, row) for identity, row in rows.items())

@@ -62,7 +62,8 @@ class Events:
     @cached_property
     def is_open(self) -> Mask:
         """Whether the end is unknown."""
-        return self.end_age == AT_THE_INDEX
+        is_open: Mask = self.end_age == AT_THE_INDEX
+        return is_open
 
     def having(self, flags: tuple[str, ...], match: Mapping[str, tuple[str, ...]] | None = None) -> Mask:
         """Whether each event has all the flags and matches all the texts; an unknown flag is not had."""

@@ -9,13 +9,15 @@ from somv_risk import schema as s
 from somv_risk.asof import KEY, NO_LAGS, Lags
 from somv_risk.features._events import match_text
 from somv_risk.features._reading import read_rows
-from somv_risk.features._spec import Feature
+from somv_risk.features._spec import Definition, Feature
 from somv_risk.features._timeline import END_AGE, MOMENT, START_AGE, number_moments
 from somv_risk.features._views import VIEWS
 from somv_risk.histories import Histories
 from somv_risk.windows import MICROSECONDS_PER_DAY
 
 EVENTS: Final = "events"
+# Both sides of a gap lie in the window, the end of the event before as well as the start of this one.
+_OF_GAPS: Final = ("smallest", "median_gap", "burstiness", "pair_share")
 _SPAN: Final = "events_in_span"
 _SCHEMA: Final = {
     s.PERSON_ID: pl.String(),
@@ -67,19 +69,24 @@ def list_evidence(
 def _behind(feature: Feature) -> pl.Expr:
     """Events the measure looks at: open ones, overlapping ones, or those whose anchor is in the window."""
     definition = feature.definition
-    held = pl.all_horizontal(pl.lit(value=True), *(definition.of or definition.where), *_matches(feature))
+    held = pl.all_horizontal(pl.lit(value=True), *_asked(definition))
     if not feature.measure.has_window:
         return held & pl.col(END_AGE).is_null()
     reaches_in = pl.col(END_AGE).fill_null(0) < feature.lookback.microseconds
     if feature.measure.counts_days:
         return held & reaches_in
     begins_inside = feature.lookback.contains(_anchor(feature))
+    if definition.measure in _OF_GAPS:
+        return held & (pl.col(START_AGE) + pl.col(definition.measured) <= feature.lookback.microseconds)
     return held & (begins_inside | reaches_in if definition.anchor == "part" else begins_inside)
 
 
-def _matches(feature: Feature) -> list[pl.Expr]:
-    definition = feature.definition
-    return [] if definition.of else [match_text(*match) for match in definition.match.items()]
+def _asked(definition: Definition) -> list[pl.Expr]:
+    """What is asked of the events looked at; the last one decides whatever it is."""
+    if definition.of or definition.measure == "last":
+        return [pl.col(flag) for flag in definition.of]
+    matches = [match_text(column, texts) for column, texts in definition.match.items()]
+    return [*(pl.col(flag) for flag in definition.where), *matches]
 
 
 def _narrow(selected: pl.LazyFrame, feature: Feature) -> pl.LazyFrame:

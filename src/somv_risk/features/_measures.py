@@ -333,7 +333,8 @@ def compute_pair_share(definition: "Definition", events: Events, windows: Sequen
     """Share, of the events `of` that follow another in the window, that are also `where`.
 
     The value measured is the time from the start of the one before. With contacts in the same unit this
-    is the sequential continuity of care (SECON): Steinwachs, Medical Care 1979, doi:10.1097/00005650-197906000-00001.
+    is the sequential continuity of care (SECON): Steinwachs, Medical Care 1979,
+    doi:10.1097/00005650-197906000-00001.
     """
     base = choose_base(definition, events, windows)
     held = base.take(_hold(definition, events))

@@ -1,45 +1,50 @@
 """Feature specifications: frozen values that cannot exist unless they are sound."""
 
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, dataclass, field, fields
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
 from somv_risk.errors import ConfigError
 from somv_risk.features._measures import MEASURES, Measure
+from somv_risk.features._rules import check_definition
 from somv_risk.features._views import VIEWS
 from somv_risk.windows import Lookback
-
-THEMES: Final = (
-    "hospital_use",
-    "bursts",
-    "unfinished_treatment",
-    "psychiatry",
-    "substance_use",
-    "benefits_and_work",
-    "housing_and_services",
-    "continuity",
-    "transitions_and_gaps",
-    "long_term_conditions",
-    "background",
-)
-LANGUAGES: Final = ("da", "en")
-_ID_PATTERN = re.compile(r"[a-z][a-z0-9_]*")
 
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """One catalogue row: what is measured, over which windows, and how it is spoken of.
+    """What is measured, over which windows, and how it is spoken of: a catalogue row, or one of your own.
 
     `where` are the flags an event must have, `match` the texts one of its columns must be (or begin with,
     where the text ends in `*`); `of` the flags of the events a share or a last event is taken of;
     `anchor` what of the event must lie in the window: its start, its end, or any part; `value` the column
     measured; `within_days` the span of a burst; `monotone` the direction of the risk that is beyond
-    dispute (+1, -1) or 0.
+    dispute (+1, -1) or 0. `docs/features.md` lists the measures, the kinds of events and what each offers.
 
     Whatever it asks for, it is asked of the rows known before the index: a definition that could see
     the future cannot be written.
+
+    Raises
+    ------
+    ConfigError
+        If an entry is of the wrong type, unknown, or of no use to the measure, or if a window is not a
+        positive number of days.
+
+    Examples
+    --------
+    >>> neurology = Definition(
+    ...     id="neurology_contacts",
+    ...     theme="hospital_use",
+    ...     title={"da": "kontakter med neurologisk afdeling", "en": "contacts with neurology"},
+    ...     unit="contacts",
+    ...     measure="count",
+    ...     events="contacts",
+    ...     match={"department": ["Neurologi*"]},
+    ...     windows=[90, 365],
+    ... )
+    >>> [feature.name for feature in neurology.features()]
+    ['neurology_contacts_90d', 'neurology_contacts_365d']
     """
 
     id: str
@@ -58,63 +63,9 @@ class Definition:
     monotone: Literal[-1, 0, 1] = 0
 
     def __post_init__(self) -> None:
-        for is_sound, complaint in self._rules():
-            if not is_sound:
-                raise ConfigError(f"Feature {self.id!r} {complaint}.")
-        for days in self.windows:
-            Lookback(days)
-
-    def _rules(self) -> list[tuple[bool, str]]:
-        view, measure = VIEWS.get(self.events), MEASURES.get(self.measure)
-        flags, values, texts = (view.flags, view.values, view.texts) if view else ((), (), ())
-        return [
-            (
-                bool(_ID_PATTERN.fullmatch(self.id)),
-                "needs an id of lower-case letters, digits and underscores",
-            ),
-            (self.theme in THEMES, f"has theme {self.theme!r}; known are {list(THEMES)}"),
-            (set(self.title) == set(LANGUAGES), f"needs a title in each of {list(LANGUAGES)}"),
-            (view is not None, f"counts events {self.events!r}; known are {list(VIEWS)}"),
-            (measure is not None, f"has measure {self.measure!r}; known are {list(MEASURES)}"),
-            (
-                set(self.where + self.of) <= set(flags),
-                f"asks for flags the events do not have; known are {list(flags)}",
-            ),
-            (
-                self.value is None or self.value in values,
-                f"measures {self.value!r}; known are {list(values)}",
-            ),
-            (set(self.match) <= set(texts), f"matches texts the events do not have; known are {list(texts)}"),
-            (
-                all(texts and all(texts) for texts in self.match.values()),
-                "matches an empty text; give at least one text for each column",
-            ),
-            (self.monotone in {-1, 0, 1}, "has a monotone direction other than -1, 0 or 1"),
-            (self.anchor in {"start", "end", "part"}, "has an anchor other than start, end or part"),
-            (
-                self.anchor != "part" or self.measure in {"count", "any", "distinct"},
-                "cannot be anchored at any part of its events; only count, any and distinct can",
-            ),
-            *(self._measure_rules(measure) if measure else []),
-        ]
-
-    def _measure_rules(self, measure: Measure) -> list[tuple[bool, str]]:
-        return [
-            (
-                bool(self.windows) == measure.has_window,
-                f"{'needs' if measure.has_window else 'cannot have'} windows",
-            ),
-            (not measure.needs_value or self.value is not None, "needs the value it measures"),
-            (not measure.needs_where or bool(self.where), "needs flags in where"),
-            (
-                (self.within_days is not None) == (self.measure == "most_within"),
-                "needs within_days only for a burst",
-            ),
-            (
-                not measure.has_halves or not any(days % 2 for days in self.windows),
-                "needs windows of an even number of days, to compare their halves",
-            ),
-        ]
+        for name in ("windows", "where", "of", "title", "match"):
+            object.__setattr__(self, name, _freeze(getattr(self, name)))
+        check_definition(self)
 
     @property
     def measured(self) -> str:
@@ -170,6 +121,30 @@ class Feature:
         return self.definition.measure == "category"
 
 
+def list_features(definitions: Iterable[Definition]) -> tuple[Feature, ...]:
+    """List the features of several definitions: each at each of its windows.
+
+    Raises
+    ------
+    ConfigError
+        If two definitions have the same id, or two features the same name.
+    """
+    listed = tuple(definitions)
+    features = tuple(feature for definition in listed for feature in definition.features())
+    _check_unique("id", [definition.id for definition in listed])
+    _check_unique("name", [feature.name for feature in features])
+    return features
+
+
+def _check_unique(what: str, words: list[str]) -> None:
+    repeated = sorted({word for word in words if words.count(word) > 1})
+    if repeated:
+        raise ConfigError(
+            f"More than one feature has the {what} {', '.join(repeated)}. Give each an id of its own, "
+            "which the catalogue does not have either."
+        )
+
+
 def read_definition(identity: str, row: Mapping[str, Any]) -> Definition:
     """Read one catalogue row, as TOML or JSON gives it.
 
@@ -178,26 +153,46 @@ def read_definition(identity: str, row: Mapping[str, Any]) -> Definition:
     ConfigError
         If a key is unknown, missing, or breaks a rule.
     """
-    given: dict[str, Any] = {
-        key: tuple(value) if isinstance(value, list) else value for key, value in row.items()
-    }
-    if "title" in given:
-        given["title"] = MappingProxyType(dict(given["title"]))
-    if "match" in given:
-        given["match"] = MappingProxyType({name: tuple(texts) for name, texts in given["match"].items()})
-    try:
-        return Definition(id=identity, **given)
-    except TypeError as error:
-        keys = ", ".join(name for name in Definition.__slots__ if name != "id")
+    if not isinstance(row, Mapping):
+        raise ConfigError(f"Feature {identity!r} is no table. Write its keys below [{identity}].")
+    unknown = set(row) - set(_KEYS)
+    if unknown:
         raise ConfigError(
-            f"Feature {identity!r} has unknown or missing keys ({error}). Known are {keys}."
-        ) from None
+            f"Feature {identity!r} has the unknown key {', '.join(sorted(unknown))}. "
+            f"Known are {', '.join(_KEYS)}."
+        )
+    missing = [key for key in _REQUIRED if key not in row]
+    if missing:
+        raise ConfigError(f"Feature {identity!r} lacks {', '.join(missing)}. Add what is missing.")
+    return Definition(id=identity, **row)
 
 
 def describe_definition(definition: Definition) -> dict[str, Any]:
-    """Return the catalogue row of a definition; `read_definition` reads it back."""
-    row = {name: getattr(definition, name) for name in Definition.__slots__ if name != "id"}
-    plain = {key: list(value) if isinstance(value, tuple) else value for key, value in row.items()}
-    plain["title"] = dict(definition.title)
-    plain["match"] = {name: list(texts) for name, texts in definition.match.items()}
-    return {key: value for key, value in plain.items() if value not in ([], {}, None)}
+    """Return the catalogue row of a definition as plain data; `read_definition` reads it back."""
+    row = {name: _thaw(getattr(definition, name)) for name in _KEYS}
+    return {key: value for key, value in row.items() if value not in ([], {}, None)}
+
+
+_KEYS: Final = tuple(entry.name for entry in fields(Definition) if entry.name != "id")
+_REQUIRED: Final = tuple(
+    entry.name
+    for entry in fields(Definition)
+    if entry.name in _KEYS and entry.default is MISSING and entry.default_factory is MISSING
+)
+
+
+def _freeze(entry: Any) -> Any:  # noqa: ANN401 - whatever TOML or JSON may give
+    """Make lists tuples and tables read-only; leave the rest to the rules."""
+    if isinstance(entry, list):
+        return tuple(entry)
+    if isinstance(entry, Mapping):
+        return MappingProxyType({key: _freeze(value) for key, value in entry.items()})
+    return entry
+
+
+def _thaw(entry: Any) -> Any:  # noqa: ANN401 - whatever a definition holds
+    if isinstance(entry, tuple):
+        return list(entry)
+    if isinstance(entry, Mapping):
+        return {key: _thaw(value) for key, value in entry.items()}
+    return entry

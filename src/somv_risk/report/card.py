@@ -4,6 +4,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from somv_risk.features import load_definitions
 from somv_risk.model import RiskModel
 
 METRIC_ORDER = (
@@ -25,8 +26,22 @@ def render_card(model: RiskModel) -> str:
         lstrip_blocks=True,
     )
     return environment.get_template("card.md.jinja").render(
-        model=model, facts=model.facts, metric_order=METRIC_ORDER, tabulate=tabulate_metrics
+        model=model,
+        facts=model.facts,
+        own=list_own(model),
+        metric_order=METRIC_ORDER,
+        tabulate=tabulate_metrics,
     )
+
+
+def list_own(model: RiskModel) -> list[str]:
+    """List the ids of the model's features that are not of the catalogue."""
+    known = {definition.id for definition in load_definitions()}
+    return [
+        identity
+        for identity in dict.fromkeys(f.definition.id for f in model.features)
+        if identity not in known
+    ]
 
 
 def tabulate_metrics(metrics: list[dict[str, Any]], target: str) -> dict[str, dict[str, float]]:
