@@ -68,7 +68,10 @@ GARDEN_VISITORS = {
 
 MAY_TOUCH_FILES = {"model": "saves and loads itself"}
 MAY_READ_PACKAGED_DATA = ("codes", "features", "reasons")
-MAY_COLLECT = {"checks": "checking rows must look at every row"}
+MAY_COLLECT = {
+    "checks": "checking rows must look at every row",
+    "features": "its frames are computed when the caller collects them",
+}
 
 ONLY_HOME = {"mlflow": "tracking", "fastapi": "service", "pyspark": "spark"}
 NEVER_AT_IMPORT_TIME = ("shap", "matplotlib", "mlflow", "pandas")

@@ -65,5 +65,6 @@ def fit_logistic(encoding: Encoding, matrix: Matrix, outcome: npt.NDArray[np.boo
 
 
 def _transform(matrix: Matrix) -> npt.NDArray[np.float64]:
-    """Log(1 + value): counts and days are skewed, and none is negative."""
-    return np.log1p(np.asarray(matrix, dtype=np.float64))
+    """Log(1 + size) with its sign: counts and days are skewed, and trends may be negative."""
+    values = np.asarray(matrix, dtype=np.float64)
+    return np.copysign(np.log1p(np.abs(values)), values)
