@@ -8,9 +8,8 @@ import pytest
 from polars.testing import assert_frame_equal
 
 import somv_risk as sr
-from somv_risk.asof import NO_LAGS
 from somv_risk.errors import CohortError, ConfigError
-from somv_risk.features import THEMES, Timeline, list_evidence, load_catalogue
+from somv_risk.features import THEMES, list_evidence, load_catalogue
 from somv_risk.histories import Histories
 from somv_risk.reasons import load_texts
 from somv_risk.scoring import EligibilityWarning
@@ -498,9 +497,8 @@ def test_evidence_lies_before_the_index_and_makes_up_the_count(model, few, featu
 
 
 def list_at(histories, person, index, name):
-    rows = pl.LazyFrame({"person_id": [person], "index_time": [index]})
-    timeline = Timeline(histories, rows.cast({"index_time": pl.Datetime("us")}), NO_LAGS)
-    return list_evidence(timeline, BY_NAME[name]).collect()
+    rows = pl.DataFrame({"person_id": [person], "index_time": [index]})
+    return list_evidence(histories, rows.cast({"index_time": pl.Datetime("us")}), BY_NAME[name])
 
 
 COUNTS = [feature.name for feature in load_catalogue() if feature.definition.measure == "count"]

@@ -27,12 +27,20 @@ class Prepared:
     def look_back(self, moments: pl.DataFrame) -> Timeline:
         """Look back from moments, upon the rows they may see."""
         renumbered = moments.drop(MOMENT).with_row_index(MOMENT)
-        reachable = {
-            table: _keep_reachable(frame.lazy(), table, self.features, moments)
+        seen = {
+            table: self._slice(frame, moments) if table in LARGE_TABLES else frame
             for table, frame in self.rows.items()
         }
-        seen = dict(zip(reachable, collect(reachable.values()), strict=True))
         return _hold(look_back(renumbered, seen, self.persons, self.lags))
+
+    def _slice(self, rows: pl.DataFrame, moments: pl.DataFrame) -> pl.DataFrame:
+        """Take, of rows in order of time, those between the farthest look back and the latest index."""
+        earliest, latest = _span(moments)
+        started_at = rows[s.STARTED_AT]
+        reach = _find_reach(self.features)
+        first = 0 if reach is None else started_at.search_sorted(earliest - reach, side="left")
+        last = started_at.search_sorted(latest, side="left")
+        return rows[first:last]
 
 
 def read_rows(
@@ -68,17 +76,21 @@ def _list_tables(features: Sequence[Feature]) -> list[str]:
 def _keep_reachable(
     rows: pl.LazyFrame, table: str, features: Sequence[Feature], moments: pl.DataFrame
 ) -> pl.LazyFrame:
-    """Keep the rows that start before the latest index and, of a large table, within reach of a window.
-
-    The rows of a large table are only counted, one by one, so that older ones cannot matter.
-    """
+    """Keep the rows that start before the latest index and, of a large table, within reach of a window."""
     earliest, latest = _span(moments)
     kept = rows.filter(pl.col(s.STARTED_AT) < latest)
-    windows = [f.window for f in features if table in VIEWS[f.definition.events].tables]
-    if table not in LARGE_TABLES or any(window is None for window in windows):
-        return kept
-    reach = timedelta(days=max(window.days for window in windows if window is not None))
-    return kept.filter(pl.col(s.STARTED_AT) >= earliest - reach)
+    reach = _find_reach(features) if table in LARGE_TABLES else None
+    return kept if reach is None else kept.filter(pl.col(s.STARTED_AT) >= earliest - reach)
+
+
+def _find_reach(features: Sequence[Feature]) -> timedelta | None:
+    """Find how far back the features of large tables look, None if one has no window.
+
+    The rows of such a table are only counted, one by one, so that older ones cannot matter.
+    """
+    windows = [f.window for f in features if set(LARGE_TABLES) & set(VIEWS[f.definition.events].tables)]
+    days = [window.days for window in windows if window is not None]
+    return timedelta(days=max(days)) if days and len(days) == len(windows) else None
 
 
 def _span(moments: pl.DataFrame) -> tuple[datetime, datetime]:

@@ -17,6 +17,7 @@ from somv_risk.asof import Lags
 from somv_risk.codes import in_group, load_groups
 
 PERSON: Final = "person"
+NOBODY: Final = -1  # the number of a person who is not looked at
 UNIT: Final = "unit"
 GROUPS: Final = "groups"
 HOSPITAL_SINCE: Final = "hospital_since"
@@ -42,19 +43,17 @@ LARGE_TABLES: Final = (s.PRIMARY_CARE,)
 
 
 def number_persons(rows: pl.DataFrame, persons: pl.DataFrame) -> pl.DataFrame:
-    """Replace `person_id` by the number it has in `persons` (`person_id`, `person`); other rows are dropped.
+    """Replace `person_id` by the number it has in `persons` (`person_id`, `person`), -1 if it has none.
 
     A table is stored by person, so only the first row of each run of a person is looked up.
     """
     ids = rows[s.PERSON_ID]
     starts = ids.ne_missing(ids.shift(1)).arg_true()
-    looked_up = (
-        ids.gather(starts).to_frame().join(persons, on=s.PERSON_ID, how="left", maintain_order="left")[PERSON]
-    )
+    first_of_run = ids.gather(starts).to_frame()
+    looked_up = first_of_run.join(persons, on=s.PERSON_ID, how="left", maintain_order="left")[PERSON]
     lengths = np.diff(starts.to_numpy(), append=rows.height)
-    numbers = np.repeat(looked_up.cast(pl.Int64).fill_null(-1).to_numpy(), lengths)
-    numbered = rows.drop(s.PERSON_ID).with_columns(pl.Series(PERSON, numbers))
-    return numbered.filter(pl.col(PERSON) >= 0).cast({PERSON: pl.UInt32})
+    numbers = np.repeat(looked_up.cast(pl.Int32).fill_null(NOBODY).to_numpy(), lengths)
+    return rows.drop(s.PERSON_ID).with_columns(pl.Series(PERSON, numbers, pl.Int32))
 
 
 def prepare_rows(numbered: Mapping[str, pl.LazyFrame], lags: Lags) -> dict[str, pl.LazyFrame]:
@@ -63,8 +62,9 @@ def prepare_rows(numbered: Mapping[str, pl.LazyFrame], lags: Lags) -> dict[str, 
 
 
 def _put_in_order(table: str, rows: pl.LazyFrame) -> pl.LazyFrame:
-    order = (s.STARTED_AT,) if table in LARGE_TABLES else (PERSON, s.STARTED_AT, *_ORDER[table])
-    return rows.sort(order)
+    if table in LARGE_TABLES:
+        return rows.sort(s.STARTED_AT)
+    return rows.filter(pl.col(PERSON) != NOBODY).sort(PERSON, s.STARTED_AT, *_ORDER[table])
 
 
 def _enrich(table: str, numbered: Mapping[str, pl.LazyFrame], lags: Lags) -> pl.LazyFrame:

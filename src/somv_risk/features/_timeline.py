@@ -10,7 +10,7 @@ import polars as pl
 
 from somv_risk import schema as s
 from somv_risk.asof import KEY, Lags, cut_to_known
-from somv_risk.features._rows import LARGE_TABLES, PERSON
+from somv_risk.features._rows import LARGE_TABLES, NOBODY, PERSON
 from somv_risk.stays import UNTIL, build_stays
 from somv_risk.windows import Lookback
 
@@ -73,14 +73,19 @@ def _see(rows: pl.DataFrame, table: str, moments: pl.DataFrame) -> pl.LazyFrame:
 
 def _look_up(rows: pl.DataFrame, seen_from: pl.DataFrame) -> pl.LazyFrame:
     """Do what the join does where each person has one moment: looking up by place needs no hashing."""
-    persons = seen_from[PERSON].cast(pl.Int64).to_numpy()
-    looking = rows[PERSON].cast(pl.Int64).to_numpy()
-    numbers = np.full(max(persons.max(initial=-1), looking.max(initial=-1)) + 1, -1)
-    numbers[persons] = seen_from[MOMENT].to_numpy()
-    seen = rows.with_columns(pl.Series(MOMENT, numbers[looking])).filter(pl.col(MOMENT) >= 0)
+    persons, looking = seen_from[PERSON].to_numpy(), rows[PERSON].to_numpy()
+    numbers = np.full(max(persons.max(initial=0), looking.max(initial=0)) + 2, NOBODY, dtype=np.int32)
+    numbers[persons] = seen_from[MOMENT].to_numpy()  # the last one stays free, for nobody's place is -1
+    moment = pl.Series(MOMENT, numbers[looking])
     times = seen_from[s.INDEX_TIME]
-    index = pl.lit(times[0]) if times.n_unique() == 1 else times.gather(seen[MOMENT])
-    return seen.lazy().with_columns(pl.col(MOMENT).cast(pl.UInt32), index.alias(s.INDEX_TIME))
+    index = pl.lit(times[0]) if times.n_unique() == 1 else pl.lit(_gather(times, moment))
+    seen = rows.lazy().with_columns(moment, index.alias(s.INDEX_TIME)).filter(pl.col(MOMENT) != NOBODY)
+    return seen.with_columns(pl.col(MOMENT).cast(pl.UInt32))
+
+
+def _gather(values: pl.Series, places: pl.Series) -> pl.Series:
+    """Return the value at each place, null for nobody's."""
+    return values.gather(places.replace(NOBODY, None))
 
 
 def build_known_stays(known: Mapping[str, pl.LazyFrame]) -> pl.LazyFrame:
@@ -111,7 +116,7 @@ def number_moments(cohort: pl.DataFrame) -> tuple[pl.DataFrame, npt.NDArray[np.i
         if moments[s.INDEX_TIME].n_unique() <= 1
         else pl.col(s.PERSON_ID).rank("dense") - 1
     )
-    return moments.with_row_index(MOMENT).with_columns(person.cast(pl.UInt32).alias(PERSON)), places
+    return moments.with_row_index(MOMENT).with_columns(person.cast(pl.Int32).alias(PERSON)), places
 
 
 def _is_in_order(rows: pl.DataFrame) -> bool:
