@@ -144,8 +144,8 @@ def test_an_existing_folder_is_never_overwritten(histories, store):
 
 def test_a_store_of_another_version_is_refused(store):
     manifest = read_manifest(store)
-    (store / "manifest.json").write_text(json.dumps(manifest | {"store_version": 2}))
-    with pytest.raises(SourceError, match="has version 2; this library reads 1"):
+    (store / "manifest.json").write_text(json.dumps(manifest | {"store_version": 1}))
+    with pytest.raises(SourceError, match="has version 1; this library reads 2"):
         scan_store(store)
 
 
@@ -194,13 +194,13 @@ def test_a_damaged_file_is_refused(store):
 def test_a_failing_write_leaves_nothing_behind(histories, tmp_path, monkeypatch, error):
     written = []
 
-    def fail_at_the_fifth(_, target):
-        written.append(target)
+    def fail_at_the_fifth(file):
+        written.append(file)
         if len(written) == 5:
             raise error
-        Path(target).write_bytes(b"something")
+        file._path.write_bytes(b"something")
 
-    monkeypatch.setattr(pl.DataFrame, "write_parquet", fail_at_the_fifth)
+    monkeypatch.setattr("somv_risk.store._GrowingFile._write", fail_at_the_fifth)
     with pytest.raises(SourceError, match=f"cannot be written .{error.strerror}"):
         write_store(histories, tmp_path / "store")
     assert len(written) == 5

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
+from typing import Final
 
 import polars as pl
 import polars.selectors as cs
@@ -12,6 +13,7 @@ from somv_risk import schema as s
 from somv_risk.errors import InputError
 from somv_risk.identity import sign_person
 
+PERSON: Final = "person"
 NOTHING_DROPPED = pl.DataFrame(schema={"source_table": pl.String, "reason": pl.String, "rows": pl.Int64})
 
 
@@ -58,11 +60,17 @@ class Quarantine:
 
 
 @dataclass(frozen=True, slots=True)
-class Division:
-    """How `tables` are divided by persons. It holds for these very tables and not for any made from them."""
+class Layout:
+    """How a store lays out `tables`. It holds for these very tables, and not for any made from them.
+
+    `parts` are histories of some of the persons each, who together are all of them. `numbered` has the
+    same tables with the number of the person (`person`) beside or in place of `person_id`; a number means
+    something within one part only.
+    """
 
     tables: Mapping[str, pl.LazyFrame]
-    parts: tuple["Histories", ...]
+    parts: tuple["Histories", ...] = ()
+    numbered: Mapping[str, pl.LazyFrame] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -79,7 +87,7 @@ class Histories:
     data_end: datetime | None = None
     quarantine: Quarantine = field(default_factory=Quarantine)
     dropped: pl.DataFrame = field(default_factory=lambda: NOTHING_DROPPED)
-    division: "Division | None" = None
+    layout: Layout | None = None
 
     def __post_init__(self) -> None:
         unknown = set(self.tables) - set(s.SCHEMAS)
@@ -100,9 +108,16 @@ class Histories:
 
         What is worked out per person can be worked out part by part, in less memory.
         """
-        if self.division is not None and self.division.tables is self.tables:
-            return self.division.parts
-        return (self,)
+        return (self._own_layout.parts if self._own_layout else ()) or (self,)
+
+    @property
+    def numbered(self) -> Mapping[str, pl.LazyFrame]:
+        """The tables with the persons numbered, as a store keeps them; empty if there are none."""
+        return self._own_layout.numbered if self._own_layout else {}
+
+    @property
+    def _own_layout(self) -> Layout | None:
+        return self.layout if self.layout is not None and self.layout.tables is self.tables else None
 
     @property
     def absent(self) -> tuple[str, ...]:

@@ -15,19 +15,20 @@ import polars as pl
 
 from somv_risk import schema as s
 from somv_risk.errors import ConfigError, InputError, SourceError
-from somv_risk.histories import Division, Histories, Quarantine
+from somv_risk.histories import PERSON, Histories, Layout, Quarantine
 from somv_risk.identity import hash_person
 
 if TYPE_CHECKING:
     from pyarrow.parquet import ParquetWriter
 
-STORE_VERSION = 1
+STORE_VERSION = 2
 DEFAULT_BUCKETS = 8
 MANIFEST = "manifest.json"
 MANIFEST_KEYS = ("buckets", "tables", "data_end", "rows", "quarantine", "dropped")
 BUCKET = "bucket"
 _SALT = "somv_risk.store"
 _ORDER = (s.PERSON_ID, s.STARTED_AT)
+_TIMES: Final = (s.STARTED_AT, s.ENDED_AT, s.KNOWN_AT)
 _ROWS_WAITING: Final = 8_000_000  # of all files together
 _LEAST_ROWS_PER_GROUP: Final = 10_000
 
@@ -103,18 +104,23 @@ def scan_store(path: str | Path, bucket: int | None = None) -> Histories:
             f"Store {folder} has no bucket {bucket}. It has buckets 0 to {manifest['buckets'] - 1}."
         )
     chosen = range(manifest["buckets"]) if bucket is None else [bucket]
-    whole = _scan_buckets(folder, manifest, list(chosen))
     parts = tuple(_scan_buckets(folder, manifest, [number]) for number in chosen)
-    return replace(whole, quarantine=_read_quarantine(folder), division=Division(whole.tables, parts))
+    whole = _scan_buckets(folder, manifest, list(chosen)) if len(parts) > 1 else parts[0]
+    numbered = whole.numbered if len(parts) == 1 else {}
+    layout = Layout(whole.tables, parts if len(parts) > 1 else (), numbered)
+    return replace(whole, quarantine=_read_quarantine(folder), layout=layout)
 
 
 def _scan_buckets(folder: Path, manifest: Mapping[str, Any], buckets: list[int]) -> Histories:
+    numbered = {table: _scan_table(folder, table, buckets) for table in manifest["tables"]}
+    tables = {table: frame.drop(PERSON) for table, frame in numbered.items()}
     return Histories(
-        tables={table: _scan_table(folder, table, buckets) for table in manifest["tables"]},
+        tables=tables,
         data_end=datetime.fromisoformat(manifest["data_end"]) if manifest["data_end"] else None,
         dropped=pl.DataFrame(
             manifest["dropped"], schema={"source_table": pl.String, "reason": pl.String, "rows": pl.Int64}
         ),
+        layout=Layout(tables, numbered=numbered),
     )
 
 
@@ -222,7 +228,12 @@ class _GrowingFile:
             return
         table = pl.concat(self._waiting).to_arrow()
         if self._writer is None:
-            self._writer = ParquetWriter(self._path, table.schema, compression="zstd")
+            # Times one after the other differ little: small as differences, and read twice as fast as zstd.
+            times = {name: "DELTA_BINARY_PACKED" for name in table.column_names if name in _TIMES}
+            others = [name for name in table.column_names if name not in _TIMES]
+            self._writer = ParquetWriter(
+                self._path, table.schema, compression="lz4", use_dictionary=others, column_encoding=times
+            )
         self._writer.write_table(table)
         self._waiting = []
 
@@ -232,6 +243,7 @@ def _append_blocks(
 ) -> dict[str, int]:
     """Write the blocks' rows, and count them by table."""
     rows: Counter[str] = Counter()
+    numbered: Counter[int] = Counter()
     keys = list(product(s.SCHEMAS, range(buckets)))
     group = max(_LEAST_ROWS_PER_GROUP, _ROWS_WAITING // len(keys))
     with ExitStack() as growing:
@@ -239,14 +251,24 @@ def _append_blocks(
             key: growing.enter_context(closing(_GrowingFile(_name_file(folder, *key), group))) for key in keys
         }
         for block in _check_order(blocks):
-            homes = block[s.PERSONS].select(s.PERSON_ID, (hash_person(_SALT) % buckets).alias(BUCKET))
+            homes = _find_homes(block[s.PERSONS], buckets, numbered)
             for table, frame in block.items():
-                numbered = frame.join(homes, on=s.PERSON_ID, maintain_order="left")
-                parts = numbered.partition_by(BUCKET, as_dict=True, include_key=False)
+                housed = frame.join(homes, on=s.PERSON_ID, maintain_order="left")
+                parts = housed.partition_by(BUCKET, as_dict=True, include_key=False)
                 for bucket in range(buckets):
-                    files[table, bucket].append(parts.get((bucket,), frame.clear()))
-                rows[table] += numbered.height
+                    files[table, bucket].append(parts.get((bucket,), housed.clear().drop(BUCKET)))
+                rows[table] += housed.height
     return dict(rows)
+
+
+def _find_homes(persons: pl.DataFrame, buckets: int, numbered: Counter[int]) -> pl.DataFrame:
+    """Find each person's bucket, and give a number within it; `numbered` counts those given before."""
+    bucket = (hash_person(_SALT) % buckets).alias(BUCKET)
+    before = pl.col(BUCKET).replace_strict(range(buckets), [numbered[n] for n in range(buckets)])
+    number = (pl.int_range(pl.len()).over(BUCKET) + before).cast(pl.Int32).alias(PERSON)
+    homes = persons.select(s.PERSON_ID, bucket).with_columns(number)
+    numbered.update(homes[BUCKET].to_list())
+    return homes
 
 
 def _check_order(blocks: Iterable[Mapping[str, pl.DataFrame]]) -> Iterator[Mapping[str, pl.DataFrame]]:
@@ -271,12 +293,15 @@ def _name_file(folder: Path, table: str, bucket: int) -> Path:
 
 
 def _write_tables(histories: Histories, folder: Path, buckets: int) -> None:
+    persons = histories.persons.select(s.PERSON_ID).sort(s.PERSON_ID).collect()
+    homes = _find_homes(persons, buckets, Counter())
     for table, frame in histories.tables.items():
-        numbered = frame.with_columns((hash_person(_SALT) % buckets).alias(BUCKET)).collect()
-        order = [name for name in _ORDER if name in numbered.columns]
+        housed = frame.join(homes.lazy(), on=s.PERSON_ID, how="left", maintain_order="left").collect()
+        order = [name for name in _ORDER if name in housed.columns]
         for bucket in range(buckets):
-            part = numbered.filter(pl.col(BUCKET) == bucket).drop(BUCKET).sort(order)
-            part.write_parquet(_name_file(folder, table, bucket))
+            part = housed.filter(pl.col(BUCKET) == bucket).drop(BUCKET).sort(order)
+            with closing(_GrowingFile(_name_file(folder, table, bucket), _ROWS_WAITING)) as file:
+                file.append(part)
 
 
 def _bucket_file(folder: Path, table: str, bucket: int) -> Path:

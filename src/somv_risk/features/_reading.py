@@ -1,18 +1,22 @@
 """Reading: the rows that some feature may need, read and prepared once for any number of index moments."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
+import numpy as np
 import polars as pl
 
 from somv_risk import schema as s
 from somv_risk.asof import Lags
-from somv_risk.features._rows import LARGE_TABLES, PERSON, number_persons, prepare_rows
+from somv_risk.features._rows import LARGE_TABLES, NOBODY, number_persons, prepare_rows
 from somv_risk.features._spec import Feature
 from somv_risk.features._timeline import MOMENT, Timeline, build_known_stays, look_back
 from somv_risk.features._views import VIEWS
-from somv_risk.histories import Histories
+from somv_risk.histories import PERSON, Histories
+
+_ASKED: Final = "_asked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +55,52 @@ def read_rows(
     if moments[s.INDEX_TIME].n_unique() > 1:
         numbers = numbers.unique()
     tables = _list_tables(features)
-    scans = [_keep_reachable(histories.table(table), table, features, moments) for table in tables]
-    people = histories.persons.join(numbers.lazy(), on=s.PERSON_ID, how="semi")
-    persons, *read = collect([people, *scans])
-    numbered = {
-        table: number_persons(frame, numbers).lazy() for table, frame in zip(tables, read, strict=True)
-    }
-    prepared = prepare_rows(numbered, lags)
+    read = _read_numbered if histories.numbered else _read_named
+    persons, numbered = read(
+        histories, numbers, tables, lambda rows, table: _keep_reachable(rows, table, features, moments)
+    )
+    prepared = prepare_rows({table: frame.lazy() for table, frame in numbered.items()}, lags)
     rows = dict(zip(prepared, collect(prepared.values()), strict=True))
     return Prepared(features, persons, rows, lags)
+
+
+Cut = Callable[[pl.LazyFrame, str], pl.LazyFrame]
+
+
+def _read_named(
+    histories: Histories, numbers: pl.DataFrame, tables: Sequence[str], cut: Cut
+) -> tuple[pl.DataFrame, dict[str, pl.DataFrame]]:
+    """Read persons and event tables, and number the persons by their ids."""
+    people = histories.persons.join(numbers.lazy(), on=s.PERSON_ID, how="semi")
+    persons, *read = collect([people, *(cut(histories.table(table), table) for table in tables)])
+    rows = zip(tables, read, strict=True)
+    return persons, {table: number_persons(frame, numbers) for table, frame in rows}
+
+
+def _read_numbered(
+    histories: Histories, numbers: pl.DataFrame, tables: Sequence[str], cut: Cut
+) -> tuple[pl.DataFrame, dict[str, pl.DataFrame]]:
+    """Read tables whose persons have numbers already, and replace these by the numbers asked for."""
+    stored = histories.numbered
+    people = stored[s.PERSONS].join(numbers.lazy(), on=s.PERSON_ID, how="left", suffix=_ASKED)
+    scans = [
+        cut(stored[table].drop(s.PERSON_ID) if table in stored else _number_nothing(table), table)
+        for table in tables
+    ]
+    persons, *read = collect([people, *scans])
+    asked = persons[PERSON + _ASKED].fill_null(NOBODY).to_numpy()
+    number = persons[PERSON].to_numpy()
+    place = np.full(number.max(initial=-1) + 1, NOBODY, dtype=np.int32)
+    place[number] = asked
+    rows = {
+        table: frame.with_columns(pl.Series(PERSON, place[frame[PERSON].to_numpy()], pl.Int32))
+        for table, frame in zip(tables, read, strict=True)
+    }
+    return persons.filter(asked != NOBODY).drop(PERSON, PERSON + _ASKED), rows
+
+
+def _number_nothing(table: str) -> pl.LazyFrame:
+    return pl.LazyFrame(schema={**s.get_columns(table), PERSON: pl.Int32}).drop(s.PERSON_ID)
 
 
 def collect(frames: Iterable[pl.LazyFrame]) -> list[pl.DataFrame]:

@@ -10,7 +10,8 @@ import polars as pl
 
 from somv_risk import schema as s
 from somv_risk.asof import KEY, Lags, cut_to_known
-from somv_risk.features._rows import LARGE_TABLES, NOBODY, PERSON
+from somv_risk.features._rows import LARGE_TABLES, NOBODY
+from somv_risk.histories import PERSON
 from somv_risk.stays import UNTIL, build_stays
 from somv_risk.windows import Lookback
 
