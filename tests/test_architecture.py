@@ -444,7 +444,7 @@ FAULTS = [
     (find_logging, "scoring.py", "import sys\nsys.stderr.write('x')"),
     (find_unexcused_collecting, "stays.py", "frame.collect()"),
     (find_unexcused_collecting, "stays.py", "frames = map(pl.LazyFrame.collect, frames)"),
-    (find_unexcused_collecting, "features/_engine.py", "import polars as pl\npl.collect_all([a, b])"),
+    (find_unexcused_collecting, "outcomes.py", "import polars as pl\npl.collect_all([a, b])"),
     (find_unexcused_collecting, "cohort.py", "from polars import collect_all\ncollect_all([a, b])"),
     (find_tools_away_from_home, "training.py", "def f():\n    import mlflow"),
     (find_tools_away_from_home, "cli.py", "from fastapi import FastAPI"),

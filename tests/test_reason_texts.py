@@ -859,9 +859,9 @@ def test_the_title_is_followed_by_the_value_and_the_window(name, value, danish):
 )
 def test_a_feature_redefined_under_a_known_id_is_told_by_its_title(measure, value, told):
     counted = FEATURES["acute_admissions_365d"]
-    redefined = Feature(replace(counted.definition, measure=measure, where=("acute",)), counted.window)
-    sentence = render_sentence(redefined, value, 1.0, "en")
-    assert sentence.startswith(f"Acute admissions: {told} in the past year.")
+    definition = replace(counted.definition, measure=measure, where=("acute",), windows=(360,))
+    sentence = render_sentence(Feature(definition, Lookback(360)), value, 1.0, "en")
+    assert sentence.startswith(f"Acute admissions: {told} in the past 12 months.")
 
 
 # Files that break a rule

@@ -75,7 +75,10 @@ class Stay:
 
     def close(self, end):
         first = min(self.contacts, key=lambda c: (c["started_at"], c["admission_type"], c["contact_id"]))
-        last = max(self.contacts, key=lambda c: (c["ended_at"] or end, c["started_at"], c["contact_id"]))
+        last = max(
+            self.contacts,
+            key=lambda c: (c["ended_at"] or end, c["started_at"], c["admission_type"], c["contact_id"]),
+        )
         self.start, self.sector, self.code = first["started_at"], first["sector"], first["diagnosis"]
         self.acute = first["admission_type"] == "acute"
         self.open = any(contact["ended_at"] is None for contact in self.contacts)

@@ -53,7 +53,10 @@ def build_timeline_events(histories: Histories, scores: pl.DataFrame, lags: Lags
     own = histories.keep_persons(moments)
 
     def known(table: str) -> pl.LazyFrame:
-        return build_asof_view(own.table(table), moments, table, lags.of(table))
+        seen = build_asof_view(own.table(table), moments, table, lags.of(table))
+        has_length = pl.col(s.ENDED_AT) != pl.col(s.STARTED_AT)
+        lasting = pl.when(has_length).then(pl.col(s.ENDED_AT))
+        return seen.with_columns(lasting) if table in s.POINT_TABLES else seen
 
     parts = [
         _draw_stays(known(s.ADMISSIONS)),

@@ -15,6 +15,7 @@ from somv_risk.features._timeline import END_AGE, MOMENT, START_AGE, Timeline, p
 from somv_risk.intervals import SPELL, add_spell, previous
 from somv_risk.stays import HAS_PSYCHIATRIC, IS_ACUTE, IS_ADMISSION, LASTED
 
+IN_HOSPITAL: Final = "hospital"
 READMISSION = timedelta(days=30)
 WEEK = timedelta(days=7)
 RETURN = timedelta(hours=72)
@@ -241,11 +242,11 @@ def build_diagnoses_view(timeline: Timeline) -> pl.LazyFrame:
         place(timeline.known[table])
         .with_columns(pl.col(s.CODE if table == s.DIAGNOSES else s.DIAGNOSIS).alias(s.CODE))
         .filter(pl.col(s.CODE).is_not_null())
-        .select(*_PLACED, s.CONTACT_ID, s.CODE, GROUPS, hospital.alias("hospital"))
+        .select(*_PLACED, s.CONTACT_ID, s.CODE, GROUPS, hospital.alias(IN_HOSPITAL))
         for table, hospital in is_hospital.items()
     ]
     groups = [((pl.col(GROUPS) & bit) != 0).alias(group) for group, bit in GROUP_BITS.items()]
-    return pl.concat(coded).select(*_PLACED, s.CONTACT_ID, s.CODE, "hospital", *groups)
+    return pl.concat(coded).select(*_PLACED, s.CONTACT_ID, s.CODE, IN_HOSPITAL, *groups)
 
 
 def build_conditions_view(timeline: Timeline) -> pl.LazyFrame:
@@ -417,7 +418,7 @@ VIEWS: Final[Mapping[str, View]] = MappingProxyType(
         "diagnoses": View(
             build_diagnoses_view,
             (s.ADMISSIONS,),
-            ("hospital", *GROUP_BITS),
+            (IN_HOSPITAL, *GROUP_BITS),
             (s.CONTACT_ID, s.CODE),
             (s.CODE,),
             also=(s.DIAGNOSES, s.PSYCHIATRIC_CONTACTS),

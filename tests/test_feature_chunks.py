@@ -1,0 +1,134 @@
+"""Chunks, threads, parts and stores: however features are worked out, they are the same."""
+
+from dataclasses import replace
+from datetime import datetime
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
+
+import somv_risk as sr
+from small_world import SELDOM, build_cohort, worlds
+from somv_risk import schema as s
+from somv_risk.features import _chunks as chunks
+from somv_risk.features import _engine as engine
+from somv_risk.features import build_features, load_catalogue
+from somv_risk.matrix import build_matrices, build_matrix, learn_encoding
+from somv_risk.store import scan_store, write_store
+
+INDEX_TIMES = ["2024-01-01", "2024-04-01", "2025-01-01"]
+
+
+@pytest.fixture(scope="module")
+def region():
+    return sr.simulate(persons=1_500, seed=3)
+
+
+@pytest.fixture(scope="module")
+def cohort(region) -> pl.DataFrame:
+    return sr.make_cohort(region, INDEX_TIMES).rows.collect()
+
+
+@pytest.fixture(scope="module")
+def built(region, cohort) -> pl.DataFrame:
+    return build_features(region, cohort).collect()
+
+
+@pytest.fixture(scope="module")
+def stored(region, tmp_path_factory):
+    path = tmp_path_factory.mktemp("chunks") / "store"
+    write_store(region, path, buckets=3)
+    return scan_store(path)
+
+
+@SELDOM
+@given(worlds(), st.integers(1, 4), st.integers(1, 4))
+def test_chunks_and_threads_change_nothing(world, moments_per_chunk, many_moments):
+    query = build_features(world.histories, build_cohort(world.cohort))
+    at_once = query.collect()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(chunks, "MOMENTS_PER_CHUNK", moments_per_chunk)
+        patch.setattr(chunks, "MANY_MOMENTS", many_moments)
+        patch.setattr(engine, "FEW_MOMENTS", 0)
+        assert_frame_equal(query.collect(), at_once, check_exact=True)
+
+
+def test_a_store_of_several_buckets_gives_what_the_memory_gives(stored, cohort, built):
+    assert len(stored.parts) == 3
+    assert stored.parts[0].numbered
+    assert_frame_equal(build_features(stored, cohort).collect(), built, check_exact=True)
+
+
+def test_each_part_gives_its_own_persons(stored, cohort, built):
+    for part in stored.parts:
+        own = cohort.lazy().join(part.persons, on=s.PERSON_ID, how="semi", maintain_order="left").collect()
+        expected = (
+            built.lazy().join(part.persons, on=s.PERSON_ID, how="semi", maintain_order="left").collect()
+        )
+        assert_frame_equal(build_features(part, own).collect(), expected, check_exact=True)
+
+
+def test_persons_of_no_part_have_no_events(stored):
+    nobody = build_cohort([("nobody", datetime(2024, 1, 1))])
+    (row,) = build_features(stored, nobody).collect().to_dicts()
+    assert row["acute_admissions_365d"] == 0
+    assert row["age"] is None
+
+
+def test_a_store_whose_tables_were_changed_is_read_as_changed(stored, cohort):
+    without = stored.tables | {s.ADMISSIONS: stored.admissions.clear()}
+    changed = replace(stored, tables=without)
+    assert changed.parts == (changed,)
+    assert not changed.numbered
+    features = build_features(changed, cohort).select("acute_admissions_730d", "gp_contacts_365d").collect()
+    assert features["acute_admissions_730d"].sum() == 0
+    assert features["gp_contacts_365d"].sum() > 0
+
+
+@pytest.mark.parametrize("source", ["region", "stored"])
+def test_the_matrix_holds_the_numbers_of_the_frame(source, cohort, built, request):
+    encoding = learn_encoding(load_catalogue(), [built])
+    rows = build_matrix(request.getfixturevalue(source), cohort, encoding)
+    in_order = rows.cohort.join(built, on=[s.PERSON_ID, s.INDEX_TIME], how="left", maintain_order="left")
+    np.testing.assert_array_equal(rows.matrix, encoding.to_matrix(in_order))
+
+
+def test_the_matrix_can_be_had_piece_by_piece(stored, cohort, built):
+    encoding = learn_encoding(load_catalogue(), [built])
+    whole = build_matrix(stored, cohort, encoding)
+    pieces = list(build_matrices(stored, cohort, encoding))
+    assert len(pieces) >= 3
+    assert_frame_equal(pl.concat([piece.cohort for piece in pieces]), whole.cohort)
+    np.testing.assert_array_equal(np.concatenate([piece.matrix for piece in pieces]), whole.matrix)
+
+
+def test_nobody_has_a_matrix_of_no_rows(region, cohort, built):
+    encoding = learn_encoding(load_catalogue(), [built])
+    rows = build_matrix(region, cohort.clear(), encoding)
+    assert rows.matrix.shape == (0, len(load_catalogue()))
+    assert build_features(region, cohort.clear()).collect().is_empty()
+
+
+def test_only_the_features_that_are_selected_are_computed(region, cohort, built):
+    unreadable = pl.LazyFrame(schema=s.get_columns(s.PRIMARY_CARE)).map_batches(fail)
+    histories = replace(region, tables=region.tables | {s.PRIMARY_CARE: unreadable})
+    query = build_features(histories, cohort)
+    found = query.select("age", "acute_admissions_365d").collect()
+    assert_frame_equal(found, built.select("age", "acute_admissions_365d"))
+    with pytest.raises(AssertionError, match="read"):
+        query.select("gp_contacts_365d").collect()
+
+
+def fail(_frame):
+    raise AssertionError("The table was read.")
+
+
+def test_a_query_may_filter_and_cut_the_features(region, cohort, built):
+    query = build_features(region, cohort)
+    many = pl.col("gp_contacts_365d") > 5
+    assert_frame_equal(query.filter(many).select("age").collect(), built.filter(many).select("age"))
+    assert_frame_equal(query.head(7).collect(), built.head(7))
+    assert query.select(pl.len()).collect().item() == cohort.height
