@@ -21,7 +21,11 @@ _ASKED: Final = "_asked"
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """Rows in memory that can be looked back upon from any moment for which they were read."""
+    """Rows in memory that can be looked back upon from any moment for which they were read.
+
+    If they were read for several index times, those of large tables are in order of time: what one of these
+    times reaches then stands together, and need not be searched for.
+    """
 
     features: Sequence[Feature]
     persons: pl.DataFrame
@@ -39,8 +43,10 @@ class Prepared:
 
     def _slice(self, rows: pl.DataFrame, moments: pl.DataFrame) -> pl.DataFrame:
         """Take, of rows in order of time, those between the farthest look back and the latest index."""
-        earliest, latest = _span(moments)
         started_at = rows[s.STARTED_AT]
+        if not started_at.is_sorted():
+            return rows
+        earliest, latest = _span(moments)
         reach = _find_reach(self.features)
         first = 0 if reach is None else started_at.search_sorted(earliest - reach, side="left")
         last = started_at.search_sorted(latest, side="left")
@@ -60,6 +66,8 @@ def read_rows(
         histories, numbers, tables, lambda rows, table: _keep_reachable(rows, table, features, moments)
     )
     prepared = prepare_rows({table: frame.lazy() for table, frame in numbered.items()}, lags)
+    if moments[s.INDEX_TIME].n_unique() > 1:
+        prepared |= {table: prepared[table].sort(s.STARTED_AT) for table in LARGE_TABLES if table in prepared}
     rows = dict(zip(prepared, collect(prepared.values()), strict=True))
     return Prepared(features, persons, rows, lags)
 

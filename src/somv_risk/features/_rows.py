@@ -37,8 +37,7 @@ _ORDER: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         s.SOCIAL_SERVICES: (s.SERVICE, s.PARAGRAPH, s.PROVIDER),
     }
 )
-# By far the largest tables, whose rows nothing compares with each other. In order of time alone, the rows
-# that one window reaches stand together.
+# By far the largest tables, whose rows nothing compares with each other: they need no order.
 LARGE_TABLES: Final = (s.PRIMARY_CARE,)
 
 
@@ -63,7 +62,7 @@ def prepare_rows(numbered: Mapping[str, pl.LazyFrame], lags: Lags) -> dict[str, 
 
 def _put_in_order(table: str, rows: pl.LazyFrame) -> pl.LazyFrame:
     if table in LARGE_TABLES:
-        return rows.sort(s.STARTED_AT)
+        return rows
     return rows.filter(pl.col(PERSON) != NOBODY).sort(PERSON, s.STARTED_AT, *_ORDER[table])
 
 
