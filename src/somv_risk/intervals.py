@@ -13,15 +13,26 @@ _OWNER_STEP: Final = 2**64  # more than any moment in microseconds
 def add_spell(
     intervals: pl.LazyFrame, *, by: Sequence[str], start: str, end: str, gap: timedelta = timedelta(0)
 ) -> pl.LazyFrame:
-    """Add the column `spell`, equal for the intervals of one owner that are to be joined.
+    """Add the column `spell`: the row number of the first of the intervals that are to be joined.
 
-    Two intervals belong together if they overlap or the later one starts at most `gap` after the
-    earlier one ends, directly or through others. The rows lie in order of `by` and `start`; spells are
-    numbered upwards in that order, across owners. `end` must not be null.
+    Two intervals of one owner belong together if they overlap or the later one starts at most `gap` after
+    the earlier one ends, directly or through others. The rows lie in order of `by` and `start`. `end`
+    must not be null.
     """
     latest_end = _above_its_owner(by, end).cum_max()
     starts_anew = _above_its_owner(by, start) > latest_end.shift(1) + gap // timedelta(microseconds=1)
-    return intervals.with_columns(starts_anew.fill_null(value=True).cum_sum().alias(SPELL))
+    first = pl.when(starts_anew.fill_null(value=True)).then(pl.int_range(pl.len()))
+    return intervals.with_columns(first.forward_fill().alias(SPELL))
+
+
+def is_last_of_spell() -> pl.Expr:
+    """Whether a row is the last of its spell; what was found so far then holds for all of it."""
+    return (pl.col(SPELL) != pl.col(SPELL).shift(-1)).fill_null(value=True)
+
+
+def is_any_so_far(held: pl.Expr) -> pl.Expr:
+    """Whether something held for any interval of the spell up to this row."""
+    return (pl.when(held).then(pl.int_range(pl.len())).forward_fill() >= pl.col(SPELL)).fill_null(value=False)
 
 
 def previous(column: str, by: str) -> pl.Expr:

@@ -6,7 +6,7 @@ from datetime import timedelta
 import polars as pl
 
 from somv_risk import schema as s
-from somv_risk.intervals import SPELL, add_spell, find_latest_ending
+from somv_risk.intervals import SPELL, add_spell, find_latest_ending, is_any_so_far, is_last_of_spell
 
 MERGE_GAP = timedelta(hours=4)
 ADMISSION_MINIMUM = timedelta(hours=12)
@@ -17,6 +17,8 @@ IS_ACUTE = "is_acute"
 HAS_PSYCHIATRIC = "has_psychiatric"
 LASTED = "lasted"
 _END_SO_FAR = "end_so_far"
+_LATEST = "latest"
+_IS_WHOLE = "is_whole"
 
 
 def build_stays(contacts: pl.LazyFrame, *, by: Sequence[str]) -> pl.LazyFrame:
@@ -40,26 +42,25 @@ def build_stays(contacts: pl.LazyFrame, *, by: Sequence[str]) -> pl.LazyFrame:
     in_order = contacts.sort(*by, s.STARTED_AT, s.ADMISSION_TYPE, s.CONTACT_ID)
     ended = in_order.with_columns(pl.col(s.ENDED_AT).fill_null(pl.col(UNTIL)).alias(_END_SO_FAR))
     spelled = add_spell(ended, by=by, start=s.STARTED_AT, end=_END_SO_FAR, gap=MERGE_GAP)
-    carried = spelled.with_columns(pl.col(s.DISCHARGE).gather(find_latest_ending([SPELL], _END_SO_FAR)))
-    owner = [pl.col(name).first() for name in by]
-    stays = carried.group_by(SPELL).agg(*owner, *_describe_stay()).sort(SPELL).drop(SPELL)
-    return stays.with_columns(_has_lasted_enough())
+    ends_last = spelled.with_columns(find_latest_ending([SPELL], _END_SO_FAR).alias(_LATEST))
+    described = ends_last.select(*by, *_describe_stay(), is_last_of_spell().alias(_IS_WHOLE))
+    return described.filter(_IS_WHOLE).drop(_IS_WHOLE)
 
 
 def _describe_stay() -> list[pl.Expr]:
-    is_open = pl.col(s.ENDED_AT).is_null().any()
-    end_so_far = pl.col(_END_SO_FAR).max()
+    """Describe what the contacts of a stay up to each row make together."""
+    first, latest = pl.col(SPELL), pl.col(_LATEST)
+    is_open = is_any_so_far(pl.col(s.ENDED_AT).is_null())
+    end_so_far = pl.col(_END_SO_FAR).gather(latest)
+    lasted = end_so_far - pl.col(s.STARTED_AT).gather(first)
     return [
-        pl.col(s.STARTED_AT).first(),
-        pl.when(is_open).then(None).otherwise(end_so_far).alias(s.ENDED_AT),
-        pl.col(s.SECTOR).first(),
-        pl.col(s.DIAGNOSIS).first(),
-        (pl.col(s.ADMISSION_TYPE).first() == "acute").alias(IS_ACUTE),
-        (pl.col(s.SECTOR) == "psychiatric").any().alias(HAS_PSYCHIATRIC),
-        pl.when(is_open).then(None).otherwise(pl.col(s.DISCHARGE).last()).alias(s.DISCHARGE),
-        (end_so_far - pl.col(s.STARTED_AT).first()).alias(LASTED),
+        pl.col(s.STARTED_AT).gather(first),
+        pl.when(~is_open).then(end_so_far).alias(s.ENDED_AT),
+        pl.col(s.SECTOR).gather(first),
+        pl.col(s.DIAGNOSIS).gather(first),
+        (pl.col(s.ADMISSION_TYPE).gather(first) == "acute").alias(IS_ACUTE),
+        is_any_so_far(pl.col(s.SECTOR) == "psychiatric").alias(HAS_PSYCHIATRIC),
+        pl.when(~is_open).then(pl.col(s.DISCHARGE).gather(latest)).alias(s.DISCHARGE),
+        lasted.alias(LASTED),
+        (lasted >= ADMISSION_MINIMUM).alias(IS_ADMISSION),
     ]
-
-
-def _has_lasted_enough() -> pl.Expr:
-    return (pl.col(LASTED) >= ADMISSION_MINIMUM).alias(IS_ADMISSION)

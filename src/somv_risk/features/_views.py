@@ -12,7 +12,7 @@ from somv_risk import schema as s
 from somv_risk.cohort import compute_age_years
 from somv_risk.features._rows import GROUP_BITS, GROUPS, HOSPITAL_SINCE, UNIT
 from somv_risk.features._timeline import END_AGE, MOMENT, START_AGE, Timeline, place
-from somv_risk.intervals import SPELL, add_spell, previous
+from somv_risk.intervals import SPELL, add_spell, find_latest_ending, is_last_of_spell, previous
 from somv_risk.stays import HAS_PSYCHIATRIC, IS_ACUTE, IS_ADMISSION, LASTED
 
 IN_HOSPITAL: Final = "hospital"
@@ -30,8 +30,8 @@ SECTOR_OF_SERVICE: Final[Mapping[str, str]] = MappingProxyType(
 
 _PLACED: Final = (MOMENT, START_AGE, END_AGE)
 _MORE_THAN_VALUES: Final = 2**32
-_BEFORE: Final = "before"
 _NEXT: Final = "next"
+_IS_WHOLE: Final = "is_whole"
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,20 +325,22 @@ def build_background_view(timeline: Timeline) -> pl.LazyFrame:
 
 
 def _join_spells(known: pl.LazyFrame, *by: str) -> pl.LazyFrame:
-    """Join overlapping and adjoining rows; a spell is open if any of its rows is."""
-    until, owner = "until", (MOMENT, s.INDEX_TIME, *by)
-    in_order = known.with_columns(pl.col(s.ENDED_AT).fill_null(pl.col(s.INDEX_TIME)).alias(until)).sort(
-        MOMENT, *by, s.STARTED_AT
-    )
-    is_open = pl.col(s.ENDED_AT).is_null().any()
+    """Join overlapping and adjoining rows; a spell is open if the row that reaches farthest is."""
+    until, owner = "until", (MOMENT, *by)
+    reaching = known.with_columns(pl.col(s.ENDED_AT).fill_null(pl.col(s.INDEX_TIME)).alias(until))
+    in_order = reaching.sort(*owner, s.STARTED_AT) if by else reaching
+    spelled = add_spell(in_order, by=owner, start=s.STARTED_AT, end=until)
+    latest = find_latest_ending([SPELL], until)
     return (
-        add_spell(in_order, by=owner, start=s.STARTED_AT, end=until)
-        .group_by(SPELL)
-        .agg(
-            *(pl.col(name).first() for name in owner),
-            pl.col(s.STARTED_AT).first(),
-            pl.when(is_open).then(None).otherwise(pl.col(until).max()).alias(s.ENDED_AT),
+        spelled.select(
+            *owner,
+            s.INDEX_TIME,
+            pl.col(s.STARTED_AT).gather(pl.col(SPELL)),
+            pl.col(s.ENDED_AT).gather(latest),
+            is_last_of_spell().alias(_IS_WHOLE),
         )
+        .filter(_IS_WHOLE)
+        .drop(_IS_WHOLE)
     )
 
 
