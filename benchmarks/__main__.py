@@ -1,68 +1,70 @@
 """`python -m benchmarks`: check, measure, print, and write the page."""
 
 import argparse
+import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from benchmarks.machine import describe_machine, read_load
-from benchmarks.measuring import run_step
-from benchmarks.page import Reports, render_page
+from benchmarks.page import render_page
+from benchmarks.plan import (
+    Plan,
+    Reports,
+    measure_chain,
+    measure_features,
+    measure_growth,
+    measure_index_times,
+    measure_peers,
+    measure_regions,
+)
 
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
-PERSONS, FULL, SEED, CALLS = 100_000, 850_000, 7, 50
+SIZES = {
+    "persons": (100_000, "persons of the chain, growth and the peers; too few cannot train"),
+    "full": (850_000, "persons of a full region"),
+    "seed": (7, "what the made-up regions are drawn from"),
+    "calls": (50, "citizens taken one at a time"),
+    "repeats": (3, "runs of which the fastest counts"),
+    "featuretools": (1_250, "persons of each of 8 buckets for featuretools, the slowest"),
+}
 
 
-def measure_chain(folder: str, persons: int, seed: int, calls: int) -> Reports:
-    """Run all steps: make a region and a model, check, and only then measure the rest."""
-
-    def run(name: str, **arguments: int) -> dict[str, Any]:
-        return run_step(name, folder=folder, **arguments)
-
-    return {
-        "simulate_region": run("simulate_region", persons=persons, seed=seed),
-        "train_model": run("train_model"),
-        "draw_citizens": run("draw_citizens", calls=calls),
-        "check_equality": run("check_equality", persons=200, reference_persons=50),
-        "do_nothing": run("do_nothing"),
-        "build_region": run("build_region"),
-        "score_region": run("score_region"),
-        "score_citizens": run("score_citizens"),
-        "compare_counts": run("compare_counts"),
+def measure_all(plan: Plan, *, skip_peers: bool) -> dict[str, Reports]:
+    """Run every part; a difference or an error in one of them ends it all."""
+    measured = {
+        "regions": measure_regions(plan),
+        "chain": measure_chain(plan),
+        "features": measure_features(plan, with_duckdb=not skip_peers),
+        "growth": measure_growth(plan),
+        "index_times": measure_index_times(plan),
     }
+    return measured if skip_peers else measured | {"peers": measure_peers(plan)}
 
 
-def measure_regions(folder: str, persons: int, seed: int) -> Reports:
-    """Check that a region does not depend on how it is made, and then make some, up to a full one."""
-    sizes = ((persons // 4, 2), (persons // 2, 1), (persons // 2, 2), (persons, 1), (persons, 2))
-    regions = {
-        f"{size}-{threads}": run_step("write_region", folder=folder, persons=size, seed=seed, threads=threads)
-        for size, threads in sizes
-    }
-    checked = run_step("check_regions", folder=folder, persons=25_000, seed=seed)
-    return {"check_regions": checked, **regions}
+def read_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    for name, (size, what) in SIZES.items():
+        parser.add_argument(f"--{name}", type=int, default=size, help=f"{what} (default {size:,})")
+    parser.add_argument(
+        "--skip-peers", action="store_true", help="leave out what needs environments of its own"
+    )
+    parser.add_argument("--out", type=Path, default=PAGE, help="page to write (docs/benchmarks.md)")
+    return parser.parse_args()
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument(
-        "--persons", type=int, default=PERSONS, help=f"default {PERSONS:,}; too few cannot train"
-    )
-    parser.add_argument("--full", type=int, default=FULL, help=f"persons of a full region, default {FULL:,}")
-    parser.add_argument("--seed", type=int, default=SEED)
-    parser.add_argument("--calls", type=int, default=CALLS, help="calls for one citizen")
-    parser.add_argument("--out", type=Path, default=PAGE, help="page to write (docs/benchmarks.md)")
-    asked = parser.parse_args()
+    asked = read_arguments()
+    sizes = {name: getattr(asked, name) for name in SIZES}
     load_before = read_load()
     with tempfile.TemporaryDirectory() as folder:
-        regions = measure_regions(folder, asked.full, asked.seed)
-        reports = measure_chain(folder, asked.persons, asked.seed, asked.calls)
+        plan = Plan(Path(folder), **sizes)
+        measured = measure_all(plan, skip_peers=asked.skip_peers)
     loads = {"Load (1 min), when it began and ended": f"{load_before}, {read_load()}"}
-    options = ("persons", "full", "seed", "calls")
-    command = " ".join(["python -m benchmarks", *(f"--{name} {getattr(asked, name)}" for name in options)])
-    page = render_page(command, describe_machine() | loads, reports, regions)
+    options = [f"--{name} {size}" for name, size in sizes.items()] + ["--skip-peers"] * asked.skip_peers
+    command = " ".join(["python -m benchmarks", *options])
+    page = render_page(command, describe_machine() | loads, measured, plan)
     asked.out.write_text(page, encoding="utf-8")
-    print(page)
+    sys.stdout.write(page)
 
 
 if __name__ == "__main__":

@@ -71,11 +71,6 @@ def check_against_reference(histories: Histories, region: pl.DataFrame, count: i
     )
 
 
-def check_against_plain_counts(one_pass: pl.DataFrame, one_by_one: pl.DataFrame) -> None:
-    """Check that both ways of counting admissions give the same table."""
-    assert_frame_equal(one_pass, one_by_one, check_exact=True)
-
-
 def _draw_rows(region: pl.DataFrame, count: int) -> pl.DataFrame:
     """Draw feature rows, half of them of persons who were in hospital in the past two years."""
     was_admitted = pl.col("days_since_discharge_730d").is_not_null()

@@ -5,7 +5,9 @@ import platform
 from importlib.metadata import version
 from pathlib import Path
 
-LIBRARIES = ("somv-risk", "polars", "lightgbm", "numpy")
+LIBRARIES = ("somv-risk", "polars", "lightgbm", "numpy", "numba")
+PINS = Path(__file__).parent / "peers"
+PEERS = ("duckdb", "timeseriesflattener", "featuretools")
 CPU_INFO, MEMORY_INFO = Path("/proc/cpuinfo"), Path("/proc/meminfo")
 
 
@@ -19,6 +21,7 @@ def describe_machine() -> dict[str, str]:
         "System": f"{platform.system()} {platform.machine()}",
         "Python": platform.python_version(),
         "Libraries": ", ".join(f"{name} {version(name)}" for name in LIBRARIES),
+        "In environments of their own": ", ".join(map(_read_pin, PEERS)),
         "OMP_NUM_THREADS (LightGBM)": os.environ.get("OMP_NUM_THREADS", "not set"),
         "POLARS_MAX_THREADS": os.environ.get("POLARS_MAX_THREADS", "not set"),
     }
@@ -28,6 +31,11 @@ def describe_machine() -> dict[str, str]:
 def read_load() -> str:
     """Read the load of the last minute: above the number of CPUs, wall times are longer than need be."""
     return f"{os.getloadavg()[0]:.1f}"
+
+
+def _read_pin(name: str) -> str:
+    lines = (PINS / f"{name}.txt").read_text(encoding="utf-8").splitlines()
+    return next(line.replace("==", " ") for line in lines if line.startswith(f"{name}=="))
 
 
 def _read_entry(file: Path, name: str) -> str:

@@ -5,7 +5,8 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from statistics import quantiles
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
@@ -15,8 +16,8 @@ MEGABYTE = 2**20
 MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
 
-def run_step(name: str, **arguments: Any) -> dict[str, Any]:  # noqa: ANN401 - anything JSON can carry
-    """Run one step of `benchmarks.steps` in a new interpreter and return what it reports.
+def run_step(name: str, /, **arguments: Any) -> dict[str, Any]:  # noqa: ANN401 - anything JSON can carry
+    """Run one step, such as `chain.train_model`, in a new interpreter and return what it reports.
 
     The caller should stay small: on Linux a new process starts with the peak memory of the one that made
     it, which is why this side imports nothing of the library.
@@ -27,7 +28,18 @@ def run_step(name: str, **arguments: Any) -> dict[str, Any]:  # noqa: ANN401 - a
     if done.returncode:
         sys.exit(f"The step {name} failed; its own message stands above.")
     report: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    tell_cost(report)
     return report
+
+
+def tell_cost(report: Mapping[str, Any]) -> None:
+    """Tell whoever waits what a step has cost."""
+    if "seconds" in report:
+        print(
+            "    {seconds:.2f} s, {cpu_seconds:.2f} s of processor, {peak_mb:,.0f} MB".format_map(report),
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 def measure(work: Callable[[], Result]) -> tuple[Result, dict[str, float]]:
@@ -38,9 +50,14 @@ def measure(work: Callable[[], Result]) -> tuple[Result, dict[str, float]]:
     return result, {"seconds": seconds, "cpu_seconds": cpu_seconds, "peak_mb": read_peak_mb()}
 
 
-def measure_best(work: Callable[[], object], repeats: int) -> float:
-    """Do the work several times and return the shortest wall time in seconds."""
-    return min(measure(work)[1]["seconds"] for _ in range(repeats))
+def time_calls(call: Callable[[Any], object], arguments: Sequence[Any]) -> dict[str, float]:
+    """Call once with each argument, after one call to warm up; return percentiles in milliseconds."""
+    call(arguments[0])
+    milliseconds = sorted(
+        measure(lambda given=given: call(given))[1]["seconds"] * 1000 for given in arguments
+    )
+    centiles = quantiles(milliseconds, n=100, method="inclusive")
+    return {"calls": len(milliseconds), **{f"p{place}": centiles[place - 1] for place in (50, 95, 99)}}
 
 
 def read_peak_mb() -> float:

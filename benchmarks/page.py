@@ -1,9 +1,19 @@
 """The page of figures, as Markdown that reads well in a terminal too."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
+from typing import Protocol
 
-Reports = Mapping[str, Mapping[str, Any]]
+from benchmarks.page_features import render_citizens, render_features, render_growth, render_peers
+from benchmarks.tables import Report, Reports, render_table, tell_peak
+
+
+class Sizes(Protocol):
+    """What the page tells of how much was measured."""
+
+    persons: int
+    full: int
+    repeats: int
+
 
 _WRITTEN_BY = (
     "Written by `{command}` (`make bench` runs it); changes by hand are lost. The region is made up: the "
@@ -20,41 +30,47 @@ _CHAIN = (
 )
 
 
-def render_page(command: str, machine: Mapping[str, str], reports: Reports, regions: Reports) -> str:
-    """Render all figures and what they were measured on."""
+def render_page(
+    command: str, machine: Mapping[str, str], measured: Mapping[str, Reports], sizes: Sizes
+) -> str:
+    """Render all figures and what they were measured on; what was skipped is left out."""
+    regions, chain = measured["regions"], measured["chain"]
     parts = [
         "# Benchmarks",
         _WRITTEN_BY.format(command=command),
         "## Checked first",
-        "\n".join(
-            f"- {sentence}"
-            for report in (regions["check_regions"], reports["check_equality"])
-            for sentence in report["sentences"]
+        "\n".join(f"- {sentence}" for sentence in list_sentences(measured)),
+        *render_features(measured["features"], sizes.full, sizes.repeats),
+        *(render_peers(measured["peers"]) if "peers" in measured else ()),
+        *render_growth(
+            measured["growth"], measured["index_times"], (sizes.persons, sizes.full), sizes.repeats
         ),
+        *render_citizens(chain["build_citizens"], chain["score_citizens"]),
         "## A made-up region",
         _REGION,
-        _render_table(
+        render_table(
             ("persons", "threads", "rows", "store MB", "wall s", "processor s", "peak MB"),
             _list_regions(regions),
         ),
         "## The chain",
         _CHAIN,
-        _render_table(("step", "what", "wall s", "processor s", "peak MB"), _list_steps(reports)),
-        "## One citizen",
-        _tell_calls(reports["score_citizens"]),
-        _render_table(("call", "p50 ms", "p95 ms"), _list_calls(reports["score_citizens"])),
-        "## One pass, or one `group_by` per feature",
-        _tell_comparison(reports["compare_counts"]),
-        _render_table(("way", "seconds"), _list_comparison(reports["compare_counts"])),
+        render_table(("step", "what", "wall s", "processor s", "peak MB"), _list_steps(chain)),
         "## Machine",
-        _render_table(("what", "value"), machine.items()),
+        render_table(("what", "value"), machine.items()),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _render_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+def list_sentences(measured: Mapping[str, Reports]) -> list[str]:
+    """List what was found equal."""
+    checks = [
+        measured["regions"]["check_regions"],
+        measured["chain"]["check_equality"],
+        measured["features"]["checked"],
+    ]
+    peers = [report for report in measured.get("peers", {}).values() if "sentence" in report]
+    sentences = [sentence for check in checks for sentence in check["sentences"]]
+    return list(dict.fromkeys(sentences + [report["sentence"] for report in peers]))
 
 
 def _list_regions(regions: Reports) -> list[tuple[str, ...]]:
@@ -80,7 +96,7 @@ def _list_steps(reports: Reports) -> list[tuple[str, ...]]:
             "interpreter and imported libraries, for comparison",
             "",
             "",
-            _peak(reports["do_nothing"]),
+            tell_peak(reports["do_nothing"]),
         ),
         _step(
             "simulate",
@@ -101,41 +117,5 @@ def _list_steps(reports: Reports) -> list[tuple[str, ...]]:
     ]
 
 
-def _step(name: str, what: str, report: Mapping[str, Any]) -> tuple[str, ...]:
-    return name, what, f"{report['seconds']:.1f}", f"{report['cpu_seconds']:.1f}", _peak(report)
-
-
-def _peak(report: Mapping[str, Any]) -> str:
-    return f"{report['peak_mb']:,.0f}"
-
-
-def _tell_calls(report: Mapping[str, Any]) -> str:
-    return (
-        f"{report['calls']} citizens, half of them from the top of the list, one call each with reasons, "
-        f"from frames in memory and with the model loaded. Peak memory of the process: {_peak(report)} MB."
-    )
-
-
-def _list_calls(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    calls = {"score": "`score` of checked histories", "check_then_score": "`from_frames`, then `score`"}
-    return [
-        (what, f"{report[name]['p50']:.0f}", f"{report[name]['p95']:.0f}") for name, what in calls.items()
-    ]
-
-
-def _tell_comparison(report: Mapping[str, Any]) -> str:
-    ratio = report["one_by_one"] / report["one_pass"]
-    return (
-        f"The {report['features']} features that count admissions, both ways with the same result, best of "
-        f"{report['repeats']}. Both build the same admissions first, which the first line gives alone. "
-        f"Counting one by one takes {ratio:.2f} times as long as the one pass."
-    )
-
-
-def _list_comparison(report: Mapping[str, Any]) -> list[tuple[str, str]]:
-    ways = {
-        "prepare": "building the admissions alone",
-        "one_pass": "`build_features`, one pass",
-        "one_by_one": "one filtered `group_by` per feature, joined",
-    }
-    return [(what, f"{report[name]:.3f}") for name, what in ways.items()]
+def _step(name: str, what: str, report: Report) -> tuple[str, ...]:
+    return name, what, f"{report['seconds']:.1f}", f"{report['cpu_seconds']:.1f}", tell_peak(report)

@@ -10,8 +10,17 @@ It gives the same numbers as `build_features` and `Encoding.to_matrix`, bit for 
 no lags, no other features, no absent tables, no evidence, no reasons.
 """
 
-from benchmarks.kernel.columns import FEATURE_NAMES
+from benchmarks.kernel.columns import CACHE, FEATURE_NAMES
 from benchmarks.kernel.loading import Arrays, load_bucket
-from benchmarks.kernel.matrix import build_matrix, fill_matrix, list_eligible
+from benchmarks.kernel.matrix import build_matrix, fill_matrix, list_eligible, load_buckets
 
-__all__ = ["FEATURE_NAMES", "Arrays", "build_matrix", "fill_matrix", "list_eligible", "load_bucket"]
+__all__ = [
+    "CACHE",
+    "FEATURE_NAMES",
+    "Arrays",
+    "build_matrix",
+    "fill_matrix",
+    "list_eligible",
+    "load_bucket",
+    "load_buckets",
+]

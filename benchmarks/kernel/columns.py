@@ -93,7 +93,7 @@ def _name_cache() -> Path:
     return own / "__pycache__" / hashlib.blake2b(b"".join(texts), digest_size=8).hexdigest()
 
 
-_CACHE = str(_name_cache())
+CACHE = str(_name_cache())
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -101,7 +101,7 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
     It cannot make arrays (`_nrt`): counting who holds each array, in every call, took 60 % of the time.
     """
-    before, config.CACHE_DIR = config.CACHE_DIR, _CACHE
+    before, config.CACHE_DIR = config.CACHE_DIR, CACHE
     try:
         return njit(cache=True, nogil=True, error_model="numpy", _nrt=False)(function)
     finally:

@@ -85,7 +85,7 @@ def build_matrix(store: Path, index_times: Sequence[datetime]) -> list[tuple[pl.
     matrices = [np.empty(shape, np.float32) for _ in index_times]
     ids: list[list[pl.Series]] = [[] for _ in index_times]
     filled = [0 for _ in index_times]
-    for arrays in _load_buckets(store, manifest["buckets"]):
+    for arrays in load_buckets(store, manifest["buckets"]):
         for number, index_time in enumerate(index_times):
             rows = list_eligible(arrays, index_time)
             begin, end = filled[number], filled[number] + rows.size
@@ -97,7 +97,7 @@ def build_matrix(store: Path, index_times: Sequence[datetime]) -> list[tuple[pl.
     ]
 
 
-def _load_buckets(store: Path, buckets: int) -> Iterator[Arrays]:
+def load_buckets(store: Path, buckets: int) -> Iterator[Arrays]:
     """Load the buckets in order, each while the one before it is computed."""
     with ThreadPoolExecutor(1) as loader:
         upcoming = loader.submit(load_bucket, store, 0)

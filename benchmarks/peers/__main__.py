@@ -6,10 +6,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
+from benchmarks.peers.asking import ask_peer
 from benchmarks.peers.comparison import compare_with_peer
-from benchmarks.peers.conformance import ask_peer
 from benchmarks.peers.environments import PEERS
 
 INDEX_TIME = "2026-01-01"
@@ -18,9 +16,8 @@ INDEX_TIME = "2026-01-01"
 def tell_verdicts(name: str, folder: Path) -> None:
     for careful in (False, True):
         found = ask_peer(name, folder, careful=careful)
-        counts = dict(found["verdict"].value_counts().sort("verdict").iter_rows())
-        print(f"{name}, {'used with care' if careful else 'as documented'}: {counts}")
-        for row in found.filter(pl.col("verdict").is_in(["wrong", "error"])).iter_rows(named=True):
+        print(f"{name}, {'used with care' if careful else 'as documented'}: {found['verdicts']}")
+        for row in found["failed"]:
             print("  {case} ({verdict}): expected {expected}; got {answered}".format_map(row))
 
 

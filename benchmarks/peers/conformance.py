@@ -10,20 +10,28 @@ from typing import Any
 
 import polars as pl
 
-from benchmarks.peers.environments import run_peer
 from somv_risk.testing import Case, check_windows, load_window_cases
 
 
-def ask_peer(name: str, folder: Path, *, careful: bool) -> pl.DataFrame:
-    """Ask a peer every case, as its documentation shows it or as a careful user would, and judge it."""
-    cases = folder / "cases.json"
-    write_cases(cases)
-    return judge(run_peer(name, "conform", cases=str(cases), careful=careful))
-
-
-def write_cases(path: Path) -> None:
+def write_cases(folder: Path, file: str) -> dict[str, Any]:
     """Write all cases, without their answers."""
-    path.write_text(json.dumps([_describe(case) for case in load_window_cases()], default=_tell_moment))
+    cases = [_describe(case) for case in load_window_cases()]
+    (folder / file).write_text(json.dumps(cases, default=_tell_moment))
+    return {"cases": len(cases)}
+
+
+def judge_answers(folder: Path, file: str) -> dict[str, Any]:
+    """Judge a peer's answers to all cases."""
+    return summarise(judge(json.loads((folder / file).read_text())))
+
+
+def summarise(found: pl.DataFrame) -> dict[str, Any]:
+    """Count the verdicts, and list what went wrong."""
+    failed = found.filter(pl.col("verdict").is_in(["wrong", "error"]))
+    return {
+        "verdicts": dict(found["verdict"].value_counts().sort("verdict").iter_rows()),
+        "failed": failed.to_dicts(),
+    }
 
 
 def _describe(case: Case) -> dict[str, Any]:

@@ -17,7 +17,7 @@ HOME = Path(os.environ.get("SOMV_PEERS", ROOT / ".peers"))
 MADE_FROM = "made-from"
 
 
-def run_peer(name: str, mode: str, **arguments: Any) -> dict[str, Any]:  # noqa: ANN401 - anything JSON can carry
+def run_peer(name: str, mode: str, /, **arguments: Any) -> dict[str, Any]:  # noqa: ANN401 - anything JSON can carry
     """Run a peer's script with its own Python, and return the report it prints last.
 
     Like `run_step`, this side imports nothing large: the script starts with the peak memory of its caller.
@@ -25,9 +25,10 @@ def run_peer(name: str, mode: str, **arguments: Any) -> dict[str, Any]:  # noqa:
     module = f"benchmarks.peers.{name}_peer"
     command = [str(make_environment(name)), "-m", module, mode, json.dumps(arguments)]
     print(f"{name} {mode} ...", file=sys.stderr, flush=True)
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False, cwd=ROOT)  # noqa: S603 - our own script
+    # Some peers draw progress bars by the hundred; what they say matters only if they fail.
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)  # noqa: S603 - our own script
     if done.returncode:
-        sys.exit(f"The peer {name} failed at {mode}; its own message stands above.")
+        sys.exit(f"{done.stderr}\nThe peer {name} failed at {mode}; its own message stands above.")
     report: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return report
 
@@ -39,6 +40,9 @@ def make_environment(name: str) -> Path:
     digest = hashlib.sha256(pins.read_bytes()).hexdigest()
     made_from = folder / MADE_FROM
     if not made_from.is_file() or made_from.read_text() != digest:
+        if folder.is_symlink():
+            # Making it anew would first empty what it points to.
+            sys.exit(f"{folder} is a link, and was not made from {pins}. Remove the link.")
         print(f"Making the environment of {name} in {folder} ...", file=sys.stderr, flush=True)
         venv.create(folder, clear=True, with_pip=True)
         (HOME / ".gitignore").write_text("*\n")

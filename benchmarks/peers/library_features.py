@@ -1,13 +1,12 @@
 """Library features: the asked features by this library's own engine, for the peers to be compared with."""
 
-import json
-import sys
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import polars as pl
+from polars.testing import assert_frame_equal
 
 from benchmarks.measuring import measure
 from benchmarks.peers.asked import ANY, GROUPS, NAMES, Group
@@ -36,7 +35,7 @@ def _define(group: Group, flag: str) -> Definition:
         id=group.column(flag),
         theme="background",
         title=TITLE,
-        unit="",
+        unit="events",
         measure=group.measure,
         events=VIEWS[group.table],
         windows=group.windows,
@@ -62,11 +61,24 @@ def build(store: Path, index: datetime, persons: int | None) -> pl.DataFrame:
     )
 
 
-def measure_features(store: str, index: str, out: str, persons: int | None = None) -> dict[str, Any]:
+def measure_features(
+    folder: Path,  # noqa: ARG001 - all steps are called alike
+    store: str,
+    index: str,
+    out: str,
+    persons: int | None = None,
+) -> dict[str, Any]:
     frame, cost = measure(lambda: build(Path(store), datetime.fromisoformat(index), persons))
     frame.write_parquet(out)
     return cost | {"persons": frame.height, "features": len(NAMES)}
 
 
-if __name__ == "__main__":
-    print(json.dumps(measure_features(**json.loads(sys.argv[1]))))
+def check_same_features(folder: Path, name: str, ours: str, theirs: str) -> dict[str, str]:  # noqa: ARG001
+    """Check that two files hold the same features, to the bit, whatever types they are counted in."""
+    expected = pl.read_parquet(ours)
+    found = pl.read_parquet(theirs).cast(expected.schema)
+    assert_frame_equal(found, expected, check_exact=True)
+    return {
+        "sentence": f"{expected.width - 2} features of {expected.height:,} persons are the same by somv_risk "
+        f"and {name}, exactly."
+    }
