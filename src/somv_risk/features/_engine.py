@@ -4,7 +4,7 @@ What looks at the histories happens when the frame is collected, not before: `bu
 index moments are then taken a chunk at a time, so that memory holds the events seen from few of them.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import groupby
@@ -75,8 +75,8 @@ def build_features(
 
 
 def _check_names(features: Sequence[Feature]) -> None:
-    names = [feature.name for feature in features]
-    repeated = sorted({name for name in names if names.count(name) > 1})
+    names = Counter(feature.name for feature in features)
+    repeated = sorted(name for name, times in names.items() if times > 1)
     if repeated:
         raise ConfigError(f"Features {repeated} are asked for twice. Name each feature once.")
 
@@ -107,8 +107,12 @@ def _keep_series(_rows: slice, columns: Columns) -> list[pl.Series]:
 
 def _to_series(column: Column, feature: Feature) -> pl.Series:
     """Return a column with its name and type; NaN becomes null."""
-    series = pl.Series(column, nan_to_null=True) if isinstance(column, np.ndarray) else column
-    return series.cast(feature.measure.dtype).alias(feature.name)
+    dtype = feature.measure.dtype
+    if isinstance(column, np.ndarray):
+        series = pl.Series(feature.name, column, nan_to_null=True)
+    else:
+        series = column.rename(feature.name)
+    return series if series.dtype == dtype else series.cast(dtype)
 
 
 def _assemble(
@@ -117,6 +121,10 @@ def _assemble(
     """Put the columns of all chunks together, in the order of the cohort's rows."""
     if not kept:
         return [pl.Series(feature.name, [], feature.measure.dtype) for feature in features]
+    if len(kept) == 1:
+        places, columns = kept[0]
+        if np.array_equal(places, np.arange(len(places))):
+            return columns
     order = np.argsort(np.concatenate([places for places, _ in kept]), kind="stable")
     return [pl.concat(parts)[order] for parts in zip(*(columns for _, columns in kept), strict=True)]
 
@@ -159,15 +167,20 @@ def _measure(
 ) -> Columns:
     """Measure the features from each moment of the time line; one of an absent table is null."""
     views = _build_views(timeline, size, present)
-    nothing = np.full(size, np.nan)
     for definition, group in groupby(features, lambda feature: feature.definition):
         same = list(group)
-        if definition.events in views:
+        if views.get(definition.events):
             windows = [feature.window for feature in same if feature.window is not None]
             columns = same[0].measure.compute(definition, views[definition.events], windows)
             yield from zip(same, columns, strict=True)
         else:
-            yield from ((feature, nothing) for feature in same)
+            yield from ((feature, _fill(feature, size, definition.events in views)) for feature in same)
+
+
+def _fill(feature: Feature, size: int, is_present: bool) -> Column:  # noqa: FBT001 - a fact, not a switch
+    """Return the column of a feature of which nobody has an event: what stands for none, or null."""
+    none = feature.measure.when_none if is_present else None
+    return np.full(size, np.nan if none is None else none, dtype=np.float64)
 
 
 def _build_views(timeline: Timeline, size: int, features: Sequence[Feature]) -> dict[str, Events]:

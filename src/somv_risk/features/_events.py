@@ -29,7 +29,7 @@ class Events:
     def __init__(self, frame: pl.DataFrame, size: int) -> None:
         self.frame = frame
         self.size = size
-        self._masks: dict[object, Mask] = {}
+        self._flags: dict[str, Mask] = {}
         self._counts: dict[object, tuple[Integers, Integers]] = {}
 
     def __len__(self) -> int:
@@ -67,20 +67,18 @@ class Events:
 
     def having(self, flags: tuple[str, ...], match: Mapping[str, tuple[str, ...]] | None = None) -> Mask:
         """Whether each event has all the flags and matches all the texts; an unknown flag is not had."""
-        key = (flags, tuple((match or {}).items()))
-        if key not in self._masks:
-            wanted = [pl.col(name) for name in flags] + [
-                match_text(column, patterns) for column, patterns in (match or {}).items()
-            ]
-            self._masks[key] = self._evaluate(wanted)
-        return self._masks[key]
-
-    def _evaluate(self, wanted: list[pl.Expr]) -> Mask:
-        if not wanted:
+        held = [self._flag(name) for name in flags]
+        if match:
+            texts = [match_text(column, patterns) for column, patterns in match.items()]
+            held.append(_to_mask(self.frame.select(pl.all_horizontal(texts)).to_series()))
+        if not held:
             return np.ones(len(self), dtype=np.bool_)
-        held = wanted[0] if len(wanted) == 1 else pl.all_horizontal(wanted)
-        mask: Mask = self.frame.select(held.fill_null(value=False).alias(MOMENT))[MOMENT].to_numpy()
-        return mask
+        return held[0] if len(held) == 1 else np.logical_and.reduce(held)
+
+    def _flag(self, name: str) -> Mask:
+        if name not in self._flags:
+            self._flags[name] = _to_mask(self.frame[name])
+        return self._flags[name]
 
     def value(self, name: str) -> Integers:
         """Return one number per event, -1 where it has none."""
@@ -104,6 +102,8 @@ class Events:
     def _group(
         self, name: str, rows: Integers, measured: Integers, result: pl.Expr
     ) -> tuple[Integers, Integers]:
+        if not len(rows):
+            return rows, measured
         chosen = pl.DataFrame(
             {MOMENT: self.moment[rows], _VALUE: self.frame[name].gather(rows), _MEASURED: measured}
         )
@@ -115,6 +115,11 @@ class Events:
             .collect(engine="in-memory")
         )
         return groups[MOMENT].to_numpy(), groups[_MEASURED].to_numpy()
+
+
+def _to_mask(flags: pl.Series) -> Mask:
+    mask: Mask = (flags.fill_null(value=False) if flags.null_count() else flags).to_numpy()
+    return mask
 
 
 def match_text(column: str, patterns: tuple[str, ...]) -> pl.Expr:
