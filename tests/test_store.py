@@ -9,6 +9,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 import somv_risk as sr
+from somv_risk import schema as s
 from somv_risk.errors import ConfigError, InputError, SourceError
 from somv_risk.histories import Histories, Quarantine
 from somv_risk.simulate.period import Period
@@ -340,3 +341,23 @@ def test_a_block_that_fails_leaves_no_store_behind(blocks, tmp_path):
     with pytest.raises(RuntimeError, match="no power"):
         write_blocks(fail(), tmp_path / "store", data_end=END)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_events_of_persons_who_are_not_there_are_kept_and_nobodys(tmp_path):
+    persons = pl.LazyFrame({"person_id": ["ada", "bo"], "birth_date": [date(1980, 1, 1)] * 2})
+    contact = {"started_at": datetime(2025, 1, 1), "ended_at": datetime(2025, 1, 3)}
+    rows = [contact | {"person_id": name, "contact_id": name} for name in ("ada", "bo", "cy")]
+    contacts = pl.LazyFrame(rows).with_columns(
+        pl.lit("somatic").alias("sector"), pl.lit("acute").alias("admission_type")
+    )
+    tables = {
+        table: pl.concat([pl.LazyFrame(schema=s.get_columns(table)), frame], how="diagonal_relaxed").cast(
+            s.get_columns(table)
+        )
+        for table, frame in (("persons", persons), ("admissions", contacts))
+    }
+    write_store(Histories(tables), tmp_path / "store", buckets=1)
+    kept = scan_store(tmp_path / "store")
+    assert kept.admissions.collect()["person_id"].to_list() == ["ada", "bo", "cy"]
+    features = sr.build_features(kept, sr.make_cohort(kept, ["2026-01-01"])).collect()
+    assert features["acute_admissions_365d"].to_list() == [1, 1]

@@ -14,6 +14,7 @@ from somv_risk.errors import InputError
 from somv_risk.identity import sign_person
 
 PERSON: Final = "person"
+NOBODY: Final = -1  # the number of a person who is not among those numbered
 NOTHING_DROPPED = pl.DataFrame(schema={"source_table": pl.String, "reason": pl.String, "rows": pl.Int64})
 
 

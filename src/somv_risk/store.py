@@ -15,7 +15,7 @@ import polars as pl
 
 from somv_risk import schema as s
 from somv_risk.errors import ConfigError, InputError, SourceError
-from somv_risk.histories import PERSON, Histories, Layout, Quarantine
+from somv_risk.histories import NOBODY, PERSON, Histories, Layout, Quarantine
 from somv_risk.identity import hash_person
 
 if TYPE_CHECKING:
@@ -294,9 +294,14 @@ def _name_file(folder: Path, table: str, bucket: int) -> Path:
 
 def _write_tables(histories: Histories, folder: Path, buckets: int) -> None:
     persons = histories.persons.select(s.PERSON_ID).sort(s.PERSON_ID).collect()
-    homes = _find_homes(persons, buckets, Counter())
+    numbers = _find_homes(persons, buckets, Counter()).drop(BUCKET).lazy()
     for table, frame in histories.tables.items():
-        housed = frame.join(homes.lazy(), on=s.PERSON_ID, how="left", maintain_order="left").collect()
+        housed = (
+            frame.with_columns((hash_person(_SALT) % buckets).alias(BUCKET))
+            .join(numbers, on=s.PERSON_ID, how="left", maintain_order="left")
+            .with_columns(pl.col(PERSON).fill_null(NOBODY))
+            .collect()
+        )
         order = [name for name in _ORDER if name in housed.columns]
         for bucket in range(buckets):
             part = housed.filter(pl.col(BUCKET) == bucket).drop(BUCKET).sort(order)

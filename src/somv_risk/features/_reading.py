@@ -10,11 +10,11 @@ import polars as pl
 
 from somv_risk import schema as s
 from somv_risk.asof import Lags
-from somv_risk.features._rows import LARGE_TABLES, NOBODY, number_persons, prepare_rows
+from somv_risk.features._rows import LARGE_TABLES, number_persons, prepare_rows
 from somv_risk.features._spec import Feature
 from somv_risk.features._timeline import MOMENT, Timeline, build_known_stays, look_back
 from somv_risk.features._views import VIEWS
-from somv_risk.histories import PERSON, Histories
+from somv_risk.histories import NOBODY, PERSON, Histories
 
 _ASKED: Final = "_asked"
 
@@ -98,7 +98,7 @@ def _read_numbered(
     persons, *read = collect([people, *scans])
     asked = persons[PERSON + _ASKED].fill_null(NOBODY).to_numpy()
     number = persons[PERSON].to_numpy()
-    place = np.full(number.max(initial=-1) + 1, NOBODY, dtype=np.int32)
+    place = np.full(number.max(initial=-1) + 2, NOBODY, dtype=np.int32)  # the last one is nobody's
     place[number] = asked
     rows = {
         table: frame.with_columns(pl.Series(PERSON, place[frame[PERSON].to_numpy()], pl.Int32))

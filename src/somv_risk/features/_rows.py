@@ -15,9 +15,8 @@ import polars as pl
 from somv_risk import schema as s
 from somv_risk.asof import Lags
 from somv_risk.codes import in_group, load_groups
-from somv_risk.histories import PERSON
+from somv_risk.histories import NOBODY, PERSON
 
-NOBODY: Final = -1  # the number of a person who is not looked at
 UNIT: Final = "unit"
 GROUPS: Final = "groups"
 HOSPITAL_SINCE: Final = "hospital_since"

@@ -10,8 +10,8 @@ import polars as pl
 
 from somv_risk import schema as s
 from somv_risk.asof import KEY, Lags, cut_to_known
-from somv_risk.features._rows import LARGE_TABLES, NOBODY
-from somv_risk.histories import PERSON
+from somv_risk.features._rows import LARGE_TABLES
+from somv_risk.histories import NOBODY, PERSON
 from somv_risk.stays import UNTIL, build_stays
 from somv_risk.windows import Lookback
 
@@ -26,7 +26,7 @@ class Timeline:
 
     `moments` has one row per person and index moment: `moment` (its number from 0, in this order),
     `person` (the person's number), `person_id`, `index_time`. `known` holds the as-of view of each event
-    table; its rows are in order of moment and time, those of a large table in order of time alone.
+    table; its rows are in order of moment and time, except those of a large table.
     `stays` is what the known hospital contacts were part of, an open one lasting until the index.
     `persons` is the table of that name, and `reach` the longest window that is asked for.
     """
