@@ -146,7 +146,7 @@ def test_an_existing_folder_is_never_overwritten(histories, store):
 def test_a_store_of_another_version_is_refused(store):
     manifest = read_manifest(store)
     (store / "manifest.json").write_text(json.dumps(manifest | {"store_version": 1}))
-    with pytest.raises(SourceError, match="has version 1; this library reads 2"):
+    with pytest.raises(SourceError, match="has version 1; this library reads 3"):
         scan_store(store)
 
 
@@ -358,6 +358,6 @@ def test_events_of_persons_who_are_not_there_are_kept_and_nobodys(tmp_path):
     }
     write_store(Histories(tables), tmp_path / "store", buckets=1)
     kept = scan_store(tmp_path / "store")
-    assert kept.admissions.collect()["person_id"].to_list() == ["ada", "bo", "cy"]
+    assert kept.admissions.collect()["person_id"].sort().to_list() == ["ada", "bo", "cy"]
     features = sr.build_features(kept, sr.make_cohort(kept, ["2026-01-01"])).collect()
     assert features["acute_admissions_365d"].to_list() == [1, 1]

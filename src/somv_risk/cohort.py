@@ -1,6 +1,6 @@
 """Cohort: who is eligible at which index moment, and how many each rule left out."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -80,11 +80,14 @@ def make_cohort(
         raise ConfigError("A cohort needs at least one index moment. Give index_times=[...].")
     if minimum_age_years < 0 or minimum_residence_days < 0:
         raise ConfigError("A minimum age or residence is negative. Give 0 or more.")
-    rules = _eligibility_rules(minimum_age_years, minimum_residence_days)
-    index = pl.LazyFrame({s.INDEX_TIME: moments}, schema={s.INDEX_TIME: pl.Datetime("us")})
-    candidates = histories.persons.join(index, how="cross")
-    rows = candidates.filter(*rules.values()).select(KEY).sort(KEY)
-    return Cohort(rows, _count_attrition(candidates, rules))
+    rules = [_list_rules(moment, minimum_age_years, minimum_residence_days) for moment in moments]
+    eligible = [
+        histories.persons.filter(*of_moment.values()).select(
+            s.PERSON_ID, pl.lit(moment, pl.Datetime("us")).alias(s.INDEX_TIME)
+        )
+        for moment, of_moment in zip(moments, rules, strict=True)
+    ]
+    return Cohort(pl.concat(eligible).sort(KEY), _count_attrition(histories.persons, rules))
 
 
 def compute_age_years() -> pl.Expr:
@@ -99,13 +102,13 @@ def compute_age_years() -> pl.Expr:
     return index.dt.year() - birth.dt.year() - (~had_birthday).cast(pl.Int32)
 
 
-def _eligibility_rules(age_years: int, residence_days: int) -> Mapping[str, pl.Expr]:
-    index = pl.col(s.INDEX_TIME)
+def _list_rules(index: datetime, age_years: int, residence_days: int) -> Mapping[str, pl.Expr]:
+    """List what makes a person eligible at an index; constants are compared much faster than a column."""
     since, until = pl.col(s.OBSERVED_FROM), pl.col(s.OBSERVED_UNTIL)
     return {
         "born": pl.col(s.BIRTH_DATE) <= index,
         "alive": (pl.col(s.DEATH_DATE) >= index).fill_null(value=True),
-        f"at_least_{age_years}_years_old": compute_age_years() >= age_years,
+        f"at_least_{age_years}_years_old": pl.col(s.BIRTH_DATE) <= _find_latest_birth(index, age_years),
         "resident_at_the_index": (until > index).fill_null(value=True),
         f"resident_for_{residence_days}_days": (since <= index - timedelta(days=residence_days)).fill_null(
             value=True
@@ -113,14 +116,20 @@ def _eligibility_rules(age_years: int, residence_days: int) -> Mapping[str, pl.E
     }
 
 
-def _count_attrition(candidates: pl.LazyFrame, rules: Mapping[str, pl.Expr]) -> pl.LazyFrame:
-    names = ["candidates", *rules]
-    passed = [pl.col(s.PERSON_ID).is_not_null()]
-    for rule in rules.values():
-        passed.append(passed[-1] & rule)
-    counts = candidates.select(
-        expr.sum().cast(pl.Int64).alias(name) for name, expr in zip(names, passed, strict=True)
-    )
+def _find_latest_birth(index: datetime, age_years: int) -> date:
+    """Find the birth date of the youngest who are so old: a leap day is the last of February elsewhere."""
+    year = index.year - age_years
+    if year < date.min.year:
+        return date.min
+    try:
+        return date(year, index.month, index.day)
+    except ValueError:
+        return date(year, index.month, index.day - 1)
+
+
+def _count_attrition(persons: pl.LazyFrame, rules: Sequence[Mapping[str, pl.Expr]]) -> pl.LazyFrame:
+    names = ["candidates", *rules[0]]
+    counts = pl.concat(persons.select(_count_passed(of_moment)) for of_moment in rules).sum()
     steps = counts.unpivot(on=names, variable_name=s.RULE, value_name="rows_after")
     order = pl.LazyFrame({s.RULE: names, "step": range(len(names))})
     return (
@@ -132,3 +141,12 @@ def _count_attrition(candidates: pl.LazyFrame, rules: Mapping[str, pl.Expr]) -> 
             "rows_after",
         )
     )
+
+
+def _count_passed(rules: Mapping[str, pl.Expr]) -> list[pl.Expr]:
+    """Count the candidates, and those who pass each rule and all before it."""
+    passed = [pl.col(s.PERSON_ID).is_not_null()]
+    for rule in rules.values():
+        passed.append(passed[-1] & rule)
+    names = ["candidates", *rules]
+    return [expr.sum().cast(pl.Int64).alias(name) for name, expr in zip(names, passed, strict=True)]

@@ -14,6 +14,7 @@ from somv_risk.errors import InputError
 from somv_risk.identity import sign_person
 
 PERSON: Final = "person"
+CONTACT: Final = "contact"
 NOBODY: Final = -1  # the number of a person who is not among those numbered
 NOTHING_DROPPED = pl.DataFrame(schema={"source_table": pl.String, "reason": pl.String, "rows": pl.Int64})
 
@@ -65,7 +66,8 @@ class Layout:
     """How a store lays out `tables`. It holds for these very tables, and not for any made from them.
 
     `parts` are histories of some of the persons each, who together are all of them. `numbered` has the
-    same tables with the number of the person (`person`) beside or in place of `person_id`; a number means
+    same tables in order of person and time (ties as the schema says), with the number of the person
+    (`person`) and of the contact among those of the person (`contact`) beside the ids; a number means
     something within one part only.
     """
 
@@ -127,7 +129,7 @@ class Histories:
 
     def table(self, name: str) -> pl.LazyFrame:
         """Return one table; an absent one has its columns and no rows."""
-        return self.tables.get(name, pl.LazyFrame(schema=s.get_columns(name)))
+        return self.tables[name] if name in self.tables else pl.LazyFrame(schema=s.get_columns(name))
 
     @property
     def persons(self) -> pl.LazyFrame:

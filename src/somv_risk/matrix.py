@@ -10,7 +10,7 @@ import polars as pl
 
 from somv_risk.asof import KEY, NO_LAGS, Lags
 from somv_risk.errors import ModelError
-from somv_risk.features import Column, Feature, compute_features
+from somv_risk.features import Coded, Column, Feature, compute_features
 from somv_risk.histories import Histories
 
 Matrix = npt.NDArray[np.float32]
@@ -66,10 +66,13 @@ class Encoding:
     def fill(self, matrix: Matrix, columns: Iterable[tuple[Feature, Column]]) -> None:
         """Fill a matrix with computed columns; the numbers are those of `to_matrix`."""
         for place, (feature, column) in enumerate(columns):
-            matrix[:, place] = self._encode(column, feature) if isinstance(column, pl.Series) else column
+            matrix[:, place] = column if isinstance(column, np.ndarray) else self._encode(column, feature)
 
-    def _encode(self, column: pl.Series, feature: Feature) -> Matrix:
-        return column.to_frame(feature.name).select(self._express(feature)).to_series().to_numpy()
+    def _encode(self, column: Coded, feature: Feature) -> Matrix:
+        """Number texts by their places among the feature's values; the last number is that of no text."""
+        places = {value: place for place, value in enumerate(self.categories[feature.name])}
+        numbers = np.array([*(places.get(name, np.nan) for name in column.names), np.nan], dtype=np.float32)
+        return numbers[column.codes]
 
 
 def learn_encoding(features: Sequence[Feature], frames: Sequence[pl.DataFrame]) -> Encoding:

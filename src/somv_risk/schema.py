@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import date, datetime
+from functools import cache
 from types import MappingProxyType
 from typing import Final
 
@@ -236,6 +237,19 @@ LEARNT_AT_END: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     }
 )
 
+# Rows of a person that start together are put in order by what they are, never by where they stood in a file.
+ORDER_OF_TIES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        ADMISSIONS: (CONTACT_ID,),
+        DIAGNOSES: (),
+        PSYCHIATRIC_CONTACTS: (CONTACT_ID,),
+        SUBSTANCE_ABUSE: (EPISODE_ID,),
+        SOCIAL_BENEFITS: (BENEFIT,),
+        SOCIAL_SERVICES: (SERVICE, PARAGRAPH, PROVIDER),
+        PRIMARY_CARE: (),
+    }
+)
+
 UNIQUE_BY: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
         PERSONS: (PERSON_ID,),
@@ -250,9 +264,12 @@ UNIQUE_BY: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
 )
 
 
-def get_columns(table: str) -> dict[str, pl.DataType]:
+@cache
+def get_columns(table: str) -> Mapping[str, pl.DataType]:
     """Column names and types of a table, without the row number."""
-    return {name: column.dtype for name, column in SCHEMAS[table].columns().items() if name != ROW}
+    return MappingProxyType(
+        {name: column.dtype for name, column in SCHEMAS[table].columns().items() if name != ROW}
+    )
 
 
 def get_required_columns(table: str) -> tuple[str, ...]:

@@ -11,24 +11,27 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 import polars as pl
 
 from somv_risk import schema as s
 from somv_risk.errors import ConfigError, InputError, SourceError
-from somv_risk.histories import NOBODY, PERSON, Histories, Layout, Quarantine
+from somv_risk.histories import CONTACT, NOBODY, PERSON, Histories, Layout, Quarantine
 from somv_risk.identity import hash_person
 
 if TYPE_CHECKING:
     from pyarrow.parquet import ParquetWriter
 
-STORE_VERSION = 2
+STORE_VERSION = 3
 DEFAULT_BUCKETS = 8
 MANIFEST = "manifest.json"
 MANIFEST_KEYS = ("buckets", "tables", "data_end", "rows", "quarantine", "dropped")
 BUCKET = "bucket"
 _SALT = "somv_risk.store"
-_ORDER = (s.PERSON_ID, s.STARTED_AT)
+_NUMBERS: Final = (PERSON, CONTACT)
+_WITH_CONTACTS: Final = (s.ADMISSIONS, s.DIAGNOSES, s.PSYCHIATRIC_CONTACTS)
 _TIMES: Final = (s.STARTED_AT, s.ENDED_AT, s.KNOWN_AT)
+_MORE_THAN_CONTACTS: Final = 2**32
 _ROWS_WAITING: Final = 8_000_000  # of all files together
 _LEAST_ROWS_PER_GROUP: Final = 10_000
 
@@ -113,7 +116,7 @@ def scan_store(path: str | Path, bucket: int | None = None) -> Histories:
 
 def _scan_buckets(folder: Path, manifest: Mapping[str, Any], buckets: list[int]) -> Histories:
     numbered = {table: _scan_table(folder, table, buckets) for table in manifest["tables"]}
-    tables = {table: frame.drop(PERSON) for table, frame in numbered.items()}
+    tables = {table: frame.drop(_NUMBERS, strict=False) for table, frame in numbered.items()}
     return Histories(
         tables=tables,
         data_end=datetime.fromisoformat(manifest["data_end"]) if manifest["data_end"] else None,
@@ -252,12 +255,15 @@ def _append_blocks(
         }
         for block in _check_order(blocks):
             homes = _find_homes(block[s.PERSONS], buckets, numbered)
-            for table, frame in block.items():
-                housed = frame.join(homes, on=s.PERSON_ID, maintain_order="left")
-                parts = housed.partition_by(BUCKET, as_dict=True, include_key=False)
+            housed = {
+                table: frame.join(homes, on=s.PERSON_ID, maintain_order="left")
+                for table, frame in block.items()
+            }
+            for table, frame in _number_contacts(housed).items():
+                parts = _order(frame, table).partition_by(BUCKET, as_dict=True, include_key=False)
                 for bucket in range(buckets):
-                    files[table, bucket].append(parts.get((bucket,), housed.clear().drop(BUCKET)))
-                rows[table] += housed.height
+                    files[table, bucket].append(parts.get((bucket,), frame.clear().drop(BUCKET)))
+                rows[table] += frame.height
     return dict(rows)
 
 
@@ -295,18 +301,52 @@ def _name_file(folder: Path, table: str, bucket: int) -> Path:
 def _write_tables(histories: Histories, folder: Path, buckets: int) -> None:
     persons = histories.persons.select(s.PERSON_ID).sort(s.PERSON_ID).collect()
     numbers = _find_homes(persons, buckets, Counter()).drop(BUCKET).lazy()
-    for table, frame in histories.tables.items():
-        housed = (
-            frame.with_columns((hash_person(_SALT) % buckets).alias(BUCKET))
-            .join(numbers, on=s.PERSON_ID, how="left", maintain_order="left")
-            .with_columns(pl.col(PERSON).fill_null(NOBODY))
-            .collect()
-        )
-        order = [name for name in _ORDER if name in housed.columns]
-        for bucket in range(buckets):
-            part = housed.filter(pl.col(BUCKET) == bucket).drop(BUCKET).sort(order)
-            with closing(_GrowingFile(_name_file(folder, table, bucket), _ROWS_WAITING)) as file:
-                file.append(part)
+    with_contacts = [table for table in _WITH_CONTACTS if table in histories.tables]
+    others = [[table] for table in histories.tables if table not in with_contacts]
+    for tables in [with_contacts, *others]:
+        housed = {table: _house(histories.tables[table], numbers, buckets) for table in tables}
+        for table, frame in _number_contacts(housed).items():
+            in_order = _order(frame, table)
+            for bucket in range(buckets):
+                part = in_order.filter(pl.col(BUCKET) == bucket).drop(BUCKET)
+                with closing(_GrowingFile(_name_file(folder, table, bucket), _ROWS_WAITING)) as file:
+                    file.append(part)
+
+
+def _house(rows: pl.LazyFrame, numbers: pl.LazyFrame, buckets: int) -> pl.DataFrame:
+    """Add the bucket and the number of each row's person."""
+    return (
+        rows.with_columns((hash_person(_SALT) % buckets).alias(BUCKET))
+        .join(numbers, on=s.PERSON_ID, how="left", maintain_order="left")
+        .with_columns(pl.col(PERSON).fill_null(NOBODY))
+        .collect()
+    )
+
+
+def _order(rows: pl.DataFrame, table: str) -> pl.DataFrame:
+    """Put rows in order of person and time."""
+    if table == s.PERSONS:
+        return rows.sort(PERSON)
+    return rows.sort(PERSON, s.STARTED_AT, *s.ORDER_OF_TIES[table], maintain_order=True)
+
+
+def _number_contacts(tables: Mapping[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
+    """Number the contacts of each person from 0, alike in all tables that name one."""
+    texts = pl.Categorical(pl.Categories.random())
+    ids = {table: frame[s.CONTACT_ID].cast(texts) for table, frame in tables.items() if s.CONTACT_ID in frame}
+    keys = {
+        table: tables[table][PERSON].cast(pl.Int64).to_numpy() * _MORE_THAN_CONTACTS
+        + text.to_physical().to_numpy()
+        for table, text in ids.items()
+    }
+    contacts = np.unique(np.concatenate([np.empty(0, dtype=np.int64), *keys.values()]))
+    person = contacts // _MORE_THAN_CONTACTS
+    number = (np.arange(len(contacts)) - np.searchsorted(person, person)).astype(np.int32)
+    numbered = {
+        table: tables[table].with_columns(pl.Series(CONTACT, number[np.searchsorted(contacts, found)]))
+        for table, found in keys.items()
+    }
+    return {**tables, **numbered}
 
 
 def _bucket_file(folder: Path, table: str, bucket: int) -> Path:

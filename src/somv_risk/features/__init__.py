@@ -17,12 +17,14 @@ from somv_risk.features._spec import (
     list_features,
     read_definition,
 )
+from somv_risk.features._tables import Coded
 from somv_risk.features._views import VIEWS, View
 
 __all__ = [
     "MEASURES",
     "THEMES",
     "VIEWS",
+    "Coded",
     "Column",
     "Definition",
     "Feature",

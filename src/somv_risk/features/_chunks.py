@@ -13,9 +13,10 @@ import polars as pl
 
 from somv_risk import schema as s
 from somv_risk.asof import Lags
-from somv_risk.features._events import Integers
-from somv_risk.features._reading import Prepared, read_rows
+from somv_risk.features._loops import Integers
+from somv_risk.features._reading import read_rows
 from somv_risk.features._spec import Feature
+from somv_risk.features._tables import Prepared
 from somv_risk.features._timeline import Timeline, number_moments
 from somv_risk.histories import Histories
 
@@ -32,17 +33,17 @@ class Chunk:
 
     places: Integers
     numbers: Integers
-    moments: pl.DataFrame
+    span: slice
     lookout: "Lookout"
 
     @property
     def size(self) -> int:
         """How many moments are looked back from."""
-        return self.moments.height
+        return int(self.span.stop - self.span.start)
 
     def look_back(self) -> Timeline:
         """Look back from the moments of the chunk."""
-        return self.lookout.prepared.look_back(self.moments)
+        return self.lookout.look_back(self.span)
 
 
 class Lookout:
@@ -70,11 +71,17 @@ class Lookout:
                 self._prepared = read_rows(self._histories, self._moments, self._features, self._lags)
             return self._prepared
 
+    def look_back(self, span: slice) -> Timeline:
+        """Look back from some of the moments."""
+        prepared = self.prepared
+        index = self._moments[s.INDEX_TIME][span].to_physical().to_numpy()
+        return Timeline(prepared, prepared.numbers[span], index)
+
     def list_chunks(self) -> Iterator[Chunk]:
         """List the chunks in order of time: one index time each, or several that have few moments."""
         for first, last in self._list_spans():
             chosen = np.flatnonzero((self._numbers >= first) & (self._numbers < last))
-            yield Chunk(self._places[chosen], self._numbers[chosen] - first, self._moments[first:last], self)
+            yield Chunk(self._places[chosen], self._numbers[chosen] - first, slice(first, last), self)
 
     def _list_spans(self) -> Iterator[tuple[int, int]]:
         times = self._moments[s.INDEX_TIME]

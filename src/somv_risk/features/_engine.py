@@ -4,10 +4,12 @@ What looks at the histories happens when the frame is collected, not before: `bu
 index moments are then taken a chunk at a time, so that memory holds the events seen from few of them.
 """
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import groupby
+from math import isnan
+from types import MappingProxyType
 from typing import Final, TypeVar
 
 import numpy as np
@@ -20,17 +22,17 @@ from somv_risk.cohort import Cohort
 from somv_risk.errors import ConfigError
 from somv_risk.features._catalogue import load_catalogue
 from somv_risk.features._chunks import Chunk, list_chunks, work_ahead
-from somv_risk.features._events import Events, Integers
+from somv_risk.features._loops import Integers
 from somv_risk.features._measures import Column
-from somv_risk.features._reading import collect
 from somv_risk.features._spec import Feature
+from somv_risk.features._tables import Coded
 from somv_risk.features._timeline import Timeline
-from somv_risk.features._views import VIEWS
+from somv_risk.features._views import build_view
 from somv_risk.histories import Histories
-from somv_risk.windows import Lookback
 
 # Below this, starting threads takes longer than the work.
 FEW_MOMENTS: Final = 1_000
+FEW_ROWS: Final = 8
 
 Result = TypeVar("Result")
 Columns = Iterator[tuple[Feature, Column]]
@@ -94,39 +96,63 @@ def _stream(
     """Compute what a collected query needs of the features: the columns it reads, then the rows it keeps."""
     cohort = rows.collect(engine="in-memory")
     wanted = [f for f in features if with_columns is None or f.name in with_columns]
-    kept = list(compute_features(histories, cohort, wanted, lags, _keep_series))
-    frame = cohort.with_columns(_assemble(kept, wanted))
+    kept = list(compute_features(histories, cohort, wanted, lags, _keep_columns))
+    assemble = _assemble_rows if cohort.height <= FEW_ROWS else _assemble_columns
+    frame = pl.concat([cohort, assemble(kept, wanted)], how="horizontal")
     asked = frame if with_columns is None else frame.select(with_columns)
     filtered = asked if predicate is None else asked.filter(predicate)
     yield filtered if n_rows is None else filtered.head(n_rows)
 
 
-def _keep_series(_rows: slice, columns: Columns) -> list[pl.Series]:
-    return [_to_series(column, feature) for feature, column in columns]
+Kept = Sequence[tuple[Integers, list[Column]]]
+
+
+def _keep_columns(_rows: slice, columns: Columns) -> list[Column]:
+    return [column for _, column in columns]
+
+
+def _assemble_columns(kept: Kept, features: Sequence[Feature]) -> pl.DataFrame:
+    """Put the columns of all chunks together, in the order of the cohort's rows."""
+    order = np.argsort(np.concatenate([places for places, _ in kept]), kind="stable")
+    is_in_order = np.array_equal(order, np.arange(len(order)))
+    columns = []
+    for feature, *parts in zip(features, *(columns for _, columns in kept), strict=True):
+        series = [_to_series(part, feature) for part in parts]
+        whole = series[0] if len(series) == 1 else pl.concat(series)
+        columns.append(whole if is_in_order else whole[order])
+    return pl.DataFrame(columns)
 
 
 def _to_series(column: Column, feature: Feature) -> pl.Series:
     """Return a column with its name and type; NaN becomes null."""
     dtype = feature.measure.dtype
-    if isinstance(column, np.ndarray):
-        series = pl.Series(feature.name, column, nan_to_null=True)
-    else:
-        series = column.rename(feature.name)
+    if isinstance(column, Coded):
+        return column.list_texts().rename(feature.name)
+    series = pl.Series(feature.name, column, nan_to_null=True)
     return series if series.dtype == dtype else series.cast(dtype)
 
 
-def _assemble(
-    kept: Sequence[tuple[Integers, list[pl.Series]]], features: Sequence[Feature]
-) -> list[pl.Series]:
-    """Put the columns of all chunks together, in the order of the cohort's rows."""
-    if not kept:
-        return [pl.Series(feature.name, [], feature.measure.dtype) for feature in features]
-    if len(kept) == 1:
-        places, columns = kept[0]
-        if np.array_equal(places, np.arange(len(places))):
-            return columns
-    order = np.argsort(np.concatenate([places for places, _ in kept]), kind="stable")
-    return [pl.concat(parts)[order] for parts in zip(*(columns for _, columns in kept), strict=True)]
+def _assemble_rows(kept: Kept, features: Sequence[Feature]) -> pl.DataFrame:
+    """Put rows together one by one: for few of them, a series per feature would take longer than all else."""
+    schema = {feature.name: feature.measure.dtype for feature in features}
+    rows = {}
+    for places, columns in kept:
+        listed = [_list_values(column, dtype) for column, dtype in zip(columns, schema.values(), strict=True)]
+        for number, place in enumerate(places.tolist()):
+            values = (column[number] for column in listed)
+            rows[place] = dict(zip(schema, values, strict=True))
+    return pl.from_dicts([rows[place] for place in sorted(rows)], schema=schema)
+
+
+def _list_values(column: Column, dtype: pl.DataType) -> list[object]:
+    """List the values of a column, none instead of NaN."""
+    if isinstance(column, Coded):
+        return column.list_texts().to_list()
+    convert = _PYTHON_TYPES[type(dtype)]
+    return [None if isnan(value) else convert(value) for value in column.tolist()]
+
+
+_PYTHON_TYPES: Final = MappingProxyType({pl.Int32: int, pl.Float64: float, pl.Boolean: bool})
 
 
 def compute_features(
@@ -166,15 +192,16 @@ def _measure(
     timeline: Timeline, size: int, features: Sequence[Feature], present: Sequence[Feature]
 ) -> Columns:
     """Measure the features from each moment of the time line; one of an absent table is null."""
-    views = _build_views(timeline, size, present)
+    asked = {feature.definition.events for feature in present}
     for definition, group in groupby(features, lambda feature: feature.definition):
         same = list(group)
-        if views.get(definition.events):
+        events = build_view(definition.events, timeline) if definition.events in asked else None
+        if events:
             windows = [feature.window for feature in same if feature.window is not None]
-            columns = same[0].measure.compute(definition, views[definition.events], windows)
+            columns = same[0].measure.compute(definition, events, windows)
             yield from zip(same, columns, strict=True)
         else:
-            yield from ((feature, _fill(feature, size, definition.events in views)) for feature in same)
+            yield from ((feature, _fill(feature, size, events is not None)) for feature in same)
 
 
 def _fill(feature: Feature, size: int, is_present: bool) -> Column:  # noqa: FBT001 - a fact, not a switch
@@ -183,21 +210,12 @@ def _fill(feature: Feature, size: int, is_present: bool) -> Column:  # noqa: FBT
     return np.full(size, np.nan if none is None else none, dtype=np.float64)
 
 
-def _build_views(timeline: Timeline, size: int, features: Sequence[Feature]) -> dict[str, Events]:
-    """Build the kinds of events that the features ask for, as far back as their windows reach."""
-    asked: dict[str, list[Lookback | None]] = defaultdict(list)
-    for feature in features:
-        asked[feature.definition.events].append(feature.window)
-    plans = []
-    for name, windows in asked.items():
-        longest = max((window.days for window in windows if window is not None), default=None)
-        narrowed = timeline.reaching(None if longest is None else Lookback(longest))
-        plans.append(narrowed.keep_reachable(VIEWS[name].build(narrowed)))
-    return {name: Events(frame, size) for name, frame in zip(asked, collect(plans), strict=True)}
-
-
 def _spread(columns: Columns, chunk: Chunk) -> Columns:
     """Give each cohort row the values of its moment."""
     is_in_order = np.array_equal(chunk.numbers, np.arange(chunk.size))
     for feature, column in columns:
-        yield feature, column if is_in_order else column[chunk.numbers]
+        yield feature, column if is_in_order else _take(column, chunk.numbers)
+
+
+def _take(column: Column, rows: Integers) -> Column:
+    return column.take(rows) if isinstance(column, Coded) else column[rows]

@@ -1,6 +1,7 @@
 """Events: those of one kind, seen from many index moments at once, as arrays."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
@@ -8,47 +9,61 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from somv_risk.features._timeline import END_AGE, MOMENT, START_AGE
+from somv_risk.features._loops import Codes, Integers, Mask, Places
+from somv_risk.features._tables import Coded
+from somv_risk.features._timeline import AT_THE_INDEX, MOMENT
+
+START_AGE: Final = "start_age"
+END_AGE: Final = "end_age"
 
 Array = npt.NDArray[Any]
-Integers = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
+Asked = tuple[tuple[str, ...], Mapping[str, tuple[str, ...]], str]
 
-AT_THE_INDEX: Final = 0
-NO_VALUE: Final = -1
-_VALUE: Final = "value"
-_MEASURED: Final = "measured"
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The events that have what a definition asks for: their places, moments, and ages.
+
+    `age` is the length of the shortest window that each lies in, by its start, its end or any part of it.
+    """
+
+    rows: Array | None
+    moment: Places
+    age: Integers
+
+    def take(self, values: Array) -> Array:
+        """Return the chosen entries."""
+        return values if self.rows is None else values[self.rows]
 
 
 class Events:
     """The rows of a view beside each other: row i was seen from moment `moment[i]`, of 0 to `size` - 1.
 
-    Ages are microseconds before the index; an open event reaches to the index and ends at age 0.
+    Rows of a moment lie together. Ages are microseconds before the index; an open event reaches to the
+    index and ends at age 0. `flags` says what each event is, `values` holds whole numbers (-1 for none) and
+    `coded` texts, which can be matched and counted.
     """
 
-    def __init__(self, frame: pl.DataFrame, size: int) -> None:
-        self.frame = frame
+    def __init__(
+        self,
+        size: int,
+        moment: Places,
+        start_age: Integers,
+        end_age: Integers,
+        *,
+        flags: Mapping[str, Mask] | None = None,
+        values: Mapping[str, Integers] | None = None,
+        coded: Mapping[str, Coded] | None = None,
+    ) -> None:
         self.size = size
-        self._flags: dict[str, Mask] = {}
-        self._counts: dict[object, tuple[Integers, Integers]] = {}
+        self.moment, self.start_age, self.end_age = moment, start_age, end_age
+        self.flags = flags or {}
+        self.coded = coded or {}
+        self.values = values or {}
+        self._chosen: dict[object, Chosen] = {}
 
     def __len__(self) -> int:
-        return self.frame.height
-
-    @cached_property
-    def moment(self) -> Integers:
-        """Number of the moment from which each event was seen."""
-        return self.frame[MOMENT].cast(pl.Int64).to_numpy()
-
-    @cached_property
-    def start_age(self) -> Integers:
-        """Microseconds from the start to the index."""
-        return self.frame[START_AGE].to_numpy()
-
-    @cached_property
-    def end_age(self) -> Integers:
-        """Microseconds from the end to the index; 0 while the end is unknown."""
-        return self.frame[END_AGE].fill_null(AT_THE_INDEX).to_numpy()
+        return len(self.moment)
 
     def age(self, anchor: str) -> Integers:
         """Return the length of the shortest window that each event lies in, by its start, end or any part.
@@ -66,64 +81,58 @@ class Events:
         return is_open
 
     def having(self, flags: tuple[str, ...], match: Mapping[str, tuple[str, ...]] | None = None) -> Mask:
-        """Whether each event has all the flags and matches all the texts; an unknown flag is not had."""
-        held = [self._flag(name) for name in flags]
-        if match:
-            texts = [match_text(column, patterns) for column, patterns in match.items()]
-            held.append(_to_mask(self.frame.select(pl.all_horizontal(texts)).to_series()))
+        """Whether each event has all the flags and matches all the texts; none matches nothing."""
+        held = [self.flags[name] for name in flags]
+        held += [match_text(self.coded[column], patterns) for column, patterns in (match or {}).items()]
         if not held:
             return np.ones(len(self), dtype=np.bool_)
         return held[0] if len(held) == 1 else np.logical_and.reduce(held)
 
-    def _flag(self, name: str) -> Mask:
-        if name not in self._flags:
-            self._flags[name] = _to_mask(self.frame[name])
-        return self._flags[name]
+    def choose(
+        self,
+        flags: tuple[str, ...],
+        match: Mapping[str, tuple[str, ...]] | None = None,
+        anchor: str = "start",
+    ) -> Chosen:
+        """Choose the events with the flags and texts; by their end only those whose end is known."""
+        asked = (flags, tuple((match or {}).items()), anchor)
+        if asked not in self._chosen:
+            self._chosen[asked] = self._choose(flags, match, anchor)
+        return self._chosen[asked]
+
+    def _choose(
+        self, flags: tuple[str, ...], match: Mapping[str, tuple[str, ...]] | None, anchor: str
+    ) -> Chosen:
+        ages = self.age(anchor)
+        if not flags and not match and anchor != "end":
+            return Chosen(None, self.moment, ages)
+        held = self.having(flags, match)
+        rows = np.flatnonzero(held & ~self.is_open if anchor == "end" else held)
+        return Chosen(rows, self.moment[rows], ages[rows])
 
     def value(self, name: str) -> Integers:
         """Return one number per event, -1 where it has none."""
-        return self.frame[name].fill_null(NO_VALUE).to_numpy()
+        return self.values[name]
 
-    def count_by_value(self, name: str, rows: Integers, asked: object) -> tuple[Integers, Integers]:
-        """Count the given events by moment and value: the moments and the numbers, in no order.
+    def code(self, name: str) -> tuple[Codes, int]:
+        """Return one code per event, -1 where it has none, and how many codes there may be."""
+        coded = self.coded[name]
+        return coded.codes, len(coded)
 
-        Events without the value are not counted. `asked` says which rows they are, as several measures ask
-        for the same.
-        """
-        if asked not in self._counts:
-            found = self._group(name, rows, self.moment[rows], pl.len().cast(pl.Int64))
-            self._counts[asked] = found
-        return self._counts[asked]
-
-    def find_youngest(self, name: str, rows: Integers, age: Integers) -> tuple[Integers, Integers]:
-        """Find the youngest of the given events for each moment and value: the moments and the ages."""
-        return self._group(name, rows, age, pl.col(_MEASURED).min())
-
-    def _group(
-        self, name: str, rows: Integers, measured: Integers, result: pl.Expr
-    ) -> tuple[Integers, Integers]:
-        if not len(rows):
-            return rows, measured
-        chosen = pl.DataFrame(
-            {MOMENT: self.moment[rows], _VALUE: self.frame[name].gather(rows), _MEASURED: measured}
+    def to_frame(self) -> pl.DataFrame:
+        """Return the events as a frame: `moment`, `start_age`, `end_age` (null while open), and the rest."""
+        ends = pl.Series(END_AGE, self.end_age)
+        return pl.DataFrame(
+            {MOMENT: self.moment, START_AGE: self.start_age} | dict(self.flags) | dict(self.values)
+        ).with_columns(
+            ends.set(ends == AT_THE_INDEX, None),
+            *(pl.Series(name, coded.codes) for name, coded in self.coded.items()),
         )
-        groups = (
-            chosen.lazy()
-            .filter(pl.col(_VALUE).is_not_null())
-            .group_by(MOMENT, _VALUE)
-            .agg(result.alias(_MEASURED))
-            .collect(engine="in-memory")
-        )
-        return groups[MOMENT].to_numpy(), groups[_MEASURED].to_numpy()
 
 
-def _to_mask(flags: pl.Series) -> Mask:
-    mask: Mask = (flags.fill_null(value=False) if flags.null_count() else flags).to_numpy()
-    return mask
-
-
-def match_text(column: str, patterns: tuple[str, ...]) -> pl.Expr:
+def match_text(coded: Coded, patterns: tuple[str, ...]) -> Mask:
     """Whether a text is one of the patterns; one that ends in `*` stands for all that begin so."""
-    text = pl.col(column).cast(pl.String)
-    beginnings = [text.str.starts_with(pattern[:-1]) for pattern in patterns if pattern.endswith("*")]
-    return pl.any_horizontal(text.is_in([p for p in patterns if not p.endswith("*")]), *beginnings)
+    beginnings = tuple(pattern[:-1] for pattern in patterns if pattern.endswith("*"))
+    whole = {pattern for pattern in patterns if not pattern.endswith("*")}
+    matches = [name in whole or name.startswith(beginnings) for name in coded.names]
+    return np.array([*matches, False])[coded.codes]  # the last place is that of no text

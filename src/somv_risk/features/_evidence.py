@@ -7,11 +7,11 @@ import polars as pl
 
 from somv_risk import schema as s
 from somv_risk.asof import KEY, NO_LAGS, Lags
-from somv_risk.features._events import match_text
+from somv_risk.features._events import END_AGE, START_AGE, Events
 from somv_risk.features._reading import read_rows
 from somv_risk.features._spec import Definition, Feature
-from somv_risk.features._timeline import END_AGE, MOMENT, START_AGE, number_moments
-from somv_risk.features._views import VIEWS
+from somv_risk.features._timeline import MOMENT, Timeline, number_moments
+from somv_risk.features._views import BACKGROUND, build_view
 from somv_risk.histories import Histories
 from somv_risk.windows import MICROSECONDS_PER_DAY
 
@@ -46,47 +46,49 @@ def list_evidence(
     """
     if set(feature.definition.tables) & set(histories.absent):
         return pl.DataFrame(schema=_SCHEMA)
-    numbered, _ = number_moments(moments)
-    timeline = read_rows(histories, numbered, [feature], lags).look_back(numbered)
-    placed = VIEWS[feature.definition.events].build(timeline)
-    if START_AGE not in placed.collect_schema():
+    keys, _ = number_moments(moments)
+    prepared = read_rows(histories, keys, [feature], lags)
+    index = keys[s.INDEX_TIME].to_physical().to_numpy()
+    events = build_view(feature.definition.events, Timeline(prepared, prepared.numbers, index))
+    if feature.definition.events == BACKGROUND:
         return pl.DataFrame(schema=_SCHEMA)
+    placed = events.to_frame().filter(_asked(feature.definition, events)).lazy()
     selected = _narrow(placed.filter(_behind(feature)), feature)
-    index = pl.col(s.INDEX_TIME)
+    index_time = pl.col(s.INDEX_TIME)
     return (
-        selected.join(timeline.moments, on=MOMENT)
+        selected.join(keys.lazy().with_row_index(MOMENT), on=MOMENT)
         .select(
             *KEY,
             pl.lit(feature.definition.events).alias(EVENTS),
-            (index - pl.duration(microseconds=START_AGE)).alias(s.STARTED_AT),
-            (index - pl.duration(microseconds=END_AGE)).alias(s.ENDED_AT),
+            (index_time - pl.duration(microseconds=START_AGE)).alias(s.STARTED_AT),
+            (index_time - pl.duration(microseconds=END_AGE)).alias(s.ENDED_AT),
         )
         .sort(*KEY, s.STARTED_AT, descending=[False, False, True])
         .collect(engine="in-memory")
     )
 
 
+def _asked(definition: Definition, events: Events) -> pl.Series:
+    """Which events have what is asked of those looked at; the last one decides whatever it is."""
+    if definition.of or definition.measure == "last":
+        return pl.Series(events.having(definition.of))
+    return pl.Series(events.having(definition.where, definition.match))
+
+
 def _behind(feature: Feature) -> pl.Expr:
     """Events the measure looks at: open ones, overlapping ones, or those whose anchor is in the window."""
     definition = feature.definition
-    held = pl.all_horizontal(pl.lit(value=True), *_asked(definition))
     if not feature.measure.has_window:
-        return held & pl.col(END_AGE).is_null()
+        return pl.col(END_AGE).is_null()
     reaches_in = pl.col(END_AGE).fill_null(0) < feature.lookback.microseconds
     if feature.measure.counts_days:
-        return held & reaches_in
+        return reaches_in
     begins_inside = feature.lookback.contains(_anchor(feature))
     if definition.measure in _OF_GAPS:
-        return held & (pl.col(START_AGE) + pl.col(definition.measured) <= feature.lookback.microseconds)
-    return held & (begins_inside | reaches_in if definition.anchor == "part" else begins_inside)
-
-
-def _asked(definition: Definition) -> list[pl.Expr]:
-    """What is asked of the events looked at; the last one decides whatever it is."""
-    if definition.of or definition.measure == "last":
-        return [pl.col(flag) for flag in definition.of]
-    matches = [match_text(column, texts) for column, texts in definition.match.items()]
-    return [*(pl.col(flag) for flag in definition.where), *matches]
+        has_gap = pl.col(definition.measured) >= 0
+        inside = pl.col(START_AGE) + pl.col(definition.measured) <= feature.lookback.microseconds
+        return has_gap & inside
+    return begins_inside | reaches_in if definition.anchor == "part" else begins_inside
 
 
 def _narrow(selected: pl.LazyFrame, feature: Feature) -> pl.LazyFrame:

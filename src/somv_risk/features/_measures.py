@@ -7,7 +7,7 @@ so the result depends neither on the order of the events nor on who else is meas
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
@@ -15,14 +15,18 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from somv_risk.features._events import NO_VALUE, Array, Events, Integers, Mask
+from somv_risk.features import _loops as loops
+from somv_risk.features._events import Array, Chosen, Events
+from somv_risk.features._loops import NEVER, Integers, Mask, Places
+from somv_risk.features._tables import Coded
 from somv_risk.windows import MICROSECONDS_PER_DAY, Lookback
 
 if TYPE_CHECKING:
     from somv_risk.features._spec import Definition
 
-Column = Array | pl.Series
+Column = Array | Coded
 Floats = npt.NDArray[np.float64]
+Counts = npt.NDArray[np.int32]
 
 NEVER_NULL: Final = "never null while the tables it needs are present"
 NO_EVENT: Final = "no such event in the window"
@@ -31,8 +35,6 @@ MICROSECONDS_PER_MINUTE: Final = 60_000_000
 # Terms that are fractions are summed as whole billionths (and finer), so that the sum has no order.
 ENTROPY_SCALE: Final = 1_000_000_000
 DECAY_SCALE: Final = 1_000_000_000_000
-
-_LAST: Final = np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,241 +56,191 @@ class Measure:
     counts_days: bool = False
 
 
-class Chosen:
-    """The events that have what a definition asks for, and lie in the largest of the windows."""
-
-    def __init__(self, events: Events, held: Mask, anchor: str, windows: Sequence[Lookback] = ()) -> None:
-        self.events = events
-        self._ages = events.age(anchor)
-        if anchor == "end":
-            held = held & ~events.is_open
-        if windows:
-            held = held & (self._ages <= max(window.microseconds for window in windows))
-        self.rows: Integers = np.flatnonzero(held)
-
-    def take(self, values: Array) -> Array:
-        """Return the chosen entries."""
-        return values if len(self.rows) == len(values) else values[self.rows]
-
-    @cached_property
-    def moment(self) -> Integers:
-        """Moment of each chosen event."""
-        return self.take(self.events.moment)
-
-    @cached_property
-    def age(self) -> Integers:
-        """Length of the shortest window that each chosen event lies in."""
-        return self.take(self._ages)
-
-    def within(self, window: Lookback) -> Mask | slice:
-        """Return which of the chosen events lie in the window.
-
-        Where they lie in order of time (as in a large table seen from one index moment), these are the
-        last of them, and need not be looked at one by one.
-        """
-        if self._is_in_order:
-            return slice(
-                len(self.age) - np.searchsorted(self.age[::-1], window.microseconds, side="right"), None
-            )
-        return self.age <= window.microseconds
-
-    @cached_property
-    def _is_in_order(self) -> bool:
-        return bool((self.age[1:] <= self.age[:-1]).all())
+def choose(definition: "Definition", events: Events) -> Chosen:
+    """Choose the events that have the flags `where` and match the texts."""
+    return events.choose(definition.where, definition.match, definition.anchor)
 
 
-def choose(definition: "Definition", events: Events, windows: Sequence[Lookback] = ()) -> Chosen:
-    """Choose the events with the flags `where`; by their end only those whose end is known."""
-    return Chosen(events, _hold(definition, events), definition.anchor, windows)
-
-
-def choose_base(definition: "Definition", events: Events, windows: Sequence[Lookback]) -> Chosen:
+def choose_base(definition: "Definition", events: Events) -> Chosen:
     """Choose the events with the flags `of`, of which a share or a last one is taken."""
-    return Chosen(events, events.having(definition.of), definition.anchor, windows)
+    return events.choose(definition.of, anchor=definition.anchor)
 
 
-def _hold(definition: "Definition", events: Events) -> Mask:
-    return events.having(definition.where, definition.match)
+def choose_part(definition: "Definition", events: Events) -> Chosen:
+    """Choose, of the events `of`, those that are also `where`."""
+    return events.choose((*definition.of, *definition.where), definition.match, definition.anchor)
 
 
-def _count(moment: Integers, size: int) -> Integers:
-    return np.bincount(moment, minlength=size)
+def _lengths(windows: Sequence[Lookback]) -> Integers:
+    return _list_lengths(tuple(windows))
 
 
-def _add(moment: Integers, values: Integers, size: int) -> Integers:
-    total = np.zeros(size, dtype=np.int64)
-    np.add.at(total, moment, values)
-    return total
+@cache
+def _list_lengths(windows: tuple[Lookback, ...]) -> Integers:
+    lengths = np.array([window.microseconds for window in windows], dtype=np.int64)
+    lengths.flags.writeable = False
+    return lengths
 
 
-def _find_least(moment: Integers, values: Integers, size: int) -> Integers:
-    least = np.full(size, _LAST)
-    np.minimum.at(least, moment, values)
-    return least
+# The following work on all windows at once: their results have the shape (windows, moments).
 
 
-def _find_most(moment: Integers, values: Integers, size: int) -> Integers:
-    most = np.full(size, NO_VALUE)
-    np.maximum.at(most, moment, values)
-    return most
+def _count(chosen: Chosen, windows: Sequence[Lookback], size: int) -> Counts:
+    return loops.count(chosen.moment, chosen.age, _lengths(windows), size)
 
 
-def _in_days(microseconds: Integers, is_known: Mask | None = None) -> Floats:
-    days: Floats = microseconds / MICROSECONDS_PER_DAY
-    return days if is_known is None else np.where(is_known, days, np.nan)
+def _add(chosen: Chosen, values: Integers, windows: Sequence[Lookback], size: int) -> Integers:
+    return loops.add(chosen.moment, chosen.age, values, _lengths(windows), size)
 
 
-def _divide(parts: Integers | Floats, whole: Integers) -> Floats:
+def _find_least(chosen: Chosen, values: Integers, windows: Sequence[Lookback], size: int) -> Integers:
+    return loops.find_least(chosen.moment, chosen.age, values, _lengths(windows), size)
+
+
+def _find_most(chosen: Chosen, values: Integers, windows: Sequence[Lookback], size: int) -> Integers:
+    return loops.find_most(chosen.moment, chosen.age, values, _lengths(windows), size)
+
+
+def _keep(chosen: Chosen, held: Mask, values: Integers) -> tuple[Chosen, Integers]:
+    """Keep those chosen that are held, and their values."""
+    rows = np.flatnonzero(held)
+    return Chosen(None, chosen.moment[rows], chosen.age[rows]), values[rows]
+
+
+def _in_days(microseconds: Integers, is_known: Mask | None = None) -> list[Column]:
+    days = microseconds / MICROSECONDS_PER_DAY
+    return [*days] if is_known is None else [*np.where(is_known, days, np.nan)]
+
+
+def _divide(parts: Array, whole: Array) -> Floats:
     """Divide, null where there is nothing to divide by."""
-    quotient: Floats = np.divide(parts, whole, out=np.full(len(whole), np.nan), where=whole > 0)
+    quotient: Floats = np.divide(parts, whole, out=np.full(whole.shape, np.nan), where=whole > 0)
     return quotient
 
 
 def count_events(definition: "Definition", events: Events, windows: Sequence[Lookback]) -> list[Column]:
     """Events in the window."""
-    return [counts.astype(np.int32) for counts in _count_chosen(definition, events, windows)]
-
-
-def _count_chosen(definition: "Definition", events: Events, windows: Sequence[Lookback]) -> list[Integers]:
-    chosen = choose(definition, events, windows)
-    moment = chosen.moment
-    return [_count(moment[chosen.within(window)], events.size) for window in windows]
+    return [*_count(choose(definition, events), windows, events.size)]
 
 
 def tell_any(definition: "Definition", events: Events, windows: Sequence[Lookback]) -> list[Column]:
     """Whether there is any event in the window."""
-    return [counts > 0 for counts in _count_chosen(definition, events, windows)]
+    return [*(_count(choose(definition, events), windows, events.size) > 0)]
 
 
 def compute_trend(definition: "Definition", events: Events, windows: Sequence[Lookback]) -> list[Column]:
     """Events in the younger half of the window minus those in its older half."""
     halves = [window.half() for window in windows]
-    counts = _count_chosen(definition, events, [*windows, *halves])
-    whole, younger = counts[: len(windows)], counts[len(windows) :]
-    return [(2 * part - total).astype(np.int32) for part, total in zip(younger, whole, strict=True)]
+    counts = _count(choose(definition, events), [*windows, *halves], events.size)
+    return [*(2 * counts[len(windows) :] - counts[: len(windows)])]
 
 
 def sum_days(definition: "Definition", events: Events, windows: Sequence[Lookback]) -> list[Column]:
     """Days of the part of the intervals that lies inside the window; an open one lasts until the index."""
-    return [_in_days(total) for total in _sum_inside(definition, events, windows)]
+    return _in_days(_measure_inside(loops.add_inside, definition, events, windows))
 
 
 def compute_days_trend(definition: "Definition", events: Events, windows: Sequence[Lookback]) -> list[Column]:
     """Days inside the younger half of the window minus days inside its older half."""
-    whole = _sum_inside(definition, events, windows)
-    younger = _sum_inside(definition, events, [window.half() for window in windows])
-    return [_in_days(2 * part - total) for part, total in zip(younger, whole, strict=True)]
-
-
-def _sum_inside(definition: "Definition", events: Events, windows: Sequence[Lookback]) -> list[Integers]:
-    chosen = choose(definition, events)
-    return [_add(*_list_inside(chosen, window), events.size) for window in windows]
-
-
-def _list_inside(chosen: Chosen, window: Lookback) -> tuple[Integers, Integers]:
-    """List the moment and the length inside the window of each interval that reaches into it."""
-    start_age, end_age = chosen.take(chosen.events.start_age), chosen.take(chosen.events.end_age)
-    inside = np.minimum(start_age, window.microseconds) - end_age
-    reaches_in = inside > 0
-    return chosen.moment[reaches_in], inside[reaches_in]
+    halves = [window.half() for window in windows]
+    inside = _measure_inside(loops.add_inside, definition, events, [*windows, *halves])
+    return _in_days(2 * inside[len(windows) :] - inside[: len(windows)])
 
 
 def find_longest_inside(
     definition: "Definition", events: Events, windows: Sequence[Lookback]
 ) -> list[Column]:
     """Days of the longest part of one interval that lies inside the window."""
-    chosen = choose(definition, events)
-    longest = [_find_most(*_list_inside(chosen, window), events.size) for window in windows]
-    return [_in_days(np.maximum(most, 0)) for most in longest]
+    return _in_days(_measure_inside(loops.find_most_inside, definition, events, windows))
+
+
+def _measure_inside(
+    measure: Callable[..., Integers], definition: "Definition", events: Events, windows: Sequence[Lookback]
+) -> Integers:
+    chosen = events.choose(definition.where, definition.match)
+    start_age, end_age = chosen.take(events.start_age), chosen.take(events.end_age)
+    return measure(chosen.moment, start_age, end_age, _lengths(windows), events.size)
 
 
 def tell_never(definition: "Definition", events: Events, windows: Sequence[Lookback]) -> list[Column]:
     """Whether none of the intervals `of` that reach into the window is `where`."""
-    intervals = Chosen(events, events.having(definition.of), "part", windows)
-    held, moment = intervals.take(_hold(definition, events)), intervals.moment
-    counts = [
-        (_count(moment[rows], events.size), _count(moment[rows][held[rows]], events.size))
-        for rows in map(intervals.within, windows)
-    ]
-    return [np.where(total > 0, part == 0, np.nan) for total, part in counts]
+    whole = _count(events.choose(definition.of, anchor="part"), windows, events.size)
+    held = events.choose((*definition.of, *definition.where), definition.match, "part")
+    part = _count(held, windows, events.size)
+    return [*np.where(whole > 0, part == 0, np.nan)]
 
 
 def find_days_since(definition: "Definition", events: Events, windows: Sequence[Lookback]) -> list[Column]:
     """Days from the latest event in the window to the index."""
-    chosen = choose(definition, events, windows)
-    age = _find_least(chosen.moment, chosen.age, events.size)
-    return [_in_days(age, age <= window.microseconds) for window in windows]
+    chosen = choose(definition, events)
+    age = _find_least(chosen, chosen.age, windows, events.size)
+    return _in_days(age, age < NEVER)
 
 
 def find_days_since_first(
     definition: "Definition", events: Events, windows: Sequence[Lookback]
 ) -> list[Column]:
     """Days from the earliest event in the window to the index."""
-    return [
-        _in_days(most, most >= 0)
-        for most in _find_most_within(choose(definition, events, windows), None, windows, events.size)
-    ]
-
-
-def _find_most_within(
-    chosen: Chosen, values: Integers | None, windows: Sequence[Lookback], size: int
-) -> list[Integers]:
-    """Find the largest of the values (by default the ages) of the events in each window."""
-    moment, counted = chosen.moment, chosen.age if values is None else values
-    return [_find_most(moment[rows], counted[rows], size) for rows in map(chosen.within, windows)]
+    chosen = choose(definition, events)
+    age = _find_most(chosen, chosen.age, windows, events.size)
+    return _in_days(age, age >= 0)
 
 
 def find_longest(definition: "Definition", events: Events, windows: Sequence[Lookback]) -> list[Column]:
     """Largest value in the window, in days."""
-    chosen = choose(definition, events, windows)
-    values = chosen.take(events.value(definition.measured))
-    return [_in_days(most, most >= 0) for most in _find_most_within(chosen, values, windows, events.size)]
+    chosen = choose(definition, events)
+    most = _find_most(chosen, chosen.take(events.values[definition.measured]), windows, events.size)
+    return _in_days(most, most >= 0)
 
 
 def compute_mean(definition: "Definition", events: Events, windows: Sequence[Lookback]) -> list[Column]:
     """Mean value in the window, in days."""
-    chosen = choose(definition, events, windows)
-    values, moment = chosen.take(events.value(definition.measured)), chosen.moment
-    columns: list[Column] = []
-    for rows in map(chosen.within, windows):
-        has_value = values[rows] >= 0
-        counted, found = moment[rows][has_value], values[rows][has_value]
-        counts = _count(counted, events.size)
-        columns.append(_divide(_add(counted, found, events.size), counts * MICROSECONDS_PER_DAY))
-    return columns
+    chosen = choose(definition, events)
+    values = chosen.take(events.values[definition.measured])
+    known, values = _keep(chosen, values >= 0, values)
+    counts = _count(known, windows, events.size).astype(np.int64)
+    return [*_divide(_add(known, values, windows, events.size), counts * MICROSECONDS_PER_DAY)]
 
 
 def compute_decayed(definition: "Definition", events: Events, windows: Sequence[Lookback]) -> list[Column]:
     """Sum, over the events in the window, of one half to the power of age over 100 days."""
-    chosen = choose(definition, events, windows)
-    moment = chosen.moment
+    chosen = choose(definition, events)
     half_lives = chosen.age / (HALF_LIFE_DAYS * MICROSECONDS_PER_DAY)
     weights = np.rint(np.exp2(-half_lives) * DECAY_SCALE).astype(np.int64)
-    sums = [_add(moment[rows], weights[rows], events.size) for rows in map(chosen.within, windows)]
-    return [total / DECAY_SCALE for total in sums]
+    return [*(_add(chosen, weights, windows, events.size) / DECAY_SCALE)]
 
 
-def _list_gaps(definition: "Definition", events: Events, window: Lookback) -> tuple[Integers, Integers]:
-    """List moment and length of the gaps before the chosen events whose both sides lie in the window."""
-    chosen = choose(definition, events, [window])
-    gap = chosen.take(events.value(definition.measured))
-    inside = (gap >= 0) & (chosen.take(events.start_age) + gap <= window.microseconds)
-    return chosen.moment[inside], gap[inside]
+def _list_gaps(definition: "Definition", events: Events) -> tuple[Chosen, Integers]:
+    """List the gaps before the chosen events.
+
+    The age of a gap is that of its older side: it lies in a window if both its sides do.
+    """
+    chosen = choose(definition, events)
+    return _list_pairs(chosen, events, definition.measured)
+
+
+def _list_pairs(chosen: Chosen, events: Events, measured: str) -> tuple[Chosen, Integers]:
+    """List those chosen that follow another one, which is as much older as the value measured says."""
+    step = chosen.take(events.values[measured])
+    older = Chosen(None, chosen.moment, chosen.take(events.start_age) + step)
+    return _keep(older, step >= 0, step)
 
 
 def find_smallest(definition: "Definition", events: Events, windows: Sequence[Lookback]) -> list[Column]:
     """Smallest gap, in days, between an event and the end of the one before it, both in the window."""
-    least = [_find_least(*_list_gaps(definition, events, window), events.size) for window in windows]
-    return [_in_days(gap, gap < _LAST) for gap in least]
+    least = _find_least(*_list_gaps(definition, events), windows, events.size)
+    return _in_days(least, least < NEVER)
 
 
 def find_median_gap(definition: "Definition", events: Events, windows: Sequence[Lookback]) -> list[Column]:
     """Median of the gaps, in days; of an even number of them, the mean of the middle two."""
-    return [_find_median(*_list_gaps(definition, events, window), events.size) for window in windows]
+    gaps, lengths = _list_gaps(definition, events)
+    inside = [np.flatnonzero(gaps.age <= window.microseconds) for window in windows]
+    return [_find_median(gaps.moment[rows], lengths[rows], events.size) for rows in inside]
 
 
-def _find_median(moment: Integers, values: Integers, size: int) -> Floats:
-    counts = _count(moment, size)
+def _find_median(moment: Places, values: Integers, size: int) -> Floats:
+    counts = np.bincount(moment, minlength=size)
     has_any = counts > 0
     in_order = values[np.lexsort((values, moment))]
     first = (np.cumsum(counts) - counts)[has_any]
@@ -304,29 +256,21 @@ def compute_burstiness(definition: "Definition", events: Events, windows: Sequen
     With mean m and standard deviation s of the gaps in whole minutes: (s - m) / (s + m).
     Source: Goh and Barabási, EPL 2008, doi:10.1209/0295-5075/81/48002.
     """
-    return [_compute_burstiness(*_list_gaps(definition, events, window), events.size) for window in windows]
-
-
-def _compute_burstiness(moment: Integers, gaps: Integers, size: int) -> Floats:
-    """Both m and s are taken times the number of gaps, so that only the root leaves the integers."""
-    minutes = gaps // MICROSECONDS_PER_MINUTE
-    counts, total = _count(moment, size), _add(moment, minutes, size)
-    spread = np.sqrt(counts * _add(moment, minutes * minutes, size) - total * total)
+    # Both m and s are taken times the number of gaps, so that only the root leaves the integers.
+    gaps, lengths = _list_gaps(definition, events)
+    minutes = lengths // MICROSECONDS_PER_MINUTE
+    counts = _count(gaps, windows, events.size).astype(np.int64)
+    total = _add(gaps, minutes, windows, events.size)
+    spread = np.sqrt(counts * _add(gaps, minutes * minutes, windows, events.size) - total * total)
     whole = spread + total
     is_known = (counts > 1) & (whole > 0)
-    burstiness: Floats = np.divide(spread - total, whole, out=np.full(size, np.nan), where=is_known)
-    return burstiness
+    return [*np.divide(spread - total, whole, out=np.full(whole.shape, np.nan), where=is_known)]
 
 
 def compute_share(definition: "Definition", events: Events, windows: Sequence[Lookback]) -> list[Column]:
     """Share of the events `of` that are also `where`."""
-    base = choose_base(definition, events, windows)
-    held = base.take(_hold(definition, events))
-    moment = base.moment
-    return [
-        _divide(_count(moment[rows][held[rows]], events.size), _count(moment[rows], events.size))
-        for rows in map(base.within, windows)
-    ]
+    part = _count(choose_part(definition, events), windows, events.size)
+    return [*_divide(part, _count(choose_base(definition, events), windows, events.size))]
 
 
 def compute_pair_share(definition: "Definition", events: Events, windows: Sequence[Lookback]) -> list[Column]:
@@ -336,23 +280,20 @@ def compute_pair_share(definition: "Definition", events: Events, windows: Sequen
     is the sequential continuity of care (SECON): Steinwachs, Medical Care 1979,
     doi:10.1097/00005650-197906000-00001.
     """
-    base = choose_base(definition, events, windows)
-    held = base.take(_hold(definition, events))
-    step, moment = base.take(events.value(definition.measured)), base.moment
-    start_age = base.take(events.start_age)
-    inside = [(step >= 0) & (start_age + step <= window.microseconds) for window in windows]
-    return [
-        _divide(_count(moment[rows & held], events.size), _count(moment[rows], events.size))
-        for rows in inside
-    ]
+    part, whole = (
+        _count(_list_pairs(chosen, events, definition.measured)[0], windows, events.size)
+        for chosen in (choose_part(definition, events), choose_base(definition, events))
+    )
+    return [*_divide(part, whole)]
 
 
 def tell_last(definition: "Definition", events: Events, windows: Sequence[Lookback]) -> list[Column]:
     """Whether the latest of the events `of` in the window is `where`; of simultaneous ones, any of them."""
-    base = choose_base(definition, events, windows)
-    held = base.take(_hold(definition, events))
-    latest = _find_least(base.moment, 2 * base.age + ~held, events.size)
-    return [np.where(latest // 2 <= window.microseconds, latest % 2 == 0, np.nan) for window in windows]
+    base, part = (
+        _find_least(chosen, chosen.age, windows, events.size)
+        for chosen in (choose_base(definition, events), choose_part(definition, events))
+    )
+    return [*np.where(base < NEVER, part == base, np.nan)]
 
 
 def find_most_within(definition: "Definition", events: Events, windows: Sequence[Lookback]) -> list[Column]:
@@ -362,50 +303,56 @@ def find_most_within(definition: "Definition", events: Events, windows: Sequence
     at each event in turn; as everything after the first lies inside the window too, the number in each
     span is the same for all windows.
     """
-    chosen = choose(definition, events, windows)
-    order = np.lexsort((chosen.age, chosen.moment))
-    moment, age = chosen.moment[order], chosen.age[order]
-    counts = _count_in_span(moment, age, (definition.within_days or 0) * MICROSECONDS_PER_DAY)
-    inside = [age <= window.microseconds for window in windows]
-    most = [_find_most(moment[rows], counts[rows], events.size) for rows in inside]
-    return [np.maximum(number, 0).astype(np.int32) for number in most]
+    chosen = choose(definition, events)
+    if not _is_in_order(chosen):
+        order = np.lexsort((-chosen.age, chosen.moment))
+        chosen = Chosen(None, chosen.moment[order], chosen.age[order])
+    span = (definition.within_days or 0) * MICROSECONDS_PER_DAY
+    counts = loops.count_in_span(chosen.moment, chosen.age, span)
+    most = _find_most(chosen, counts, windows, events.size)
+    return [*np.maximum(most, 0).astype(np.int32)]
 
 
-def _count_in_span(moment: Integers, age: Integers, span: int) -> Integers:
-    """Count, for each event, itself and those less than `span` younger; events lie in order of age.
-
-    Each event is compared with the next younger one, then the next again, for as long as any is near
-    enough: as many rounds as the fullest span has events.
-    """
-    counts = np.ones(len(moment), dtype=np.int64)
-    near, back = np.arange(len(moment)), 0
-    while len(near):
-        back += 1
-        near = near[near >= back]
-        younger = near - back
-        near = near[(moment[younger] == moment[near]) & (age[near] - age[younger] < span)]
-        counts[near] += 1
-    return counts
+def _is_in_order(chosen: Chosen) -> bool:
+    """Whether those chosen lie in order of moment and time."""
+    falls = chosen.age[1:] <= chosen.age[:-1]
+    return bool((falls | (chosen.moment[1:] != chosen.moment[:-1])).all())
 
 
 def count_distinct(definition: "Definition", events: Events, windows: Sequence[Lookback]) -> list[Column]:
     """Number of different values in the window."""
-    chosen = choose(definition, events, windows)
-    moment, age = events.find_youngest(definition.measured, chosen.rows, chosen.age)
-    inside = [age <= window.microseconds for window in windows]
-    return [_count(moment[rows], events.size).astype(np.int32) for rows in inside]
+    chosen = choose(definition, events)
+    return [*_count(_find_youngest(chosen, events, definition.measured), windows, events.size)]
+
+
+def _find_youngest(chosen: Chosen, events: Events, measured: str) -> Chosen:
+    """Find the youngest of those chosen for each moment and value."""
+    coded = events.coded[measured]
+    found = loops.find_youngest(chosen.moment, chosen.take(coded.codes), len(coded), chosen.age)
+    return Chosen(None, *found)
 
 
 def _count_by_value(
     definition: "Definition", events: Events, windows: Sequence[Lookback]
-) -> list[tuple[Integers, Integers]]:
-    """Count the chosen events of each moment and value, for each window."""
-    chosen = choose(definition, events, windows)
-    asked = (definition.measured, definition.where, tuple(definition.match.items()), definition.anchor)
+) -> list[tuple[Places, Integers]]:
+    """Count the chosen events of each moment and value, for each window: moments and numbers."""
+    chosen, coded = choose(definition, events), events.coded[definition.measured]
+    codes = chosen.take(coded.codes)
     return [
-        events.count_by_value(definition.measured, chosen.rows[chosen.within(window)], (*asked, window.days))
+        loops.count_by_code(chosen.moment, codes, len(coded), chosen.age, window.microseconds)
         for window in windows
     ]
+
+
+def _add_all(moment: Places, values: Integers, size: int) -> Integers:
+    """Add up values per moment, without a window."""
+    total = loops.add(moment, np.zeros(len(moment), dtype=np.int64), values, _WHOLE, size)
+    return total[0]
+
+
+def _find_most_of_all(moment: Places, values: Integers, size: int) -> Integers:
+    most = loops.find_most(moment, np.zeros(len(moment), dtype=np.int64), values, _WHOLE, size)
+    return most[0]
 
 
 def compute_continuity(definition: "Definition", events: Events, windows: Sequence[Lookback]) -> list[Column]:
@@ -416,8 +363,8 @@ def compute_continuity(definition: "Definition", events: Events, windows: Sequen
     """
     columns: list[Column] = []
     for moment, n in _count_by_value(definition, events, windows):
-        total = _add(moment, n, events.size)
-        columns.append(_divide(_add(moment, n * n, events.size) - total, total * (total - 1)))
+        total = _add_all(moment, n, events.size)
+        columns.append(_divide(_add_all(moment, n * n, events.size) - total, total * (total - 1)))
     return columns
 
 
@@ -430,8 +377,8 @@ def compute_concentration(
     """
     columns: list[Column] = []
     for moment, n in _count_by_value(definition, events, windows):
-        most = np.maximum(_find_most(moment, n, events.size), 0)
-        columns.append(_divide(most, _add(moment, n, events.size)))
+        most = np.maximum(_find_most_of_all(moment, n, events.size), 0)
+        columns.append(_divide(most, _add_all(moment, n, events.size)))
     return columns
 
 
@@ -442,43 +389,51 @@ def compute_entropy(definition: "Definition", events: Events, windows: Sequence[
     """
     columns: list[Column] = []
     for moment, n in _count_by_value(definition, events, windows):
-        total = _add(moment, n, events.size)
+        total = _add_all(moment, n, events.size)
         terms = np.rint(n * np.log(n) * ENTROPY_SCALE).astype(np.int64)
-        weighted = _divide(_add(moment, terms, events.size) / ENTROPY_SCALE, total)
+        weighted = _divide(_add_all(moment, terms, events.size) / ENTROPY_SCALE, total)
         columns.append(np.maximum(np.log(np.maximum(total, 1)) - weighted, 0.0))
     return columns
 
 
+def _choose_open(definition: "Definition", events: Events) -> Chosen:
+    """Choose the intervals that are open at the index."""
+    chosen = events.choose(definition.where, definition.match)
+    return _keep(chosen, chosen.take(events.is_open), chosen.age)[0]
+
+
 def tell_now(definition: "Definition", events: Events, _windows: Sequence[Lookback]) -> list[Column]:
     """Whether such an interval is open at the index."""
-    return [_count(events.moment[_is_open(definition, events)], events.size) > 0]
+    is_open = np.zeros(events.size, dtype=np.bool_)
+    is_open[_choose_open(definition, events).moment] = True
+    return [is_open]
 
 
 def count_distinct_now(
     definition: "Definition", events: Events, _windows: Sequence[Lookback]
 ) -> list[Column]:
     """Number of different values among the intervals open at the index."""
-    rows = np.flatnonzero(_is_open(definition, events))
-    moment, _ = events.find_youngest(definition.measured, rows, events.start_age[rows])
-    return [_count(moment, events.size).astype(np.int32)]
+    rows = np.flatnonzero(events.is_open & events.having(definition.where, definition.match))
+    is_open = Chosen(rows, events.moment[rows], events.start_age[rows])
+    found = _find_youngest(is_open, events, definition.measured)
+    return [np.bincount(found.moment, minlength=events.size).astype(np.int32)]
 
 
 def find_days_open(definition: "Definition", events: Events, _windows: Sequence[Lookback]) -> list[Column]:
     """Days since the start of the interval open at the index that started latest."""
-    rows = _is_open(definition, events)
-    age = _find_least(events.moment[rows], events.start_age[rows], events.size)
-    return [_in_days(age, age < _LAST)]
-
-
-def _is_open(definition: "Definition", events: Events) -> Mask:
-    return events.is_open & _hold(definition, events)
+    is_open = _choose_open(definition, events)
+    age = loops.find_least(is_open.moment, is_open.age, is_open.age, _WHOLE, events.size)
+    return _in_days(age, age < NEVER)
 
 
 def read_value(definition: "Definition", events: Events, _windows: Sequence[Lookback]) -> list[Column]:
-    """Return the value itself; there is one row per moment, in order."""
-    return [events.frame[definition.measured]]
+    """Return the value itself; there is one event per moment, in order."""
+    measured = definition.measured
+    return [events.values[measured] if measured in events.values else events.coded[measured]]
 
 
+_WHOLE: Final = np.array([NEVER], dtype=np.int64)
+_WHOLE.flags.writeable = False
 _COUNTED = (pl.Int32(), 0, NEVER_NULL)
 _DAYS = pl.Float64()
 

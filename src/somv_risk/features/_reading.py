@@ -1,114 +1,128 @@
-"""Reading: the rows that some feature may need, read and prepared once for any number of index moments."""
+"""Reading: the rows that some feature may need, read and made ready once for any number of index moments."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from types import MappingProxyType
+from typing import Final, cast
 
 import numpy as np
 import polars as pl
 
 from somv_risk import schema as s
 from somv_risk.asof import Lags
-from somv_risk.features._rows import LARGE_TABLES, number_persons, prepare_rows
 from somv_risk.features._spec import Feature
-from somv_risk.features._timeline import MOMENT, Timeline, build_known_stays, look_back
+from somv_risk.features._tables import (
+    COLUMNS,
+    LARGE_TABLES,
+    Numbers,
+    Prepared,
+    Texts,
+    code_categories,
+    encode,
+    find_hospital_since,
+    make_table,
+)
 from somv_risk.features._views import VIEWS
-from somv_risk.histories import NOBODY, PERSON, Histories
+from somv_risk.histories import CONTACT, PERSON, Histories
 
-_ASKED: Final = "_asked"
+_OF_PERSONS: Final = (s.PERSON_ID, s.BIRTH_DATE, s.SEX, s.MUNICIPALITY)
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
-    """Rows in memory that can be looked back upon from any moment for which they were read.
+class _Asked:
+    """Which tables are read, which of their rows, and how far back large ones are read at least."""
 
-    If they were read for several index times, those of large tables are in order of time: what one of these
-    times reaches then stands together, and need not be searched for.
-    """
+    tables: Sequence[str]
+    is_before: pl.Expr
+    is_in_reach: pl.Expr
+    reach: timedelta | None
 
-    features: Sequence[Feature]
-    persons: pl.DataFrame
-    rows: Mapping[str, pl.DataFrame]
-    lags: Lags
-
-    def look_back(self, moments: pl.DataFrame) -> Timeline:
-        """Look back from moments, upon the rows they may see."""
-        renumbered = moments.drop(MOMENT).with_row_index(MOMENT)
-        seen = {
-            table: self._slice(frame, moments) if table in LARGE_TABLES else frame
-            for table, frame in self.rows.items()
-        }
-        return _hold(look_back(renumbered, seen, self.persons, self.lags))
-
-    def _slice(self, rows: pl.DataFrame, moments: pl.DataFrame) -> pl.DataFrame:
-        """Take, of rows in order of time, those between the farthest look back and the latest index."""
-        started_at = rows[s.STARTED_AT]
-        if not started_at.is_sorted():
-            return rows
-        earliest, latest = _span(moments)
-        reach = _find_reach(self.features)
-        first = 0 if reach is None else started_at.search_sorted(earliest - reach, side="left")
-        last = started_at.search_sorted(latest, side="left")
-        return rows[first:last]
+    def keep(self, rows: pl.LazyFrame, table: str) -> pl.LazyFrame:
+        """Keep the rows that start before the latest index and, of a large table, within reach."""
+        return rows.filter(self.is_before & self.is_in_reach if table in LARGE_TABLES else self.is_before)
 
 
 def read_rows(
     histories: Histories, moments: pl.DataFrame, features: Sequence[Feature], lags: Lags
 ) -> Prepared:
     """Read and prepare the persons of the moments, and the rows that some feature may need."""
-    numbers = moments.select(s.PERSON_ID, PERSON)
-    if moments[s.INDEX_TIME].n_unique() > 1:
-        numbers = numbers.unique()
-    tables = _list_tables(features)
-    read = _read_numbered if histories.numbered else _read_named
-    persons, numbered = read(
-        histories, numbers, tables, lambda rows, table: _keep_reachable(rows, table, features, moments)
-    )
-    prepared = prepare_rows({table: frame.lazy() for table, frame in numbered.items()}, lags)
-    if moments[s.INDEX_TIME].n_unique() > 1:
-        prepared |= {table: prepared[table].sort(s.STARTED_AT) for table in LARGE_TABLES if table in prepared}
-    rows = dict(zip(prepared, collect(prepared.values()), strict=True))
-    return Prepared(features, persons, rows, lags)
-
-
-Cut = Callable[[pl.LazyFrame, str], pl.LazyFrame]
-
-
-def _read_named(
-    histories: Histories, numbers: pl.DataFrame, tables: Sequence[str], cut: Cut
-) -> tuple[pl.DataFrame, dict[str, pl.DataFrame]]:
-    """Read persons and event tables, and number the persons by their ids."""
-    people = histories.persons.join(numbers.lazy(), on=s.PERSON_ID, how="semi")
-    persons, *read = collect([people, *(cut(histories.table(table), table) for table in tables)])
-    rows = zip(tables, read, strict=True)
-    return persons, {table: number_persons(frame, numbers) for table, frame in rows}
-
-
-def _read_numbered(
-    histories: Histories, numbers: pl.DataFrame, tables: Sequence[str], cut: Cut
-) -> tuple[pl.DataFrame, dict[str, pl.DataFrame]]:
-    """Read tables whose persons have numbers already, and replace these by the numbers asked for."""
-    stored = histories.numbered
-    people = stored[s.PERSONS].join(numbers.lazy(), on=s.PERSON_ID, how="left", suffix=_ASKED)
-    scans = [
-        cut(stored[table].drop(s.PERSON_ID) if table in stored else _number_nothing(table), table)
-        for table in tables
-    ]
-    persons, *read = collect([people, *scans])
-    asked = persons[PERSON + _ASKED].fill_null(NOBODY).to_numpy()
-    number = persons[PERSON].to_numpy()
-    place = np.full(number.max(initial=-1) + 2, NOBODY, dtype=np.int32)  # the last one is nobody's
-    place[number] = asked
-    rows = {
-        table: frame.with_columns(pl.Series(PERSON, place[frame[PERSON].to_numpy()], pl.Int32))
-        for table, frame in zip(tables, read, strict=True)
+    asked = _ask(moments, features)
+    texts = Texts()
+    read = _scan_numbered if histories.numbered else _scan_named
+    scan, rows = read(histories, moments[s.PERSON_ID], asked)
+    people, *frames = collect([scan, *(encode(rows[table], table, texts) for table in asked.tables)])
+    tables = {
+        table: make_table(frame, table, people.height + 1, lags, texts)
+        for table, frame in zip(asked.tables, frames, strict=True)
     }
-    return persons.filter(asked != NOBODY).drop(PERSON, PERSON + _ASKED), rows
+    persons = pl.concat([people, people.clear(1)])
+    return Prepared(
+        numbers=_find_numbers(moments[s.PERSON_ID], people),
+        persons=persons,
+        categories=code_categories(persons, (s.SEX, s.MUNICIPALITY)),
+        tables=tables,
+        hospital_since=find_hospital_since(tables),
+        reach=asked.reach,
+    )
 
 
-def _number_nothing(table: str) -> pl.LazyFrame:
-    return pl.LazyFrame(schema={**s.get_columns(table), PERSON: pl.Int32}).drop(s.PERSON_ID)
+def _ask(moments: pl.DataFrame, features: Sequence[Feature]) -> _Asked:
+    times, started = moments[s.INDEX_TIME], pl.col(s.STARTED_AT)
+    earliest, latest = cast("datetime", times.min()), cast("datetime", times.max())
+    reach = _find_reach(features)
+    is_in_reach = pl.lit(value=True) if reach is None else started >= earliest - reach
+    return _Asked(_list_tables(features), started < latest, is_in_reach, reach)
+
+
+Scans = tuple[pl.LazyFrame, dict[str, pl.LazyFrame]]
+
+
+def _scan_numbered(histories: Histories, _person_ids: pl.Series, asked: _Asked) -> Scans:
+    """Scan tables whose persons and contacts have numbers, and whose rows are in order."""
+    stored = histories.numbered
+    persons = stored[s.PERSONS].select(_OF_PERSONS)
+    return persons, {table: asked.keep(stored.get(table, _NOTHING[table]), table) for table in asked.tables}
+
+
+_NUMBERS: Final = MappingProxyType({PERSON: pl.Int32(), CONTACT: pl.Int32()})
+_NOTHING: Final = MappingProxyType(
+    {table: pl.LazyFrame(schema=s.get_columns(table) | dict(_NUMBERS)) for table in s.EVENT_TABLES}
+)
+
+
+def _scan_named(histories: Histories, person_ids: pl.Series, asked: _Asked) -> Scans:
+    """Scan tables, number the persons asked for and all contacts, and put the rows in order."""
+    ids = person_ids.unique(maintain_order=True).to_frame().lazy()
+    numbered = ids.with_row_index(PERSON).with_columns(pl.col(PERSON).cast(pl.Int32))
+    persons = ids.join(
+        histories.persons.select(_OF_PERSONS), on=s.PERSON_ID, how="left", maintain_order="left"
+    )
+    contacts = pl.Categorical(pl.Categories.random())
+    rows = {
+        table: asked.keep(histories.table(table), table)
+        .join(numbered, on=s.PERSON_ID)
+        .sort(PERSON, s.STARTED_AT, *s.ORDER_OF_TIES[table])
+        for table in asked.tables
+    }
+    return persons, {
+        table: frame.with_columns(
+            pl.col(s.CONTACT_ID).cast(contacts).to_physical().cast(pl.Int32).alias(CONTACT)
+        )
+        if CONTACT in COLUMNS[table]
+        else frame
+        for table, frame in rows.items()
+    }
+
+
+def _find_numbers(person_ids: pl.Series, persons: pl.DataFrame) -> Numbers:
+    """Find the place of each person, or the place after the last."""
+    if person_ids.equals(persons[s.PERSON_ID]):
+        return np.arange(persons.height, dtype=np.int32)
+    places = persons.lazy().select(s.PERSON_ID).with_row_index(PERSON)
+    found = person_ids.to_frame().lazy().join(places, on=s.PERSON_ID, how="left", maintain_order="left")
+    number = pl.col(PERSON).cast(pl.Int32).fill_null(persons.height)
+    return collect([found.select(number)])[0].to_series().to_numpy()
 
 
 def collect(frames: Iterable[pl.LazyFrame]) -> list[pl.DataFrame]:
@@ -122,16 +136,6 @@ def _list_tables(features: Sequence[Feature]) -> list[str]:
     return [table for table in s.EVENT_TABLES if table in read]
 
 
-def _keep_reachable(
-    rows: pl.LazyFrame, table: str, features: Sequence[Feature], moments: pl.DataFrame
-) -> pl.LazyFrame:
-    """Keep the rows that start before the latest index and, of a large table, within reach of a window."""
-    earliest, latest = _span(moments)
-    kept = rows.filter(pl.col(s.STARTED_AT) < latest)
-    reach = _find_reach(features) if table in LARGE_TABLES else None
-    return kept if reach is None else kept.filter(pl.col(s.STARTED_AT) >= earliest - reach)
-
-
 def _find_reach(features: Sequence[Feature]) -> timedelta | None:
     """Find how far back the features of large tables look, None if one has no window.
 
@@ -140,20 +144,3 @@ def _find_reach(features: Sequence[Feature]) -> timedelta | None:
     windows = [f.window for f in features if set(LARGE_TABLES) & set(VIEWS[f.definition.events].tables)]
     days = [window.days for window in windows if window is not None]
     return timedelta(days=max(days)) if days and len(days) == len(windows) else None
-
-
-def _span(moments: pl.DataFrame) -> tuple[datetime, datetime]:
-    earliest: datetime
-    latest: datetime
-    earliest, latest = moments.select(
-        pl.col(s.INDEX_TIME).min().alias("earliest"), pl.col(s.INDEX_TIME).max().alias("latest")
-    ).row(0)
-    return earliest, latest
-
-
-def _hold(timeline: Timeline) -> Timeline:
-    """Hold in memory what several views are built from."""
-    held = collect(timeline.known.values())
-    known = {table: frame.lazy() for table, frame in zip(timeline.known, held, strict=True)}
-    stays = collect([build_known_stays(known)])[0].lazy() if s.ADMISSIONS in known else timeline.stays
-    return Timeline(timeline.moments, known, stays, timeline.persons)

@@ -1,143 +1,212 @@
 """The time line: what was known of each person before each index moment, placed by age."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cached_property
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from somv_risk import schema as s
-from somv_risk.asof import KEY, Lags, cut_to_known
-from somv_risk.features._rows import LARGE_TABLES
-from somv_risk.histories import NOBODY, PERSON
-from somv_risk.stays import UNTIL, build_stays
-from somv_risk.windows import Lookback
+from somv_risk.asof import KEY
+from somv_risk.features._loops import (
+    NEVER,
+    NO_VALUE,
+    Integers,
+    Mask,
+    Places,
+    find_seen,
+    join_spells,
+    order_ties,
+)
+from somv_risk.features._tables import LARGE_TABLES, Coded, Numbers, Prepared, Table
+from somv_risk.stays import ADMISSION_MINIMUM, MERGE_GAP
 
-MOMENT = "moment"
-START_AGE = "start_age"
-END_AGE = "end_age"
+MOMENT: Final = "moment"
+AT_THE_INDEX: Final = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Timeline:
-    """Known events seen from index moments.
+class Seen:
+    """Rows of a table as seen from index moments: row i is the table's row `row[i]`, seen from `moment[i]`.
 
-    `moments` has one row per person and index moment: `moment` (its number from 0, in this order),
-    `person` (the person's number), `person_id`, `index_time`. `known` holds the as-of view of each event
-    table; its rows are in order of moment and time, except those of a large table.
-    `stays` is what the known hospital contacts were part of, an open one lasting until the index.
-    `persons` is the table of that name, and `reach` the longest window that is asked for.
+    They lie in order of moment and start. Ages are microseconds before the index; that of an end which is
+    not known is 0.
     """
 
-    moments: pl.LazyFrame
-    known: Mapping[str, pl.LazyFrame]
-    stays: pl.LazyFrame
-    persons: pl.LazyFrame
-    reach: Lookback | None = None
+    name: str
+    table: Table
+    row: Places
+    moment: Places
+    start_age: Integers
+    end_age: Integers
 
-    def reaching(self, window: Lookback | None) -> "Timeline":
-        """Return the same time line with another longest window."""
-        return replace(self, reach=window)
+    def __len__(self) -> int:
+        return len(self.row)
 
-    def keep_reachable(self, placed: pl.LazyFrame) -> pl.LazyFrame:
-        """Keep the events that are open, or of which some part may lie in the longest window."""
-        if self.reach is None:
-            return placed
-        reach = self.reach.microseconds
-        return placed.filter(
-            pl.col(END_AGE).is_null() | (pl.col(END_AGE) <= reach) | (pl.col(START_AGE) <= reach)
+    def take(self, held: Mask) -> "Seen":
+        """Keep the rows that are held."""
+        rows = np.flatnonzero(held)
+        places = (self.row, self.moment, self.start_age, self.end_age)
+        return Seen(self.name, self.table, *(values[rows] for values in places))
+
+    def get(self, column: str) -> Coded:
+        """Return a column; what is learnt at the end of an event is none before."""
+        told = self.table.columns[column]
+        codes = told.codes[self.row]
+        if column in s.LEARNT_AT_END[self.name]:
+            codes = np.where(self.is_over, codes, np.int32(NO_VALUE))
+        return Coded(codes, told.names)
+
+    @property
+    def groups(self) -> Integers:
+        """Groups of the diagnosis, one bit each; none while it is not known."""
+        return np.where(self.is_over, self.table.groups[self.row], 0)
+
+    @property
+    def is_over(self) -> Mask:
+        """Whether the end is known."""
+        is_over: Mask = self.end_age > AT_THE_INDEX
+        return is_over
+
+
+@dataclass(frozen=True, slots=True)
+class Stays:
+    """Stays made of the known hospital contacts, in order of moment and start; an open one has end age 0.
+
+    What is said of the first contact (of several that start together, an acute one): `sector`,
+    `diagnosis`, `is_acute`; of the one that ended last: `discharge`, none while the stay is open; of any:
+    `has_psychiatric`. A stay is an admission once it has lasted 12 hours.
+    """
+
+    moment: Places
+    start_age: Integers
+    end_age: Integers
+    sector: Coded
+    diagnosis: Coded
+    discharge: Coded
+    is_acute: Mask
+    has_psychiatric: Mask
+
+    @property
+    def lasted(self) -> Integers:
+        """Microseconds up to the end, or to the index."""
+        return self.start_age - self.end_age
+
+    @property
+    def is_admission(self) -> Mask:
+        """Whether a stay has lasted 12 hours."""
+        is_admission: Mask = self.lasted >= ADMISSION_MINIMUM // timedelta(microseconds=1)
+        return is_admission
+
+    def admissions(self) -> "Stays":
+        """Keep the stays that are admissions."""
+        rows = np.flatnonzero(self.is_admission)
+        return Stays(
+            self.moment[rows],
+            self.start_age[rows],
+            self.end_age[rows],
+            self.sector.take(rows),
+            self.diagnosis.take(rows),
+            self.discharge.take(rows),
+            self.is_acute[rows],
+            self.has_psychiatric[rows],
         )
 
 
-def look_back(
-    moments: pl.DataFrame, rows: Mapping[str, pl.DataFrame], persons: pl.DataFrame, lags: Lags
-) -> Timeline:
-    """Look back from the moments upon prepared rows: cut them to what was known, then build the stays."""
-    known = {
-        table: cut_to_known(_see(frame, table, moments), table, lags.of(table))
-        for table, frame in rows.items()
-    }
-    stays = build_known_stays(known) if s.ADMISSIONS in known else pl.LazyFrame()
-    return Timeline(moments.lazy(), known, stays, persons.lazy())
+class Timeline:
+    """Known events seen from index moments: the person with the number `person[i]` at `index[i]`."""
 
+    def __init__(self, prepared: Prepared, person: Numbers, index: Integers) -> None:
+        self.persons, self.categories = prepared.persons, prepared.categories
+        self.person, self.index = person, index
+        self._prepared = prepared
+        self._seen: dict[str, Seen] = {}
+        self.views: dict[str, Any] = {}  # those built, by name
 
-def _see(rows: pl.DataFrame, table: str, moments: pl.DataFrame) -> pl.LazyFrame:
-    """Put each row beside the moments from which its person looks back."""
-    seen_from = moments.select(MOMENT, PERSON, s.INDEX_TIME)
-    if table in LARGE_TABLES and moments[PERSON].is_unique().all():
-        return _look_up(rows, seen_from)
-    order: Literal["right", "left_right"] = "right" if table in LARGE_TABLES else "left_right"
-    return seen_from.lazy().join(rows.lazy(), on=PERSON, how="inner", maintain_order=order)
+    @property
+    def size(self) -> int:
+        """How many moments are looked back from."""
+        return len(self.index)
 
+    def see(self, name: str) -> Seen:
+        """See the rows of a table that were known at each moment."""
+        if name not in self._seen:
+            self._seen[name] = self._see(name)
+        return self._seen[name]
 
-def _look_up(rows: pl.DataFrame, seen_from: pl.DataFrame) -> pl.LazyFrame:
-    """Do what the join does where each person has one moment: looking up by place needs no hashing."""
-    persons, looking = seen_from[PERSON].to_numpy(), rows[PERSON].to_numpy()
-    numbers = np.full(max(persons.max(initial=0), looking.max(initial=0)) + 2, NOBODY, dtype=np.int32)
-    numbers[persons] = seen_from[MOMENT].to_numpy()  # the last one stays free, for nobody's place is -1
-    moment = pl.Series(MOMENT, numbers[looking])
-    times = seen_from[s.INDEX_TIME]
-    index = pl.lit(times[0]) if times.n_unique() == 1 else pl.lit(_gather(times, moment))
-    seen = rows.lazy().with_columns(moment, index.alias(s.INDEX_TIME)).filter(pl.col(MOMENT) != NOBODY)
-    return seen.with_columns(pl.col(MOMENT).cast(pl.UInt32))
+    def _see(self, name: str) -> Seen:
+        table, reach = self._prepared.tables[name], self._prepared.reach
+        is_cut = name in LARGE_TABLES and reach is not None
+        found = find_seen(
+            self.person,
+            self.index,
+            table.offsets,
+            table.started,
+            table.ended,
+            table.known,
+            table.lag,
+            reach // timedelta(microseconds=1) if is_cut and reach else NEVER,
+        )
+        return Seen(name, table, *found)
 
+    def is_of_hospital(self, diagnoses: Seen) -> Mask:
+        """Whether the contact of each diagnosis was known to be one of the hospital."""
+        known: Mask = self._prepared.hospital_since[diagnoses.row] < self.index[diagnoses.moment]
+        return known
 
-def _gather(values: pl.Series, places: pl.Series) -> pl.Series:
-    """Return the value at each place, null for nobody's."""
-    return values.gather(places.replace(NOBODY, None))
-
-
-def build_known_stays(known: Mapping[str, pl.LazyFrame]) -> pl.LazyFrame:
-    """Build one row per moment and stay made of known contacts; an open one has lasted until the index."""
-    contacts = known[s.ADMISSIONS].with_columns(pl.col(s.INDEX_TIME).alias(UNTIL))
-    return build_stays(contacts, by=[MOMENT, s.INDEX_TIME])
+    @cached_property
+    def stays(self) -> Stays:
+        """What the known hospital contacts were part of."""
+        contacts = self.see(s.ADMISSIONS)
+        kind, sector = contacts.get(s.ADMISSION_TYPE), contacts.get(s.SECTOR)
+        order = order_ties(contacts.moment, contacts.start_age, kind.codes)
+        moment, start_age, end_age = (
+            values[order] for values in (contacts.moment, contacts.start_age, contacts.end_age)
+        )
+        spell, first, farthest = join_spells(
+            moment,
+            np.zeros(len(order), dtype=np.int32),
+            1,
+            start_age,
+            end_age,
+            MERGE_GAP // timedelta(microseconds=1),
+        )
+        has_psychiatric = np.zeros(len(first), dtype=np.bool_)
+        has_psychiatric[spell[sector.take(order).are("psychiatric")]] = True
+        return Stays(
+            moment=moment[first],
+            start_age=start_age[first],
+            end_age=end_age[farthest],
+            sector=sector.take(order[first]),
+            diagnosis=contacts.get(s.DIAGNOSIS).take(order[first]),
+            discharge=contacts.get(s.DISCHARGE).take(order[farthest]),
+            is_acute=kind.take(order[first]).are("acute"),
+            has_psychiatric=has_psychiatric,
+        )
 
 
 def number_moments(cohort: pl.DataFrame) -> tuple[pl.DataFrame, npt.NDArray[np.int64]]:
-    """Number the moments of a cohort in order of index time and person, and the persons in that of their ids.
+    """List the moments of a cohort (`person_id`, `index_time`) in order of index time and person.
 
     Returns
     -------
-    The moments, as `Timeline` has them, and for each cohort row the number of its moment.
+    The moments, and for each cohort row the place of its moment.
     """
     rows = cohort.select(KEY)
     if _is_in_order(rows):
-        moments, places = rows, np.arange(rows.height)
-    else:
-        moments = rows.unique().sort(s.INDEX_TIME, s.PERSON_ID)
-        found = rows.lazy().join(
-            moments.lazy().with_row_index(MOMENT), on=KEY, how="left", maintain_order="left"
-        )
-        places = found.collect(engine="in-memory")[MOMENT].cast(pl.Int64).to_numpy()
-    # With one index time, the moments are in order of persons already.
-    person = (
-        pl.int_range(pl.len())
-        if moments[s.INDEX_TIME].n_unique() <= 1
-        else pl.col(s.PERSON_ID).rank("dense") - 1
-    )
-    return moments.with_row_index(MOMENT).with_columns(person.cast(pl.Int32).alias(PERSON)), places
+        return rows, np.arange(rows.height)
+    moments = rows.unique().sort(s.INDEX_TIME, s.PERSON_ID)
+    found = rows.lazy().join(moments.lazy().with_row_index(MOMENT), on=KEY, how="left", maintain_order="left")
+    return moments, found.collect(engine="in-memory")[MOMENT].cast(pl.Int64).to_numpy()
 
 
 def _is_in_order(rows: pl.DataFrame) -> bool:
     """Whether each row comes after the one before it, by index time and person."""
+    if rows.height <= 1:
+        return True
     index, person = pl.col(s.INDEX_TIME), pl.col(s.PERSON_ID)
     rises = (index > index.shift(1)) | ((index == index.shift(1)) & (person > person.shift(1)))
     return bool(rows.select(rises.slice(1).all()).item())
-
-
-def place(events: pl.LazyFrame) -> pl.LazyFrame:
-    """Add `start_age` and `end_age`: microseconds from the event's start and end to the index.
-
-    The index is 0 and the past is positive; `end_age` is null while the end is unknown.
-    """
-    index = pl.col(s.INDEX_TIME)
-    return events.with_columns(
-        _microseconds(index - pl.col(s.STARTED_AT)).alias(START_AGE),
-        _microseconds(index - pl.col(s.ENDED_AT)).alias(END_AGE),
-    )
-
-
-def _microseconds(duration: pl.Expr) -> pl.Expr:
-    return duration.dt.total_microseconds()

@@ -1,4 +1,4 @@
-"""Views: the kinds of events that features count, each built from the as-of rows."""
+"""Views: the kinds of events that features count, each built from the rows as they were known."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,16 +6,31 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import Final
 
+import numpy as np
 import polars as pl
 
 from somv_risk import schema as s
 from somv_risk.cohort import compute_age_years
-from somv_risk.features._rows import GROUP_BITS, GROUPS, HOSPITAL_SINCE, UNIT
-from somv_risk.features._timeline import END_AGE, MOMENT, START_AGE, Timeline, place
-from somv_risk.intervals import SPELL, add_spell, find_latest_ending, is_last_of_spell, previous
-from somv_risk.stays import HAS_PSYCHIATRIC, IS_ACUTE, IS_ADMISSION, LASTED
+from somv_risk.features._events import Array, Events
+from somv_risk.features._loops import (
+    NEVER,
+    NO_VALUE,
+    Integers,
+    Mask,
+    find_before,
+    find_new,
+    find_next,
+    join_spells,
+    mark_inside,
+)
+from somv_risk.features._tables import GROUP_BITS, Coded
+from somv_risk.features._timeline import Seen, Stays, Timeline
+from somv_risk.histories import CONTACT
 
+BACKGROUND: Final = "background"
+UNIT: Final = "unit"
 IN_HOSPITAL: Final = "hospital"
+CONDITION: Final = "condition"
 READMISSION = timedelta(days=30)
 WEEK = timedelta(days=7)
 RETURN = timedelta(hours=72)
@@ -23,15 +38,11 @@ FOLLOW_UPS: Final = (14, 30)  # days
 COMMUNITY_CONTACT_TYPES: Final = ("outpatient", "home_visit", "virtual")
 OUTSIDE_LABOUR_MARKET: Final = ("social_assistance", "sickness", "rehabilitation", "early_retirement")
 LONG_TERM: Final = ("diabetes", "copd", "heart_failure", "renal", "liver", "epilepsy", "dementia")
+SECTORS: Final = ("somatic", "psychiatric", "substance", "social", "care", "employment")
 SECTOR_OF_SERVICE: Final[Mapping[str, str]] = MappingProxyType(
     dict.fromkeys(s.SERVICES, "social")
     | {"home_care": "care", "home_nursing": "care", "job_centre": "employment"}
 )
-
-_PLACED: Final = (MOMENT, START_AGE, END_AGE)
-_MORE_THAN_VALUES: Final = 2**32
-_NEXT: Final = "next"
-_IS_WHOLE: Final = "is_whole"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +53,7 @@ class View:
     `tables` nothing can be said; those in `also` are read where they are present.
     """
 
-    build: Callable[[Timeline], pl.LazyFrame]
+    build: Callable[[Timeline], Events]
     tables: tuple[str, ...]
     flags: tuple[str, ...] = ()
     values: tuple[str, ...] = ()
@@ -50,302 +61,440 @@ class View:
     also: tuple[str, ...] = ()
 
 
-def build_stays_view(timeline: Timeline) -> pl.LazyFrame:
-    """Build one row per known stay, with how it follows the stay before it."""
-    return _describe_sequence(timeline.stays)
+def build_stays_view(timeline: Timeline) -> Events:
+    """Build one event per known stay, with how it follows the stay before it."""
+    return _describe_sequence(timeline.stays, timeline.size)
 
 
-def build_admissions_view(timeline: Timeline) -> pl.LazyFrame:
-    """Build one row per known admission, with how it follows the admission before it."""
-    return _describe_sequence(timeline.stays.filter(pl.col(IS_ADMISSION)))
+def build_admissions_view(timeline: Timeline) -> Events:
+    """Build one event per known admission, with how it follows the admission before it."""
+    return _describe_sequence(timeline.stays.admissions(), timeline.size)
 
 
-def _describe_sequence(stays: pl.LazyFrame) -> pl.LazyFrame:
-    gap = pl.col(s.STARTED_AT) - previous(s.ENDED_AT, MOMENT)
-    is_acute, is_psychiatric = pl.col(IS_ACUTE), pl.col(HAS_PSYCHIATRIC)
-    was_unfinished = previous(s.DISCHARGE, MOMENT) == "left_early"
-    return place(stays.with_columns(gap.alias("gap"))).select(
-        *_PLACED,
-        s.DIAGNOSIS,
-        pl.col(LASTED).dt.total_microseconds().alias("lasted"),
-        pl.col("gap").dt.total_microseconds(),
-        is_acute.alias("acute"),
-        (~is_acute).alias("planned"),
-        is_psychiatric.alias("psychiatric"),
-        (~is_psychiatric).alias("somatic"),
-        (is_acute & ~pl.col(IS_ADMISSION)).alias("emergency_visit"),
-        (pl.col(s.DISCHARGE) == "left_early").alias("unfinished"),
-        pl.col(s.ENDED_AT).is_not_null().alias("ended"),
-        pl.col("gap").is_not_null().alias("follows"),
-        (pl.col("gap") < RETURN).alias("quick_return"),
-        (pl.col("gap") < WEEK).alias("within_a_week"),
-        (is_acute & (pl.col("gap") < READMISSION)).alias("readmission"),
-        (is_acute & (pl.col("gap") < RETURN)).alias("early_readmission"),
-        was_unfinished.alias("after_unfinished"),
-        (was_unfinished & (pl.col("gap") < RETURN)).alias("return_after_unfinished"),
-        (pl.col(s.SECTOR) != previous(s.SECTOR, MOMENT)).alias("sector_switch"),
+def _describe_sequence(stays: Stays, size: int) -> Events:
+    before = find_before(stays.moment, np.ones(len(stays.moment), dtype=np.bool_))
+    follows = before != NO_VALUE
+    gap = np.where(follows, stays.end_age[before] - stays.start_age, NO_VALUE)
+    unfinished = stays.discharge.are("left_early")
+    after_unfinished = follows & unfinished[before]
+    is_quick = follows & (gap < _microseconds(RETURN))
+    return Events(
+        size,
+        stays.moment,
+        stays.start_age,
+        stays.end_age,
+        flags={
+            "acute": stays.is_acute,
+            "planned": ~stays.is_acute,
+            "psychiatric": stays.has_psychiatric,
+            "somatic": ~stays.has_psychiatric,
+            "emergency_visit": stays.is_acute & ~stays.is_admission,
+            "unfinished": unfinished,
+            "ended": stays.end_age > 0,
+            "follows": follows,
+            "quick_return": is_quick,
+            "within_a_week": follows & (gap < _microseconds(WEEK)),
+            "readmission": stays.is_acute & follows & (gap < _microseconds(READMISSION)),
+            "early_readmission": stays.is_acute & is_quick,
+            "after_unfinished": after_unfinished,
+            "return_after_unfinished": after_unfinished & is_quick,
+            "sector_switch": follows & (stays.sector.codes != stays.sector.codes[before]),
+        },
+        values={"lasted": stays.lasted, "gap": gap},
+        coded={s.DIAGNOSIS: stays.diagnosis},
     )
 
 
-def build_contacts_view(timeline: Timeline) -> pl.LazyFrame:
-    """Build one row per known hospital contact, with the unit that had it and how it follows the one before.
+def build_contacts_view(timeline: Timeline) -> Events:
+    """Build one event per known hospital contact, with its unit and how it follows the contact before.
 
     Contacts without a unit are passed over when the one before is looked for.
     """
-    has_unit = pl.col(UNIT).is_not_null()
-
-    def before(column: str) -> pl.Expr:
-        """Value of the latest earlier row that has a unit, of whichever moment."""
-        return pl.when(has_unit).then(pl.col(column)).forward_fill().shift(1)
-
-    follows = has_unit & (before(MOMENT) == pl.col(MOMENT))
-    return place(timeline.known[s.ADMISSIONS]).select(
-        *_PLACED,
-        s.HOSPITAL,
-        s.DEPARTMENT,
-        s.DIAGNOSIS,
-        UNIT,
-        follows.alias("follows"),
-        (follows & (pl.col(UNIT) == before(UNIT))).alias("same_unit"),
-        _is_new(UNIT).alias("new_unit"),
-        pl.when(follows).then(before(START_AGE) - pl.col(START_AGE)).alias("step"),
+    contacts = timeline.see(s.ADMISSIONS)
+    hospital, department = contacts.get(s.HOSPITAL), contacts.get(s.DEPARTMENT)
+    unit = _combine(hospital, department)
+    before = find_before(contacts.moment, unit.codes != NO_VALUE)
+    follows = before != NO_VALUE
+    start_age = contacts.start_age
+    return _show(
+        contacts,
+        timeline,
+        flags={
+            "follows": follows,
+            "same_unit": follows & (unit.codes == unit.codes[before]),
+            "new_unit": _is_new(contacts, unit),
+        },
+        values={"step": np.where(follows, start_age[before] - start_age, NO_VALUE)},
+        coded={
+            s.HOSPITAL: hospital,
+            s.DEPARTMENT: department,
+            s.DIAGNOSIS: contacts.get(s.DIAGNOSIS),
+            UNIT: unit,
+        },
     )
 
 
-def _is_new(column: str) -> pl.Expr:
-    """Whether a row is the first with its value, and later than the first with any; rows lie in order."""
-    has_value = pl.col(column).is_not_null()
-    moment_before = pl.when(has_value).then(pl.col(MOMENT)).forward_fill().shift(1)
-    is_first_of_any = has_value & moment_before.ne_missing(pl.col(MOMENT))
-    first_of_any = pl.when(is_first_of_any).then(pl.col(s.STARTED_AT)).forward_fill()
-    value = pl.col(column).cast(pl.Categorical).to_physical().cast(pl.Int64)
-    is_first = (pl.col(MOMENT).cast(pl.Int64) * _MORE_THAN_VALUES + value).is_first_distinct()
-    return has_value & is_first & (pl.col(s.STARTED_AT) > first_of_any)
+def _combine(hospital: Coded, department: Coded) -> Coded:
+    """Give each department of each hospital, and each one of no hospital, a code of its own."""
+    codes = (hospital.codes + 1) * len(department) + department.codes
+    names = range((len(hospital) + 1) * len(department))
+    return Coded(np.where(department.codes == NO_VALUE, np.int32(NO_VALUE), codes), names)
 
 
-def build_psychiatric_view(timeline: Timeline) -> pl.LazyFrame:
-    """Build one row per known psychiatric contact outside the ward."""
-    attendance = pl.col(s.ATTENDANCE)
-    is_appointment = attendance.is_in(["attended", "unknown", "no_show"]).fill_null(value=False)
-    is_missed = attendance == "no_show"
+def _is_new(seen: Seen, coded: Coded) -> Mask:
+    """Whether an event is the first with its text, and later than the first with any."""
+    return find_new(seen.moment, coded.codes, len(coded), seen.start_age)
 
-    def before(value: pl.Expr) -> pl.Expr:
-        """Value of the latest earlier appointment, of whichever moment."""
-        return pl.when(is_appointment).then(value).forward_fill().shift(1)
 
-    follows = is_appointment & (before(pl.col(MOMENT)) == pl.col(MOMENT))
-    return place(timeline.known[s.PSYCHIATRIC_CONTACTS]).select(
-        *_PLACED,
-        s.PROVIDER,
-        s.DIAGNOSIS,
-        *_flag_values(s.CONTACT_TYPE, s.CONTACT_TYPES),
-        attendance.is_in(["attended", "unknown"]).alias("attended"),
-        is_missed.alias("no_show"),
-        (attendance == "cancelled").alias("cancelled"),
-        is_appointment.alias("kept_or_missed"),
-        (follows & before(is_missed)).alias("after_no_show"),
-        _is_new(s.PROVIDER).alias("new_provider"),
+def _show(
+    seen: Seen,
+    timeline: Timeline,
+    *,
+    flags: Mapping[str, Mask],
+    values: Mapping[str, Array] | None = None,
+    coded: Mapping[str, Coded] | None = None,
+) -> Events:
+    """Show the rows seen as events."""
+    return Events(
+        timeline.size, seen.moment, seen.start_age, seen.end_age, flags=flags, values=values, coded=coded
     )
 
 
-def build_treatments_view(timeline: Timeline) -> pl.LazyFrame:
-    """Build one row per known substance treatment episode."""
-    first_start = pl.col(s.STARTED_AT).min().over(MOMENT)
-    known = timeline.known[s.SUBSTANCE_ABUSE].with_columns(
-        (pl.col(s.STARTED_AT) > first_start).alias("restart"), _is_new(s.PROVIDER).alias("new_provider")
-    )
-    return (
-        place(_add_ended_in_hospital(known, timeline))
-        .select(
-            *_PLACED,
-            s.PROVIDER,
-            pl.when(pl.col(s.SUBSTANCE) != "unknown").then(pl.col(s.SUBSTANCE)).alias("known_substance"),
-            *_flag_values(s.SUBSTANCE, s.SUBSTANCES),
-            (pl.col(s.SUBSTANCE) != "alcohol").alias("drugs"),
-            (pl.col(s.END_REASON) == "dropped_out").alias("dropped_out"),
-            (pl.col(s.END_REASON) == "completed").alias("completed"),
-            pl.col(s.ENDED_AT).is_not_null().alias("ended"),
-            "restart",
-            "new_provider",
-            "ended_in_hospital",
-        )
-        .rename({"known_substance": s.SUBSTANCE})
+def build_psychiatric_view(timeline: Timeline) -> Events:
+    """Build one event per known psychiatric contact outside the ward."""
+    contacts = timeline.see(s.PSYCHIATRIC_CONTACTS)
+    attendance, provider = contacts.get(s.ATTENDANCE), contacts.get(s.PROVIDER)
+    attended, is_missed = attendance.are("attended", "unknown"), attendance.are("no_show")
+    is_appointment = attended | is_missed
+    before = find_before(contacts.moment, is_appointment)
+    return _show(
+        contacts,
+        timeline,
+        flags=_flag_values(contacts.get(s.CONTACT_TYPE), s.CONTACT_TYPES)
+        | {
+            "attended": attended,
+            "no_show": is_missed,
+            "cancelled": attendance.are("cancelled"),
+            "kept_or_missed": is_appointment,
+            "after_no_show": (before != NO_VALUE) & is_missed[before],
+            "new_provider": _is_new(contacts, provider),
+        },
+        coded={s.PROVIDER: provider, s.DIAGNOSIS: contacts.get(s.DIAGNOSIS)},
     )
 
 
-def _add_ended_in_hospital(treatments: pl.LazyFrame, timeline: Timeline) -> pl.LazyFrame:
-    """Add whether the known end lies in an admission, which begins with its start and leaves its end out."""
-    admissions = timeline.stays.filter(pl.col(IS_ADMISSION))
-    ends = treatments.select(MOMENT, s.EPISODE_ID, s.ENDED_AT).filter(pl.col(s.ENDED_AT).is_not_null())
-    inside = (
-        ends.join(admissions, on=MOMENT, suffix="_of_stay")
-        .filter(
-            pl.col(s.STARTED_AT) <= pl.col(s.ENDED_AT),
-            (pl.col(s.ENDED_AT) < pl.col("ended_at_of_stay")).fill_null(value=True),
-        )
-        .select(MOMENT, s.EPISODE_ID, pl.lit(value=True).alias("ended_in_hospital"))
-        .unique()
-    )
-    return treatments.join(inside, on=[MOMENT, s.EPISODE_ID], how="left", maintain_order="left")
-
-
-def build_treatment_spells_view(timeline: Timeline) -> pl.LazyFrame:
-    """Build one row per spell in substance treatment, overlapping episodes joined."""
-    return place(_join_spells(timeline.known[s.SUBSTANCE_ABUSE])).select(_PLACED)
-
-
-def build_benefit_spells_view(timeline: Timeline) -> pl.LazyFrame:
-    """Build one row per spell on one benefit, with whether another benefit came before it."""
-    spells = _join_spells(timeline.known[s.SOCIAL_BENEFITS], s.BENEFIT)
-    return place(spells.sort(MOMENT, s.STARTED_AT, s.BENEFIT)).select(
-        *_PLACED,
-        s.BENEFIT,
-        *_flag_values(s.BENEFIT, s.BENEFITS),
-        (pl.col(s.BENEFIT) != "self_support").alias("public"),
-        (pl.col(s.BENEFIT) != previous(s.BENEFIT, MOMENT)).alias("switch"),
+def build_treatments_view(timeline: Timeline) -> Events:
+    """Build one event per known substance treatment episode."""
+    episodes = timeline.see(s.SUBSTANCE_ABUSE)
+    substance, reason = episodes.get(s.SUBSTANCE), episodes.get(s.END_REASON)
+    provider = episodes.get(s.PROVIDER)
+    return _show(
+        episodes,
+        timeline,
+        flags=_flag_values(substance, s.SUBSTANCES)
+        | {
+            "drugs": ~substance.are("alcohol"),
+            "dropped_out": reason.are("dropped_out"),
+            "completed": reason.are("completed"),
+            "ended": episodes.is_over,
+            "restart": _is_later_than_first(episodes),
+            "new_provider": _is_new(episodes, provider),
+            "ended_in_hospital": _is_ended_in_hospital(episodes, timeline),
+        },
+        coded={s.PROVIDER: provider, s.SUBSTANCE: substance.without("unknown")},
     )
 
 
-def build_outside_labour_market_view(timeline: Timeline) -> pl.LazyFrame:
-    """Build one row per spell outside the labour market, whichever benefits it was made of."""
-    outside = timeline.known[s.SOCIAL_BENEFITS].filter(pl.col(s.BENEFIT).is_in(OUTSIDE_LABOUR_MARKET))
-    return place(_join_spells(outside)).select(_PLACED)
+def _is_later_than_first(seen: Seen) -> Mask:
+    """Whether an event started later than the first of its moment."""
+    places = np.arange(len(seen))
+    is_first = np.diff(seen.moment, prepend=NO_VALUE) != 0
+    first = np.maximum.accumulate(np.where(is_first, places, 0))
+    is_later: Mask = seen.start_age < seen.start_age[first]
+    return is_later
 
 
-def build_service_spells_view(timeline: Timeline) -> pl.LazyFrame:
-    """Build one row per spell of one municipal service."""
-    spells = _join_spells(timeline.known[s.SOCIAL_SERVICES], s.SERVICE)
-    return place(spells).select(*_PLACED, s.SERVICE, *_flag_values(s.SERVICE, s.SERVICES))
-
-
-def build_services_view(timeline: Timeline) -> pl.LazyFrame:
-    """Build one row per known row of a municipal service, as it was granted."""
-    return place(timeline.known[s.SOCIAL_SERVICES]).select(
-        *_PLACED, s.SERVICE, s.PARAGRAPH, s.PROVIDER, _is_new(s.PROVIDER).alias("new_provider")
+def _is_ended_in_hospital(treatments: Seen, timeline: Timeline) -> Mask:
+    """Whether the known end lies in an admission, which begins with its start and leaves its end out."""
+    admissions = timeline.stays.admissions()
+    return mark_inside(
+        treatments.moment, treatments.end_age, admissions.moment, admissions.start_age, admissions.end_age
     )
 
 
-def build_primary_care_view(timeline: Timeline) -> pl.LazyFrame:
-    """Build one row per known contact with primary care."""
-    contacts = place(timeline.known[s.PRIMARY_CARE])
-    return contacts.select(*_PLACED, *_flag_values(s.KIND, s.PRIMARY_CARE_KINDS))
+def build_treatment_spells_view(timeline: Timeline) -> Events:
+    """Build one event per spell in substance treatment, overlapping episodes joined."""
+    return _join(timeline.see(s.SUBSTANCE_ABUSE), timeline)
 
 
-def build_diagnoses_view(timeline: Timeline) -> pl.LazyFrame:
-    """Build one row per known diagnosis code of a contact, with the groups it belongs to."""
-    is_hospital = {
-        s.ADMISSIONS: pl.lit(value=True),
-        s.DIAGNOSES: pl.col(HOSPITAL_SINCE) < pl.col(s.INDEX_TIME),
-        s.PSYCHIATRIC_CONTACTS: pl.lit(value=False),
+def build_benefit_spells_view(timeline: Timeline) -> Events:
+    """Build one event per spell on one benefit, with whether another benefit came before it."""
+    return _join(timeline.see(s.SOCIAL_BENEFITS), timeline, s.BENEFIT, _flag_benefits)
+
+
+def _flag_benefits(benefit: Coded, before: Array) -> dict[str, Mask]:
+    return _flag_values(benefit, s.BENEFITS) | {
+        "public": ~benefit.are("self_support"),
+        "switch": (before != NO_VALUE) & (benefit.codes != benefit.codes[before]),
     }
-    coded = [
-        place(timeline.known[table])
-        .with_columns(pl.col(s.CODE if table == s.DIAGNOSES else s.DIAGNOSIS).alias(s.CODE))
-        .filter(pl.col(s.CODE).is_not_null())
-        .select(*_PLACED, s.CONTACT_ID, s.CODE, GROUPS, hospital.alias(IN_HOSPITAL))
-        for table, hospital in is_hospital.items()
-    ]
-    groups = [((pl.col(GROUPS) & bit) != 0).alias(group) for group, bit in GROUP_BITS.items()]
-    return pl.concat(coded).select(*_PLACED, s.CONTACT_ID, s.CODE, IN_HOSPITAL, *groups)
 
 
-def build_conditions_view(timeline: Timeline) -> pl.LazyFrame:
-    """Build one row per known diagnosis and long-term condition it stands for."""
-    diagnoses = build_diagnoses_view(timeline)
-    return pl.concat(
-        diagnoses.filter(pl.col(group)).select(*_PLACED, s.CODE, pl.lit(group).alias("condition"))
-        for group in LONG_TERM
+def build_outside_labour_market_view(timeline: Timeline) -> Events:
+    """Build one event per spell outside the labour market, whichever benefits it was made of."""
+    benefits = timeline.see(s.SOCIAL_BENEFITS)
+    return _join(benefits.take(benefits.get(s.BENEFIT).are(*OUTSIDE_LABOUR_MARKET)), timeline)
+
+
+def build_service_spells_view(timeline: Timeline) -> Events:
+    """Build one event per spell of one municipal service."""
+    return _join(timeline.see(s.SOCIAL_SERVICES), timeline, s.SERVICE, _flag_services)
+
+
+def _flag_services(service: Coded, _before: Array) -> dict[str, Mask]:
+    return _flag_values(service, s.SERVICES)
+
+
+def _join(
+    seen: Seen,
+    timeline: Timeline,
+    by: str | None = None,
+    flag: Callable[[Coded, Array], dict[str, Mask]] | None = None,
+) -> Events:
+    """Join overlapping and adjoining events (of one text); a spell is open if any of them is.
+
+    `flag` is told the text of each spell and the spell before it in the same moment.
+    """
+    coded = seen.get(by) if by else Coded(np.zeros(len(seen), dtype=np.int32), ("",))
+    _, first, farthest = join_spells(seen.moment, coded.codes, len(coded), seen.start_age, seen.end_age, 0)
+    moment, text = seen.moment[first], coded.take(first)
+    before = find_before(moment, np.ones(len(moment), dtype=np.bool_))
+    return Events(
+        timeline.size,
+        moment,
+        seen.start_age[first],
+        seen.end_age[farthest],
+        flags=flag(text, before) if flag else {},
+        coded={by: text} if by else {},
     )
 
 
-def build_discharges_view(timeline: Timeline) -> pl.LazyFrame:
-    """Build one row per known discharge from an admission, with whether a community contact followed.
+def build_services_view(timeline: Timeline) -> Events:
+    """Build one event per known row of a municipal service, as it was granted."""
+    services = timeline.see(s.SOCIAL_SERVICES)
+    provider = services.get(s.PROVIDER)
+    return _show(
+        services,
+        timeline,
+        flags={"new_provider": _is_new(services, provider)},
+        coded={
+            s.SERVICE: services.get(s.SERVICE),
+            s.PARAGRAPH: services.get(s.PARAGRAPH),
+            s.PROVIDER: provider,
+        },
+    )
+
+
+def build_primary_care_view(timeline: Timeline) -> Events:
+    """Build one event per known contact with primary care."""
+    contacts = timeline.see(s.PRIMARY_CARE)
+    return _show(contacts, timeline, flags=_flag_values(contacts.get(s.KIND), s.PRIMARY_CARE_KINDS))
+
+
+def build_diagnoses_view(timeline: Timeline) -> Events:
+    """Build one event per known diagnosis code of a contact, with the groups it belongs to."""
+    is_hospital: Mapping[str, Callable[[Seen], Mask]] = {
+        s.ADMISSIONS: lambda seen: np.ones(len(seen), dtype=np.bool_),
+        s.DIAGNOSES: timeline.is_of_hospital,
+        s.PSYCHIATRIC_CONTACTS: lambda seen: np.zeros(len(seen), dtype=np.bool_),
+    }
+    parts = [_list_diagnoses(timeline.see(table), tell) for table, tell in is_hospital.items()]
+    told = _mix(parts)
+    groups = told["groups"]
+    # All three number codes and contacts alike, so that the longest list of names has them all.
+    names = max((timeline.see(table).get(code).names for table, code in _CODES.items()), key=len)
+    contacts = range(max(len(timeline.see(table).get(CONTACT)) for table in _CODES))
+    return Events(
+        timeline.size,
+        told["moment"],
+        told["start_age"],
+        told["end_age"],
+        flags={IN_HOSPITAL: told["hospital"]}
+        | {group: (groups & bit) != 0 for group, bit in GROUP_BITS.items()},
+        coded={s.CODE: Coded(told["code"], names), s.CONTACT_ID: Coded(told["contact"], contacts)},
+    )
+
+
+_CODES: Final = MappingProxyType(
+    {s.ADMISSIONS: s.DIAGNOSIS, s.DIAGNOSES: s.CODE, s.PSYCHIATRIC_CONTACTS: s.DIAGNOSIS}
+)
+
+
+def _list_diagnoses(seen: Seen, is_hospital: Callable[[Seen], Mask]) -> dict[str, Array]:
+    coded = seen.get(_CODES[seen.name])
+    return _take(
+        {
+            "moment": seen.moment,
+            "start_age": seen.start_age,
+            "end_age": seen.end_age,
+            "code": coded.codes,
+            "contact": seen.get(CONTACT).codes,
+            "groups": seen.groups,
+            "hospital": is_hospital(seen),
+        },
+        np.flatnonzero(coded.codes != NO_VALUE),
+    )
+
+
+def _take(columns: Mapping[str, Array], rows: Array) -> dict[str, Array]:
+    return {name: values[rows] for name, values in columns.items()}
+
+
+def _mix(parts: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
+    """Put events of several kinds together, those of a moment beside each other."""
+    columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return _take(columns, np.argsort(columns["moment"], kind="stable"))
+
+
+def build_conditions_view(timeline: Timeline) -> Events:
+    """Build one event per known diagnosis and long-term condition it stands for."""
+    diagnoses = build_view("diagnoses", timeline)
+    told = _mix(
+        [
+            _list_condition(diagnoses, np.flatnonzero(diagnoses.flags[group]), condition)
+            for condition, group in enumerate(LONG_TERM)
+        ]
+    )
+    return Events(
+        timeline.size,
+        told["moment"],
+        told["start_age"],
+        told["end_age"],
+        coded={
+            s.CODE: Coded(told["code"], diagnoses.coded[s.CODE].names),
+            CONDITION: Coded(told[CONDITION], LONG_TERM),
+        },
+    )
+
+
+def _list_condition(diagnoses: Events, rows: Array, condition: int) -> dict[str, Array]:
+    return _list_places(diagnoses, rows) | {
+        "code": diagnoses.coded[s.CODE].codes[rows],
+        CONDITION: np.full(len(rows), condition, dtype=np.int32),
+    }
+
+
+def _list_places(events: Events, rows: Array) -> dict[str, Array]:
+    places = {"moment": events.moment, "start_age": events.start_age, "end_age": events.end_age}
+    return _take(places, rows)
+
+
+def build_discharges_view(timeline: Timeline) -> Events:
+    """Build one event per known discharge from an admission, with whether a community contact followed.
 
     A community contact is an attended psychiatric contact outside the ward, other than an emergency, or
     one with the general practitioner. A discharge is due once the days for it have passed.
     """
-    ended = timeline.stays.filter(pl.col(IS_ADMISSION), pl.col(s.ENDED_AT).is_not_null())
-    discharges = timeline.keep_reachable(place(ended).select(_PLACED))
-    return _add_next_contact(discharges, _list_community_contacts(timeline)).select(
-        *_PLACED, *(flag for days in FOLLOW_UPS for flag in _flag_follow_up(days))
+    admissions = timeline.stays.admissions()
+    rows = np.flatnonzero(admissions.end_age > 0)
+    moment, end_age = admissions.moment[rows], admissions.end_age[rows]
+    following = np.maximum.reduce(
+        [
+            find_next(moment, end_age, contacts.moment, contacts.start_age, held)
+            for contacts, held in _list_community_contacts(timeline)
+        ]
+    )
+    waited = np.where(following == NO_VALUE, NEVER, end_age - following)
+    return Events(
+        timeline.size,
+        moment,
+        admissions.start_age[rows],
+        end_age,
+        flags={
+            name: flag for days in FOLLOW_UPS for name, flag in _flag_follow_up(days, end_age, waited).items()
+        },
     )
 
 
-def _flag_follow_up(days: int) -> list[pl.Expr]:
-    span = timedelta(days=days) // timedelta(microseconds=1)
-    is_due = pl.col(END_AGE) >= span
-    is_followed = (pl.col(END_AGE) - pl.col(_NEXT) < span).fill_null(value=False)
-    return [is_due.alias(f"due_{days}"), (is_due & ~is_followed).alias(f"alone_{days}")]
+def _flag_follow_up(days: int, end_age: Integers, waited: Integers) -> dict[str, Mask]:
+    span = _microseconds(timedelta(days=days))
+    is_due = end_age >= span
+    return {f"due_{days}": is_due, f"alone_{days}": is_due & (waited >= span)}
 
 
-def _add_next_contact(discharges: pl.LazyFrame, contacts: pl.LazyFrame) -> pl.LazyFrame:
-    """Add the age of the first contact at or after each discharge, null if none comes in time to count."""
-    longest = timedelta(days=max(FOLLOW_UPS)) // timedelta(microseconds=1)
-    waited = pl.col(END_AGE) - pl.col(_NEXT)
-    following = (
-        discharges.select(MOMENT, END_AGE)
-        .join(contacts.join(discharges, on=MOMENT, how="semi"), on=MOMENT)
-        .filter(waited >= 0, waited < longest)
-        .group_by(MOMENT, END_AGE)
-        .agg(pl.col(_NEXT).max())
+def _list_community_contacts(timeline: Timeline) -> list[tuple[Seen, Mask]]:
+    psychiatric, primary_care = timeline.see(s.PSYCHIATRIC_CONTACTS), timeline.see(s.PRIMARY_CARE)
+    is_community = psychiatric.get(s.CONTACT_TYPE).are(*COMMUNITY_CONTACT_TYPES)
+    attended = psychiatric.get(s.ATTENDANCE).are("attended", "unknown")
+    return [
+        (psychiatric, is_community & attended),
+        (primary_care, primary_care.get(s.KIND).are("gp")),
+    ]
+
+
+def build_sectors_view(timeline: Timeline) -> Events:
+    """Build one event per event in one of the sectors that may be at work for a person at once."""
+    stays, contacts, treatments, services = (
+        build_view(name, timeline)
+        for name in ("stays", "psychiatric_contacts", "treatment_spells", "service_spells")
     )
-    return discharges.join(following, on=[MOMENT, END_AGE], how="left")
-
-
-def _list_community_contacts(timeline: Timeline) -> pl.LazyFrame:
-    psychiatric = timeline.known[s.PSYCHIATRIC_CONTACTS].filter(
-        pl.col(s.CONTACT_TYPE).is_in(COMMUNITY_CONTACT_TYPES),
-        pl.col(s.ATTENDANCE).is_in(["attended", "unknown"]),
+    service = services.coded[s.SERVICE]
+    of_service = np.array([_place(SECTOR_OF_SERVICE[name]) for name in service.names])
+    stay_sector = np.where(stays.flags["psychiatric"], _place("psychiatric"), _place("somatic"))
+    told = _mix(
+        [
+            _list_sector(stays, np.arange(len(stays)), stay_sector),
+            _list_sector(contacts, np.flatnonzero(contacts.flags["attended"]), _place("psychiatric")),
+            _list_sector(treatments, np.arange(len(treatments)), _place("substance")),
+            _list_sector(services, np.arange(len(services)), of_service[service.codes]),
+        ]
     )
-    practitioner = timeline.known[s.PRIMARY_CARE].filter(pl.col(s.KIND) == "gp")
-    return pl.concat(
-        [place(part).select(MOMENT, pl.col(START_AGE).alias(_NEXT)) for part in (psychiatric, practitioner)]
-    )
-
-
-def build_sectors_view(timeline: Timeline) -> pl.LazyFrame:
-    """Build one row per event in one of the sectors that may be at work for a person at once."""
-    stay_sector = pl.when(pl.col("psychiatric")).then(pl.lit("psychiatric")).otherwise(pl.lit("somatic"))
-    service_sector = pl.col(s.SERVICE).replace_strict(dict(SECTOR_OF_SERVICE), return_dtype=pl.String)
-    parts = (
-        (build_stays_view(timeline), stay_sector),
-        (build_psychiatric_view(timeline).filter("attended"), pl.lit("psychiatric")),
-        (build_treatment_spells_view(timeline), pl.lit("substance")),
-        (build_service_spells_view(timeline), service_sector),
-    )
-    return pl.concat(part.select(*_PLACED, sector.alias(s.SECTOR)) for part, sector in parts)
-
-
-def build_background_view(timeline: Timeline) -> pl.LazyFrame:
-    """Build one row per person and index moment with what is fixed or slow to change."""
-    persons = timeline.moments.join(timeline.persons, on=s.PERSON_ID, how="left", maintain_order="left")
-    return persons.select(
-        MOMENT, compute_age_years().cast(pl.Int32).alias("age_years"), s.SEX, s.MUNICIPALITY
+    return Events(
+        timeline.size,
+        told["moment"],
+        told["start_age"],
+        told["end_age"],
+        coded={s.SECTOR: Coded(told[s.SECTOR], SECTORS)},
     )
 
 
-def _join_spells(known: pl.LazyFrame, *by: str) -> pl.LazyFrame:
-    """Join overlapping and adjoining rows; a spell is open if the row that reaches farthest is."""
-    until, owner = "until", (MOMENT, *by)
-    reaching = known.with_columns(pl.col(s.ENDED_AT).fill_null(pl.col(s.INDEX_TIME)).alias(until))
-    in_order = reaching.sort(*owner, s.STARTED_AT) if by else reaching
-    spelled = add_spell(in_order, by=owner, start=s.STARTED_AT, end=until)
-    latest = find_latest_ending([SPELL], until)
-    return (
-        spelled.select(
-            *owner,
-            s.INDEX_TIME,
-            pl.col(s.STARTED_AT).gather(pl.col(SPELL)),
-            pl.col(s.ENDED_AT).gather(latest),
-            is_last_of_spell().alias(_IS_WHOLE),
-        )
-        .filter(_IS_WHOLE)
-        .drop(_IS_WHOLE)
+def _place(sector: str) -> np.int32:
+    return np.int32(SECTORS.index(sector))
+
+
+def _list_sector(events: Events, rows: Array, sector: Array | np.int32) -> dict[str, Array]:
+    return _list_places(events, rows) | {s.SECTOR: np.broadcast_to(sector, len(events))[rows]}
+
+
+def build_background_view(timeline: Timeline) -> Events:
+    """Build one event per index moment with what is fixed or slow to change in a person."""
+    born = timeline.persons.select(s.BIRTH_DATE)[timeline.person]
+    index = pl.Series(s.INDEX_TIME, timeline.index).cast(pl.Datetime("us"))
+    age = born.with_columns(index).select(compute_age_years().cast(pl.Float64)).to_series()
+    none = np.zeros(timeline.size, dtype=np.int64)
+    return Events(
+        timeline.size,
+        np.arange(timeline.size, dtype=np.int32),
+        none,
+        none,
+        values={"age_years": age.to_numpy()},
+        coded={name: coded.take(timeline.person) for name, coded in timeline.categories.items()},
     )
 
 
-def _flag_values(column: str, values: Sequence[str]) -> list[pl.Expr]:
-    return [(pl.col(column) == value).alias(value) for value in values]
+def build_view(name: str, timeline: Timeline) -> Events:
+    """Build the events of a kind, once for each time line."""
+    if name not in timeline.views:
+        timeline.views[name] = VIEWS[name].build(timeline)
+    events: Events = timeline.views[name]
+    return events
+
+
+def _flag_values(coded: Coded, values: Sequence[str]) -> dict[str, Mask]:
+    return {value: coded.are(value) for value in values}
+
+
+def _microseconds(duration: timedelta) -> int:
+    return duration // timedelta(microseconds=1)
 
 
 _STAY_FLAGS = (
@@ -429,7 +578,7 @@ VIEWS: Final[Mapping[str, View]] = MappingProxyType(
             build_conditions_view,
             (s.ADMISSIONS,),
             (),
-            ("condition",),
+            (CONDITION,),
             (s.CODE,),
             also=(s.DIAGNOSES, s.PSYCHIATRIC_CONTACTS),
         ),
@@ -444,6 +593,6 @@ VIEWS: Final[Mapping[str, View]] = MappingProxyType(
             (),
             (s.SECTOR,),
         ),
-        "background": View(build_background_view, (s.PERSONS,), (), ("age_years", s.SEX, s.MUNICIPALITY)),
+        BACKGROUND: View(build_background_view, (s.PERSONS,), (), ("age_years", s.SEX, s.MUNICIPALITY)),
     }
 )

@@ -1,0 +1,357 @@
+"""Loops: what is done event by event, compiled to machine code.
+
+Each loop goes once through events that lie in order of moment, and within it in order of time where that
+is said. Ages are microseconds before the index; -1 stands for no code. Nothing here knows what the events
+are: meaning is given by the views and measures that call it.
+
+Compiled code is kept on disk beside this file, or in the user's cache where that cannot be written to, so
+that only the first call after an installation waits for it (about half a minute for all loops together).
+"""
+
+from collections.abc import Callable
+from functools import cache, wraps
+from typing import Any, Final, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+Integers = npt.NDArray[np.int64]
+Codes = npt.NDArray[np.int32]
+Places = npt.NDArray[np.int32]
+Mask = npt.NDArray[np.bool_]
+
+NEVER: Final = int(np.iinfo(np.int64).max)
+UNTOLD: Final = int(np.iinfo(np.int64).min)  # a `known_at` that is not given
+NO_VALUE: Final = -1
+
+Loop = TypeVar("Loop", bound=Callable[..., Any])
+
+
+def compiled(loop: Loop) -> Loop:
+    """Compile a loop when it is first called; loops do not call each other."""
+
+    @cache
+    def compile_loop() -> Callable[..., Any]:
+        from numba import njit  # noqa: PLC0415 - a quarter of a second to import
+
+        try:
+            machine_code: Callable[..., Any] = njit(loop, nogil=True, cache=True)
+        except RuntimeError:  # no folder can be written to
+            machine_code = njit(loop, nogil=True)
+        return machine_code
+
+    @wraps(loop)
+    def call(*arguments: Any) -> Any:  # noqa: ANN401 - those of the loop
+        return compile_loop()(*arguments)
+
+    return call  # type: ignore[return-value]
+
+
+# Looking back
+
+
+@compiled
+def find_seen(
+    person: Codes,
+    index: Integers,
+    offsets: Integers,
+    started: Integers,
+    ended: Integers,
+    known: Integers,
+    lag: int,
+    reach: int,
+) -> tuple[Places, Places, Integers, Integers]:
+    """Find the rows that were known at each moment: their place, moment, and ages of start and end.
+
+    The rows of person p, in order of start, are `offsets[p]` to `offsets[p + 1]`. A row is seen that started
+    before the index, at most `reach` ago, and was known: `known < index`, or `started + lag < index` where
+    that is not told. An end is known if `ended + lag < index`; otherwise its age is 0.
+    """
+    row, moment = np.empty(0, np.int32), np.empty(0, np.int32)
+    start_age, end_age = np.empty(0, np.int64), np.empty(0, np.int64)
+    for is_filling in range(2):
+        seen = 0
+        for m in range(len(person)):
+            now = index[m]
+            for r in range(offsets[person[m]], offsets[person[m] + 1]):
+                age = now - started[r]
+                if age <= 0:
+                    break
+                since = started[r] + lag if known[r] == UNTOLD else known[r]
+                if age > reach or since >= now:
+                    continue
+                if is_filling:
+                    row[seen], moment[seen], start_age[seen] = r, m, age
+                    end_age[seen] = now - ended[r] if ended[r] < now - lag else 0
+                seen += 1
+        if not is_filling:
+            row, moment = np.empty(seen, np.int32), np.empty(seen, np.int32)
+            start_age, end_age = np.empty(seen, np.int64), np.empty(seen, np.int64)
+    return row, moment, start_age, end_age
+
+
+@compiled
+def find_since(
+    offsets: Integers,
+    contact: Codes,
+    other_offsets: Integers,
+    other_contact: Codes,
+    other_started: Integers,
+    other_known: Integers,
+    lag: int,
+    contacts: int,
+) -> Integers:
+    """Find since when a row of the other table with the same person and contact was known, or never."""
+    earliest = np.full(contacts, NEVER)
+    found = np.full(len(contact), NEVER)
+    for p in range(min(len(offsets), len(other_offsets)) - 1):
+        for r in range(other_offsets[p], other_offsets[p + 1]):
+            known = other_started[r] + lag if other_known[r] == UNTOLD else other_known[r]
+            earliest[other_contact[r]] = min(earliest[other_contact[r]], max(other_started[r], known))
+        for r in range(offsets[p], offsets[p + 1]):
+            if contact[r] >= 0:
+                found[r] = earliest[contact[r]]
+        for r in range(other_offsets[p], other_offsets[p + 1]):
+            earliest[other_contact[r]] = NEVER
+    return found
+
+
+# How an event follows those before it; all events lie in order of time
+
+
+@compiled
+def join_spells(
+    moment: Places, key: Codes, keys: int, start_age: Integers, end_age: Integers, gap: int
+) -> tuple[Places, Places, Places]:
+    """Join events of one key that overlap or lie at most `gap` apart, directly or through others.
+
+    Gives the spell of each event, and for each spell its first event and the one that reaches farthest (of
+    several, the last). Spells are in order of their first event.
+    """
+    spell = np.empty(len(moment), np.int32)
+    first, farthest = np.empty(len(moment), np.int32), np.empty(len(moment), np.int32)
+    current = np.full(keys, -1, np.int32)
+    spells = 0
+    for i in range(len(moment)):
+        s = current[key[i]]
+        if s < 0 or moment[first[s]] != moment[i] or start_age[i] < end_age[farthest[s]] - gap:
+            s = spells
+            spells += 1
+            current[key[i]], first[s], farthest[s] = s, i, i
+        elif end_age[i] <= end_age[farthest[s]]:
+            farthest[s] = i
+        spell[i] = s
+    return spell, first[:spells], farthest[:spells]
+
+
+@compiled
+def order_ties(moment: Places, start_age: Integers, rank: Codes) -> Places:
+    """Order events that start together by rank, and leave all others where they are."""
+    order = np.arange(len(moment)).astype(np.int32)
+    for i in range(1, len(moment)):
+        place = i
+        while place > 0:
+            other = order[place - 1]
+            if moment[other] != moment[i] or start_age[other] != start_age[i] or rank[other] <= rank[i]:
+                break
+            order[place] = other
+            place -= 1
+        order[place] = i
+    return order
+
+
+@compiled
+def find_before(moment: Places, held: Mask) -> Places:
+    """Find, for each of the events held, the one held before it in the same moment; -1 if there is none."""
+    before = np.full(len(moment), -1, np.int32)
+    latest = -1
+    for i in range(len(moment)):
+        if held[i]:
+            if latest >= 0 and moment[latest] == moment[i]:
+                before[i] = latest
+            latest = i
+    return before
+
+
+@compiled
+def find_new(moment: Places, code: Codes, codes: int, start_age: Integers) -> Mask:
+    """Tell which events are the first with their code, and later than the first with any."""
+    is_new = np.zeros(len(moment), np.bool_)
+    met = np.full(codes, -1, np.int32)
+    first = -1
+    for i in range(len(moment)):
+        if code[i] < 0:
+            continue
+        if first < 0 or moment[first] != moment[i]:
+            first = i
+        if met[code[i]] != moment[i]:
+            met[code[i]] = moment[i]
+            is_new[i] = start_age[i] < start_age[first]
+    return is_new
+
+
+@compiled
+def find_next(
+    moment: Places, age: Integers, other_moment: Places, other_age: Integers, held: Mask
+) -> Integers:
+    """Find the age of the first of the others held that comes at or after each event; -1 if none does."""
+    found = np.full(len(moment), -1)
+    o = 0
+    for i in range(len(moment)):
+        while o < len(other_moment) and (
+            not held[o]
+            or other_moment[o] < moment[i]
+            or (other_moment[o] == moment[i] and other_age[o] > age[i])
+        ):
+            o += 1
+        if o < len(other_moment) and other_moment[o] == moment[i]:
+            found[i] = other_age[o]
+    return found
+
+
+@compiled
+def mark_inside(
+    moment: Places, age: Integers, other_moment: Places, start_age: Integers, end_age: Integers
+) -> Mask:
+    """Tell which ages lie in one of the other intervals of the moment: at its start or later, before its end.
+
+    An age of 0 is no moment in the past, and an interval with end 0 is open.
+    """
+    is_inside = np.zeros(len(moment), np.bool_)
+    first = 0
+    for i in range(len(moment)):
+        while first < len(other_moment) and other_moment[first] < moment[i]:
+            first += 1
+        o = first
+        while age[i] > 0 and o < len(other_moment) and other_moment[o] == moment[i]:
+            if end_age[o] < age[i] <= start_age[o]:
+                is_inside[i] = True
+            o += 1
+    return is_inside
+
+
+# Adding up, for each window and moment; results have the shape (windows, size)
+
+
+@compiled
+def count(moment: Places, age: Integers, windows: Integers, size: int) -> npt.NDArray[np.int32]:
+    """Count the events in each window."""
+    counts = np.zeros((len(windows), size), np.int32)
+    for i in range(len(moment)):
+        for w in range(len(windows)):
+            if age[i] <= windows[w]:
+                counts[w, moment[i]] += 1
+    return counts
+
+
+@compiled
+def add(moment: Places, age: Integers, values: Integers, windows: Integers, size: int) -> Integers:
+    """Add up the values of the events in each window."""
+    total = np.zeros((len(windows), size), np.int64)
+    for i in range(len(moment)):
+        for w in range(len(windows)):
+            if age[i] <= windows[w]:
+                total[w, moment[i]] += values[i]
+    return total
+
+
+@compiled
+def find_least(moment: Places, age: Integers, values: Integers, windows: Integers, size: int) -> Integers:
+    """Find the smallest of the values of the events in each window, never if there is none."""
+    least = np.full((len(windows), size), NEVER)
+    for i in range(len(moment)):
+        for w in range(len(windows)):
+            if age[i] <= windows[w]:
+                least[w, moment[i]] = min(least[w, moment[i]], values[i])
+    return least
+
+
+@compiled
+def find_most(moment: Places, age: Integers, values: Integers, windows: Integers, size: int) -> Integers:
+    """Find the largest of the values of the events in each window, -1 if there is none."""
+    most = np.full((len(windows), size), NO_VALUE)
+    for i in range(len(moment)):
+        for w in range(len(windows)):
+            if age[i] <= windows[w]:
+                most[w, moment[i]] = max(most[w, moment[i]], values[i])
+    return most
+
+
+@compiled
+def add_inside(
+    moment: Places, start_age: Integers, end_age: Integers, windows: Integers, size: int
+) -> Integers:
+    """Add up the time that the events spent inside each window."""
+    total = np.zeros((len(windows), size), np.int64)
+    for i in range(len(moment)):
+        for w in range(len(windows)):
+            total[w, moment[i]] += max(min(start_age[i], windows[w]) - end_age[i], 0)
+    return total
+
+
+@compiled
+def find_most_inside(
+    moment: Places, start_age: Integers, end_age: Integers, windows: Integers, size: int
+) -> Integers:
+    """Find the longest time that any of the events spent inside each window."""
+    most = np.zeros((len(windows), size), np.int64)
+    for i in range(len(moment)):
+        for w in range(len(windows)):
+            inside = min(start_age[i], windows[w]) - end_age[i]
+            most[w, moment[i]] = max(most[w, moment[i]], inside)
+    return most
+
+
+@compiled
+def count_in_span(moment: Places, age: Integers, span: int) -> Integers:
+    """Count, for each event, itself and those less than `span` younger; the oldest of a moment is first."""
+    counts = np.empty(len(moment), np.int64)
+    youngest = len(moment) - 1
+    for i in range(len(moment) - 1, -1, -1):
+        if moment[youngest] != moment[i]:
+            youngest = i
+        while age[i] - age[youngest] >= span:
+            youngest -= 1
+        counts[i] = youngest - i + 1
+    return counts
+
+
+# Different codes
+
+
+@compiled
+def find_youngest(moment: Places, code: Codes, codes: int, age: Integers) -> tuple[Places, Integers]:
+    """Find the age of the youngest event with each code of a moment: pairs of moment and age."""
+    pair = np.full(codes, -1, np.int32)
+    found, youngest = np.empty(len(moment), np.int32), np.empty(len(moment), np.int64)
+    pairs = 0
+    for i in range(len(moment)):
+        if code[i] < 0:
+            continue
+        p = pair[code[i]]
+        if p < 0 or found[p] != moment[i]:
+            pair[code[i]], found[pairs], youngest[pairs] = pairs, moment[i], age[i]
+            pairs += 1
+        else:
+            youngest[p] = min(youngest[p], age[i])
+    return found[:pairs], youngest[:pairs]
+
+
+@compiled
+def count_by_code(
+    moment: Places, code: Codes, codes: int, age: Integers, window: int
+) -> tuple[Places, Integers]:
+    """Count the events in the window with each code of a moment: pairs of moment and number."""
+    pair = np.full(codes, -1, np.int32)
+    found, number = np.empty(len(moment), np.int32), np.empty(len(moment), np.int64)
+    pairs = 0
+    for i in range(len(moment)):
+        if code[i] < 0 or age[i] > window:
+            continue
+        p = pair[code[i]]
+        if p < 0 or found[p] != moment[i]:
+            pair[code[i]], found[pairs], number[pairs] = pairs, moment[i], 1
+            pairs += 1
+        else:
+            number[p] += 1
+    return found[:pairs], number[:pairs]

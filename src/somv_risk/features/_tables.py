@@ -1,0 +1,246 @@
+"""Tables: the rows of the register as arrays, made ready once for any number of index moments.
+
+Persons and texts become small numbers, rows lie in order of person and time. Nothing here knows an index
+moment: what may be seen from one is found out later.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cache
+from types import MappingProxyType
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from somv_risk import schema as s
+from somv_risk.asof import Lags
+from somv_risk.codes import load_groups
+from somv_risk.features._loops import NEVER, NO_VALUE, UNTOLD, Codes, Integers, find_since
+from somv_risk.histories import CONTACT, PERSON
+
+# By far the largest tables, whose rows are only counted: those beyond the longest window are not read.
+LARGE_TABLES: Final = (s.PRIMARY_CARE,)
+GROUP_BITS: Final[Mapping[str, int]] = MappingProxyType(
+    {group: 1 << place for place, group in enumerate(load_groups())}
+)
+# What the views ask of a table, besides who and when.
+COLUMNS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        s.ADMISSIONS: (
+            *(CONTACT, s.SECTOR, s.ADMISSION_TYPE, s.DISCHARGE),
+            *(s.HOSPITAL, s.DEPARTMENT, s.DIAGNOSIS),
+        ),
+        s.DIAGNOSES: (CONTACT, s.CODE),
+        s.PSYCHIATRIC_CONTACTS: (CONTACT, s.CONTACT_TYPE, s.ATTENDANCE, s.DIAGNOSIS, s.PROVIDER),
+        s.SUBSTANCE_ABUSE: (s.SUBSTANCE, s.END_REASON, s.PROVIDER),
+        s.SOCIAL_BENEFITS: (s.BENEFIT,),
+        s.SOCIAL_SERVICES: (s.SERVICE, s.PARAGRAPH, s.PROVIDER),
+        s.PRIMARY_CARE: (s.KIND,),
+    }
+)
+_NO_GROUPS: Final = np.empty(0, dtype=np.int32)
+
+Numbers = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True)
+class Coded:
+    """Texts as numbers: the place of each in `names`, -1 for none."""
+
+    codes: Codes
+    names: Sequence[Any] | pl.Series
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def take(self, rows: npt.NDArray[Any]) -> "Coded":
+        """Return the texts of some rows."""
+        return Coded(self.codes[rows], self.names)
+
+    def list_texts(self) -> pl.Series:
+        """Return the texts themselves."""
+        codes = pl.Series(self.codes)
+        return pl.Series(self.names, dtype=pl.String).gather(codes.set(codes < 0, None))
+
+    def are(self, *values: str) -> npt.NDArray[np.bool_]:
+        """Whether each text is one of the values; none is none of them."""
+        places = [place for place, name in enumerate(self.names) if name in values]
+        if not places:
+            return np.zeros(len(self.codes), dtype=np.bool_)
+        found = self.codes == places[0]
+        for place in places[1:]:
+            found |= self.codes == place
+        return found
+
+    def without(self, value: str) -> "Coded":
+        """Return the same texts with one of them taken for none."""
+        return Coded(np.where(self.are(value), np.int32(NO_VALUE), self.codes), self.names)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows of an event table; those of person p are `offsets[p]` to `offsets[p + 1]`, in order of start.
+
+    Moments are microseconds: `ended` is never while the end is unknown, a point event ends when it
+    starts; `known` is untold where `known_at` is null. `groups` are those of the diagnosis, one bit each.
+    """
+
+    offsets: Integers
+    started: Integers
+    ended: Integers
+    known: Integers
+    lag: int
+    columns: Mapping[str, Coded]
+    groups: Codes
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Tables in memory that can be looked back upon from the moments for which they were read.
+
+    `numbers` has the number of each moment's person, `persons` one row per number, the last of which is
+    empty and stands for whoever is not in the register; `categories` are theirs by column. `reach` is how
+    far back large tables were read.
+    """
+
+    numbers: Numbers
+    persons: pl.DataFrame
+    categories: Mapping[str, Coded]
+    tables: Mapping[str, Table]
+    hospital_since: Integers
+    reach: timedelta | None
+
+
+class Texts:
+    """The texts that occur in some tables, numbered by column; all diagnosis codes are numbered alike."""
+
+    def __init__(self) -> None:
+        self._categories: dict[str, pl.Categories] = {}
+        self._holds: list[pl.Series] = []
+
+    def of(self, column: str) -> pl.Categories:
+        """Return the texts of a column."""
+        name = _SAME.get(column, column)
+        if name not in self._categories:
+            self._categories[name] = pl.Categories.random()
+            # Categories forget their texts once nothing of their type is left.
+            self._holds.append(pl.Series([], dtype=pl.Categorical(self._categories[name])))
+        return self._categories[name]
+
+
+_SAME: Final = MappingProxyType({s.CODE: s.DIAGNOSIS})
+
+
+_NEVER: Final = pl.lit(NEVER, dtype=pl.Int64)
+_UNTOLD: Final = pl.lit(UNTOLD, dtype=pl.Int64)
+_NO_TEXT: Final = pl.lit(NO_VALUE, dtype=pl.Int32)
+
+
+def encode(rows: pl.LazyFrame, table: str, texts: Texts) -> pl.LazyFrame:
+    """Turn what the views ask of a table into whole numbers; -1 stands for no text."""
+    started, ended = pl.col(s.STARTED_AT).to_physical(), pl.col(s.ENDED_AT).to_physical()
+    return rows.select(
+        PERSON,
+        started,
+        ended.fill_null(started if table in s.POINT_TABLES else _NEVER),
+        pl.col(s.KNOWN_AT).to_physical().fill_null(_UNTOLD),
+        *(_encode_column(table, column, texts) for column in COLUMNS[table]),
+    )
+
+
+def _encode_column(table: str, column: str, texts: Texts) -> pl.Expr:
+    values = pl.col(column)
+    if column == CONTACT:
+        return values
+    if _list_closed(table, column) is None:
+        values = values.cast(pl.Categorical(texts.of(column)))
+    return values.to_physical().cast(pl.Int32).fill_null(_NO_TEXT)
+
+
+def make_table(rows: pl.DataFrame, table: str, persons: int, lags: Lags, texts: Texts) -> Table:
+    """Make the arrays of encoded rows, which lie in order of person (nobody's first) and start."""
+    columns = {column: _make_column(rows[column], table, texts) for column in COLUMNS[table]}
+    diagnosis = columns.get(s.CODE if table == s.DIAGNOSES else s.DIAGNOSIS)
+    return Table(
+        offsets=_find_offsets(rows[PERSON], persons),
+        started=_freeze(rows[s.STARTED_AT]),
+        ended=_freeze(rows[s.ENDED_AT]),
+        known=_freeze(rows[s.KNOWN_AT]),
+        lag=lags.of(table) // timedelta(microseconds=1),
+        columns=MappingProxyType(columns),
+        groups=_NO_GROUPS if diagnosis is None else _find_bits(diagnosis),
+    )
+
+
+def _make_column(codes: pl.Series, table: str, texts: Texts) -> Coded:
+    numbers = _freeze(codes)
+    if codes.name == CONTACT:
+        return Coded(numbers, range(int(numbers.max(initial=NO_VALUE)) + 1))
+    closed = _list_closed(table, codes.name)
+    return Coded(numbers, texts.of(codes.name).to_series() if closed is None else closed)
+
+
+@cache
+def _list_closed(table: str, column: str) -> tuple[str, ...] | None:
+    """List the values of a closed set, in their order."""
+    dtype = s.get_columns(table)[column]
+    return tuple(dtype.categories) if isinstance(dtype, pl.Enum) else None
+
+
+def code_categories(persons: pl.DataFrame, columns: Sequence[str]) -> dict[str, Coded]:
+    """Number the values of some columns by their text, in order."""
+    coded = {}
+    for column in columns:
+        texts = persons[column].cast(pl.String)
+        names = texts.unique().drop_nulls().sort()
+        codes = texts.replace_strict(
+            names, pl.int_range(len(names), eager=True), return_dtype=pl.Int32, default=None
+        )
+        coded[column] = Coded(_freeze(codes.fill_null(NO_VALUE)), names)
+    return coded
+
+
+def _find_offsets(person: pl.Series, persons: int) -> Integers:
+    counts = np.bincount(person.to_numpy() + 1, minlength=persons + 1)
+    offsets = np.cumsum(counts, dtype=np.int64)
+    offsets.flags.writeable = False
+    return offsets
+
+
+def _freeze(values: pl.Series) -> npt.NDArray[Any]:
+    """Make all arrays alike, as loops are compiled anew for another kind."""
+    array = np.ascontiguousarray(values.to_numpy())
+    array.flags.writeable = False
+    return array
+
+
+def find_hospital_since(tables: Mapping[str, Table]) -> Integers:
+    """Find since when the contact of each diagnosis was known to be one of the hospital, or never."""
+    if s.DIAGNOSES not in tables:
+        return np.empty(0, dtype=np.int64)
+    diagnoses, contacts = tables[s.DIAGNOSES], tables[s.ADMISSIONS]
+    own, other = diagnoses.columns[CONTACT], contacts.columns[CONTACT]
+    return find_since(
+        diagnoses.offsets,
+        own.codes,
+        contacts.offsets,
+        other.codes,
+        contacts.started,
+        contacts.known,
+        contacts.lag,
+        max(len(own), len(other)),
+    )
+
+
+def _find_bits(codes: Coded) -> Codes:
+    """Find the groups that each diagnosis code belongs to, one bit each; a null code belongs to none."""
+    bits = np.array([*map(_find_groups, codes.names), 0], dtype=np.int32)  # the last place is no code's
+    return bits[codes.codes]
+
+
+@cache
+def _find_groups(code: str) -> int:
+    return sum(bit for group, bit in GROUP_BITS.items() if code.startswith(load_groups()[group].prefixes))
