@@ -33,6 +33,7 @@ FLOORS = {
     "matrix": 2,
     "model": 2,
     "training": 2,
+    "samples": 2,
     "calibration": 2,
     "references": 2,
     "contributions": 2,

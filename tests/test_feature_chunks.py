@@ -94,6 +94,7 @@ def test_the_matrix_holds_the_numbers_of_the_frame(source, cohort, built, reques
     rows = build_matrix(request.getfixturevalue(source), cohort, encoding)
     in_order = rows.cohort.join(built, on=[s.PERSON_ID, s.INDEX_TIME], how="left", maintain_order="left")
     np.testing.assert_array_equal(rows.matrix, encoding.to_matrix(in_order))
+    assert_frame_equal(rows.cohort, cohort[rows.places])
 
 
 def test_the_matrix_can_be_had_piece_by_piece(stored, cohort, built):
@@ -102,6 +103,7 @@ def test_the_matrix_can_be_had_piece_by_piece(stored, cohort, built):
     pieces = list(build_matrices(stored, cohort, encoding))
     assert len(pieces) >= 3
     assert_frame_equal(pl.concat([piece.cohort for piece in pieces]), whole.cohort)
+    np.testing.assert_array_equal(np.concatenate([piece.places for piece in pieces]), whole.places)
     np.testing.assert_array_equal(np.concatenate([piece.matrix for piece in pieces]), whole.matrix)
 
 

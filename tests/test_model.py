@@ -18,17 +18,18 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 import somv_risk as sr
-from somv_risk import pipeline
+from somv_risk import pipeline, samples
 from somv_risk.calibration import Calibration, fit_calibration
 from somv_risk.contributions import compute_contributions
 from somv_risk.errors import CohortError, ConfigError, ModelError, SomvRiskError
 from somv_risk.evaluation.metrics import compute_expected_ratio, compute_metrics, count_found
 from somv_risk.features import load_catalogue
 from somv_risk.histories import Histories
-from somv_risk.matrix import Encoding, learn_encoding
+from somv_risk.matrix import Encoding, build_matrices, learn_encoding
 from somv_risk.model import Head, compute_hash
 from somv_risk.outcomes import FREQUENT_ADMISSION, count_past_events
 from somv_risk.references import fit_logistic
+from somv_risk.store import scan_store, write_store
 
 BY_NAME = {feature.name: feature for feature in load_catalogue()}
 
@@ -369,12 +370,12 @@ def second(region, plan):
     }
     given = []
 
-    def watch(histories, chosen, *rest, **options):
-        given.append(chosen)
-        return sr.build_features(histories, chosen, *rest, **options)
+    def watch(histories, rows, *rest, **options):
+        given.append(rows)
+        return build_matrices(histories, rows, *rest, **options)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pipeline, "build_features", watch)
+        patch.setattr(samples, "build_matrices", watch)
         trained = sr.train(Histories(shuffled, data_end=region.data_end), plan)
     return trained, pl.concat(given)
 
@@ -382,6 +383,31 @@ def second(region, plan):
 def test_training_again_on_the_rows_in_another_order_gives_the_same_model(model, second):
     assert second[0] == model
     assert second[0].facts["data_hash"] == model.facts["data_hash"]
+
+
+def test_training_from_a_store_of_several_buckets_gives_the_same_trees(region, plan, tmp_path):
+    write_store(region, tmp_path / "store", buckets=3)
+    stored, held = (sr.train(h, lighten(plan)) for h in (scan_store(tmp_path / "store"), region))
+    assert stored.encoding == held.encoding
+    assert stored.heads == held.heads
+
+
+def test_training_asks_for_a_frame_of_the_categories_only(region, plan, monkeypatch):
+    asked = []
+
+    def watch(histories, rows, features, **options):
+        asked.extend(features)
+        return sr.build_features(histories, rows, features, **options)
+
+    monkeypatch.setattr(samples, "build_features", watch)
+    sr.train(region, lighten(plan))
+    assert asked
+    assert all(feature.is_category for feature in asked)
+
+
+def test_a_model_can_be_trained_without_categories(region, plan):
+    config = lighten(plan) | {"features": {"exclude": ["sex", "municipality"]}}
+    assert sr.train(region, config).encoding.category_columns == []
 
 
 def test_other_rows_have_another_fingerprint(region):
@@ -519,7 +545,8 @@ def test_the_penalised_logistic_reference_is_scikit_learns():
     matrix[rng.random(matrix.shape) < 0.2] = np.nan
     matrix[:, 4] = np.nan
     outcome = np.nan_to_num(matrix[:, 0], nan=2) + rng.normal(0, 3, 800) > 5
-    fitted = fit_logistic(encoding, matrix, outcome)
+    places = np.flatnonzero(rng.random(800) < 0.9)
+    fitted = fit_logistic(encoding, matrix, places, outcome[places])
     assert fitted.names == ("acute_admissions_365d", "bed_days_365d", "days_since_discharge_730d")
     theirs = make_pipeline(
         FunctionTransformer(np.log1p),
@@ -528,7 +555,7 @@ def test_the_penalised_logistic_reference_is_scikit_learns():
         LogisticRegression(C=0.01, max_iter=200),
     )
     numbers = matrix[:, [0, 2, 3]].astype(np.float64)
-    theirs.fit(numbers, outcome)
+    theirs.fit(numbers[places], outcome[places])
     expected = theirs.decision_function(numbers)
     assert expected.std() > 0.1
     np.testing.assert_allclose(fitted.predict_raw(encoding, matrix), expected, rtol=0, atol=1e-6)

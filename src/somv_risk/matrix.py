@@ -14,13 +14,15 @@ from somv_risk.features import Coded, Column, Feature, compute_features
 from somv_risk.histories import Histories
 
 Matrix = npt.NDArray[np.float32]
+Places = npt.NDArray[np.integer]
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Cohort rows (`person_id`, `index_time`) and beside them the matrix of their features."""
+    """Cohort rows (`person_id`, `index_time`), their places in the cohort, and their matrix."""
 
     cohort: pl.DataFrame
+    places: Places
     matrix: Matrix
 
 
@@ -103,8 +105,8 @@ def build_matrix(
         encoding.fill(matrix[rows], columns)
 
     computed = compute_features(histories, cohort, encoding.features, lags, keep)
-    places = [np.empty(0, dtype=np.int64), *(chunk for chunk, _ in computed)]
-    return Rows(cohort.select(KEY)[np.concatenate(places)], matrix)
+    places = np.concatenate([np.empty(0, dtype=np.int64), *(chunk for chunk, _ in computed)])
+    return Rows(cohort.select(KEY)[places], places, matrix)
 
 
 def build_matrices(
@@ -122,7 +124,7 @@ def build_matrices(
         return matrix
 
     for places, matrix in compute_features(histories, cohort, encoding.features, lags, keep):
-        yield Rows(keys[places], matrix)
+        yield Rows(keys[places], places, matrix)
 
 
 def _make_matrix(rows: int, encoding: Encoding) -> Matrix:

@@ -1,36 +1,29 @@
 """The pipeline: from histories and a configuration to a trained, measured model."""
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
-import numpy as np
 import polars as pl
 
+from somv_risk.asof import Lags
 from somv_risk.cohort import make_cohort
 from somv_risk.config import TrainConfig, parse_config, read_config
 from somv_risk.errors import CohortError
 from somv_risk.evaluation.metrics import compute_expected_ratio, compute_metrics
-from somv_risk.features import build_features
 from somv_risk.histories import Histories
-from somv_risk.matrix import Encoding, learn_encoding
+from somv_risk.matrix import Encoding
 from somv_risk.model import Head, RiskModel
-from somv_risk.outcomes import (
-    FREQUENT_ADMISSION,
-    OUTCOME,
-    OUTCOME_EVENTS,
-    Target,
-    count_past_events,
-    label_outcomes,
-)
+from somv_risk.outcomes import Target
 from somv_risk.report.card import render_card
+from somv_risk.samples import Sample, Snapshot, build_sample, label_rows, learn_categories
 from somv_risk.splits import ROLE, TimeSplit, add_role
-from somv_risk.training import Slice, fit_head
+from somv_risk.training import fit_head
 
 Progress = Callable[[str, int, int], None]
 
@@ -38,15 +31,6 @@ LIBRARIES: Final = ("somv-risk", "polars", "lightgbm", "scikit-learn", "numpy")
 PARTS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {"train": ("fit", "stop"), "calibrate": ("calibrate",), "test": ("test",)}
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """One index moment of one part: the features of its persons, their role, and each target's outcome."""
-
-    index_time: datetime
-    attrition: pl.DataFrame
-    rows: pl.DataFrame
 
 
 def ignore_progress(step: str, done: int, total: int) -> None:
@@ -81,24 +65,25 @@ def train(
         If too few persons or events are left for a part.
     """
     settings = resolve_config(config)
-    targets, features = settings.build_targets(), settings.build_features()
+    targets, features, lags = settings.build_targets(), settings.build_features(), settings.build_lags()
     data_end = _find_data_end(histories)
     times = settings.build_time_split(data_end)
-    parts = _build_parts(histories, settings, times, progress)
-    encoding = learn_encoding(features, [snapshot.rows for snapshot in parts["train"]])
+    snapshots = _take_snapshots(histories, settings, times, progress)
+    encoding = learn_categories(histories, snapshots["train"], features, lags)
+    samples = _build_samples(histories, snapshots, encoding, lags, progress)
     heads: dict[str, Head] = {}
     for target in targets:
         progress("growing trees", len(heads), len(targets))
-        heads[target.name] = _fit(target, encoding, parts, settings)
+        heads[target.name] = _fit(target, encoding, samples, settings)
     progress("growing trees", len(targets), len(targets))
     model = RiskModel(
         encoding=encoding,
-        lags=settings.build_lags(),
+        lags=lags,
         eligibility=settings.build_eligibility(),
         heads=MappingProxyType(heads),
-        facts=MappingProxyType(_state_facts(histories, settings, times, data_end, parts)),
+        facts=MappingProxyType(_state_facts(histories, settings, times, data_end, snapshots)),
     )
-    return _add_metrics(model, parts["test"])
+    return _add_metrics(model, samples["test"])
 
 
 def resolve_config(config: TrainConfig | Mapping[str, Any] | str | Path | None) -> TrainConfig:
@@ -117,56 +102,46 @@ def _find_data_end(histories: Histories) -> datetime:
     return data_end
 
 
-def _build_parts(
+def _take_snapshots(
     histories: Histories, settings: TrainConfig, times: TimeSplit, progress: Progress
 ) -> dict[str, list[Snapshot]]:
     planned = [(part, moment) for part in PARTS for moment in getattr(times, part)]
-    parts: dict[str, list[Snapshot]] = {part: [] for part in PARTS}
+    snapshots: dict[str, list[Snapshot]] = {part: [] for part in PARTS}
     for done, (part, moment) in enumerate(planned):
-        progress("building features", done, len(planned))
-        parts[part].append(_build_snapshot(histories, settings, PARTS[part], moment))
-    progress("building features", len(planned), len(planned))
-    return parts
+        progress("labelling outcomes", done, len(planned))
+        snapshots[part].append(_take_snapshot(histories, settings, PARTS[part], moment))
+    progress("labelling outcomes", len(planned), len(planned))
+    return snapshots
 
 
-def _build_snapshot(
+def _take_snapshot(
     histories: Histories, settings: TrainConfig, roles: tuple[str, ...], index_time: datetime
 ) -> Snapshot:
-    """Build one index moment at a time, so that memory holds one join and not all of them."""
+    """Take one index moment at a time, so that memory holds one join and not all of them."""
     cohort = make_cohort(histories, [index_time], **settings.cohort.model_dump())
     chosen = add_role(cohort.rows, settings.build_person_split()).filter(pl.col(ROLE).is_in(roles)).collect()
-    features = build_features(histories, chosen, settings.build_features(), lags=settings.build_lags())
-    labels = [
-        label_outcomes(histories, chosen, target).select(pl.col(OUTCOME).alias(_label(target)))
-        for target in settings.build_targets()
-    ]
-    past = count_past_events(histories, chosen, FREQUENT_ADMISSION, settings.build_lags()).select(
-        OUTCOME_EVENTS
-    )
-    columns = pl.collect_all([chosen.lazy().select(ROLE), features, past, *labels])
-    return Snapshot(index_time, cohort.attrition.collect(), pl.concat(columns, how="horizontal"))
+    rows = label_rows(histories, chosen, settings.build_targets(), settings.build_lags())
+    return Snapshot(index_time, cohort.attrition.collect(), rows)
 
 
-def _label(target: Target) -> str:
-    return f"{OUTCOME}:{target.name}"
+def _build_samples(
+    histories: Histories,
+    snapshots: Mapping[str, list[Snapshot]],
+    encoding: Encoding,
+    lags: Lags,
+    progress: Progress,
+) -> dict[str, Sample]:
+    samples: dict[str, Sample] = {}
+    for part, taken in snapshots.items():
+        progress("building features", len(samples), len(snapshots))
+        samples[part] = build_sample(histories, taken, encoding, lags)
+    progress("building features", len(samples), len(snapshots))
+    return samples
 
 
-def _take_slice(snapshots: Sequence[Snapshot], role: str, target: Target, encoding: Encoding) -> Slice:
-    """Take the rows of one role with a known outcome."""
-    label = _label(target)
-    kept = [m.rows.filter(pl.col(ROLE) == role, pl.col(label).is_not_null()) for m in snapshots]
-    return Slice(
-        matrix=np.concatenate([encoding.to_matrix(rows) for rows in kept]),
-        outcome=np.concatenate([rows[label].to_numpy().astype(np.bool_) for rows in kept]),
-        past_events=np.concatenate([rows[OUTCOME_EVENTS].to_numpy().astype(np.float64) for rows in kept]),
-    )
-
-
-def _fit(
-    target: Target, encoding: Encoding, parts: Mapping[str, list[Snapshot]], settings: TrainConfig
-) -> Head:
+def _fit(target: Target, encoding: Encoding, samples: Mapping[str, Sample], settings: TrainConfig) -> Head:
     slices = {
-        role: _take_slice(parts[part], role, target, encoding)
+        role: samples[part].take_slice(role, target)
         for part, roles in PARTS.items()
         for role in roles
         if part != "test"
@@ -174,19 +149,20 @@ def _fit(
     return fit_head(target, encoding, slices, settings.build_tree_settings())
 
 
-def _add_metrics(model: RiskModel, test: list[Snapshot]) -> RiskModel:
+def _add_metrics(model: RiskModel, test: Sample) -> RiskModel:
     metrics = [row for head in model.heads.values() for row in _measure_head(head, model.encoding, test)]
     facts = dict(model.facts) | {"metrics": metrics}
     return replace(model, facts=MappingProxyType(facts | {"card": render_card(replace(model, facts=facts))}))
 
 
-def _measure_head(head: Head, encoding: Encoding, test: list[Snapshot]) -> list[dict[str, Any]]:
+def _measure_head(head: Head, encoding: Encoding, test: Sample) -> list[dict[str, Any]]:
     """Measure the model beside its references on persons and a period that trained neither."""
-    part = _take_slice(test, "test", head.target, encoding)
-    risk = head.predict_risk(part.matrix)
+    part = test.take_slice("test", head.target)
+    matrix = part.copy_rows()
+    risk = head.predict_risk(matrix)
     scores = {
         "model": risk,
-        "penalised_logistic": head.logistic.predict_raw(encoding, part.matrix),
+        "penalised_logistic": head.logistic.predict_raw(encoding, matrix),
         "count_last_year": part.past_events,
     }
     rows = [
@@ -203,7 +179,7 @@ def _state_facts(
     settings: TrainConfig,
     times: TimeSplit,
     data_end: datetime,
-    parts: Mapping[str, list[Snapshot]],
+    snapshots: Mapping[str, list[Snapshot]],
 ) -> dict[str, Any]:
     counts = {table: frame.select(pl.len()).collect().item() for table, frame in histories.tables.items()}
     return {
@@ -215,25 +191,11 @@ def _state_facts(
         "dropped": histories.dropped.to_dicts(),
         "index_times": {part: [moment.isoformat() for moment in getattr(times, part)] for part in PARTS},
         "attrition": [
-            row for snapshots in parts.values() for snapshot in snapshots for row in _attrition_rows(snapshot)
+            step for taken in snapshots.values() for one in taken for step in one.describe_attrition()
         ],
         "config": settings.model_dump(mode="json"),
         "libraries": {name: version(name) for name in LIBRARIES},
     }
-
-
-def _attrition_rows(snapshot: Snapshot) -> list[dict[str, Any]]:
-    labels = [name for name in snapshot.rows.columns if name.startswith(f"{OUTCOME}:")]
-    known = [
-        {
-            "rule": f"{label.removeprefix(f'{OUTCOME}:')} is known (of the persons of this part)",
-            "rows_before": snapshot.rows.height,
-            "rows_after": snapshot.rows[label].count(),
-        }
-        for label in labels
-    ]
-    steps = [*snapshot.attrition.to_dicts(), *known]
-    return [{"index_time": snapshot.index_time.isoformat(), **row} for row in steps]
 
 
 def fingerprint(histories: Histories) -> str:

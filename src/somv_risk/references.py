@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from somv_risk.matrix import Encoding, Matrix
+from somv_risk.matrix import Encoding, Matrix, Places
 
 PENALTY_STRENGTH: Final = 0.01
 
@@ -44,16 +44,19 @@ def read_logistic(data: Mapping[str, Any]) -> PenalisedLogistic:
     return PenalisedLogistic(**fitted)
 
 
-def fit_logistic(encoding: Encoding, matrix: Matrix, outcome: npt.NDArray[np.bool_]) -> PenalisedLogistic:
-    """Fit the penalised logistic reference on the rows that train the trees."""
+def fit_logistic(
+    encoding: Encoding, matrix: Matrix, places: Places, outcome: npt.NDArray[np.bool_]
+) -> PenalisedLogistic:
+    """Fit the penalised logistic reference on the rows that train the trees: some places of the matrix."""
     from sklearn.linear_model import LogisticRegression  # noqa: PLC0415 - half a second, needed in training only
 
-    is_number = ~np.isin(np.arange(len(encoding.features)), encoding.category_columns)
-    columns = np.flatnonzero(is_number & ~np.isnan(matrix).all(axis=0)).tolist()
-    values = _transform(matrix[:, columns])
-    mean, scale = np.nanmean(values, axis=0), np.nanstd(values, axis=0)
-    scale[scale == 0] = 1.0
-    standard = np.nan_to_num((values - mean) / scale)
+    numbers = np.setdiff1d(np.arange(matrix.shape[1]), encoding.category_columns)
+    columns = [column for column in numbers.tolist() if not np.isnan(matrix[places, column]).all()]
+    standard = np.empty((len(places), len(columns)))
+    mean, scale = np.empty(len(columns)), np.empty(len(columns))
+    for number, column in enumerate(columns):  # all at once would hold several copies in double precision
+        values = _transform(matrix[places, column])
+        standard[:, number], mean[number], scale[number] = _standardise(values)
     line = LogisticRegression(C=PENALTY_STRENGTH, max_iter=200).fit(standard, outcome)
     return PenalisedLogistic(
         names=tuple(encoding.names[column] for column in columns),
@@ -64,7 +67,13 @@ def fit_logistic(encoding: Encoding, matrix: Matrix, outcome: npt.NDArray[np.boo
     )
 
 
-def _transform(matrix: Matrix) -> npt.NDArray[np.float64]:
+def _standardise(column: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], float, float]:
+    """Return the standardised column, its mean and its scale; a constant has scale 1."""
+    mean, scale = float(np.nanmean(column)), float(np.nanstd(column)) or 1.0
+    return np.nan_to_num((column - mean) / scale), mean, scale
+
+
+def _transform(numbers: Matrix) -> npt.NDArray[np.float64]:
     """Log(1 + size) with its sign: counts and days are skewed, and trends may be negative."""
-    values = np.asarray(matrix, dtype=np.float64)
+    values = np.asarray(numbers, dtype=np.float64)
     return np.copysign(np.log1p(np.abs(values)), values)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from somv_risk.calibration import fit_calibration
 from somv_risk.errors import CohortError, ConfigError
-from somv_risk.matrix import Encoding, Matrix
+from somv_risk.matrix import Encoding, Matrix, Places
 from somv_risk.model import Head, load_trees
 from somv_risk.outcomes import Target
 from somv_risk.references import fit_logistic
@@ -21,11 +21,20 @@ MINIMUM_EVENTS = 5
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """Rows of one role: the matrix and, aligned to it, the outcome and last year's acute admissions."""
+    """Rows of one role: their places in a matrix and, aligned to these, what became of them.
+
+    `outcome` is that of the target, `past_events` are last year's acute admissions. The matrix has other rows
+    too and is shared by slices.
+    """
 
     matrix: Matrix
+    places: Places
     outcome: npt.NDArray[np.bool_]
     past_events: npt.NDArray[np.float64]
+
+    def copy_rows(self) -> Matrix:
+        """Copy the rows of the slice out of the matrix, to be held no longer than needed."""
+        return self.matrix[self.places]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,17 +58,17 @@ def fit_head(target: Target, encoding: Encoding, slices: Mapping[str, Slice], se
     """
     for role, part in slices.items():
         _check_events(target, role, part)
-    trees = grow_trees(encoding, slices["fit"], slices["stop"], settings)
+    fit, later = slices["fit"], slices["calibrate"]
+    trees = grow_trees(encoding, fit, slices["stop"], settings)
     booster = load_trees(trees)
-    later = slices["calibrate"]
-    raw = np.asarray(booster.predict(later.matrix, raw_score=True), dtype=np.float64)
+    raw = np.asarray(booster.predict(later.copy_rows(), raw_score=True), dtype=np.float64)
     calibration = fit_calibration(raw, later.outcome)
     risk = calibration.predict_risk(raw)
     return Head(
         target=target,
         trees=trees,
         calibration=calibration,
-        logistic=fit_logistic(encoding, slices["fit"].matrix, slices["fit"].outcome),
+        logistic=fit_logistic(encoding, fit.matrix, fit.places, fit.outcome),
         reference_risks=tuple(np.quantile(risk, np.linspace(0, 1, QUANTILES)).tolist()),
         threshold=float(np.quantile(risk, 1 - settings.flag_share)),
         booster=booster,
@@ -78,12 +87,12 @@ def grow_trees(encoding: Encoding, fit: Slice, stop: Slice, settings: TreeSettin
         **settings.parameters,
     }
     data = lightgbm.Dataset(
-        fit.matrix,
+        fit.copy_rows(),
         fit.outcome,
         feature_name=encoding.names,
         categorical_feature=encoding.category_columns,
     )
-    watched = lightgbm.Dataset(stop.matrix, stop.outcome, reference=data)
+    watched = lightgbm.Dataset(stop.copy_rows(), stop.outcome, reference=data)
     try:
         booster = lightgbm.train(
             parameters,
