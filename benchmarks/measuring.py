@@ -10,6 +10,7 @@ from statistics import quantiles
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
+Report = dict[str, Any]
 
 MEGABYTE = 2**20
 # Linux counts ru_maxrss in KiB, macOS in bytes.
@@ -40,6 +41,17 @@ def tell_cost(report: Mapping[str, Any]) -> None:
             file=sys.stderr,
             flush=True,
         )
+
+
+def measure_in_turn(ways: Mapping[str, Callable[[], Report]], repeats: int) -> dict[str, Report]:
+    """Run all ways in turn, several times, so that a busy minute hits all; keep the fastest run of each."""
+    rounds = [{name: run() for name, run in ways.items()} for _ in range(repeats)]
+    return {name: _keep_fastest([reports[name] for reports in rounds]) for name in ways}
+
+
+def _keep_fastest(reports: list[Report]) -> Report:
+    seconds = [report["seconds"] for report in reports]
+    return min(reports, key=lambda report: report["seconds"]) | {"slowest_seconds": max(seconds)}
 
 
 def measure(work: Callable[[], Result]) -> tuple[Result, dict[str, float]]:

@@ -41,7 +41,7 @@ def render_page(
         "## Checked first",
         "\n".join(f"- {sentence}" for sentence in list_sentences(measured)),
         *render_features(measured["features"], sizes.full, sizes.repeats),
-        *(render_peers(measured["peers"]) if "peers" in measured else ()),
+        *(render_peers(measured["peers"], sizes.repeats) if "peers" in measured else ()),
         *render_growth(
             measured["growth"], measured["index_times"], (sizes.persons, sizes.full), sizes.repeats
         ),
@@ -67,10 +67,9 @@ def list_sentences(measured: Mapping[str, Reports]) -> list[str]:
         measured["regions"]["check_regions"],
         measured["chain"]["check_equality"],
         measured["features"]["checked"],
+        *(peer["checked"] for peer in measured.get("peers", {}).values() if "checked" in peer),
     ]
-    peers = [report for report in measured.get("peers", {}).values() if "sentence" in report]
-    sentences = [sentence for check in checks for sentence in check["sentences"]]
-    return list(dict.fromkeys(sentences + [report["sentence"] for report in peers]))
+    return [sentence for check in checks for sentence in check["sentences"]]
 
 
 def _list_regions(regions: Reports) -> list[tuple[str, ...]]:

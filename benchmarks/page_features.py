@@ -22,10 +22,11 @@ _WAYS = {
 }
 _PEERS = (
     "What all three can express: {features} counts, recencies and shares of hospital, primary care and "
-    "psychiatric contacts, from the store to a frame. The peers know of no `known_at`, so what they must "
-    "not see is taken away for them, which their time includes. They join all they are given: once only "
-    "what lies in reach of the longest window, once the whole history. Ratios are to this library, asked "
-    "for the same features of the same persons."
+    "psychiatric contacts, of persons eligible or not, from a store of 8 buckets to a frame in memory. The "
+    "peers take one bucket after the other. They know of no `known_at`, so what they must not see is taken "
+    "away for them, which their time includes. They join all they are given: once only the rows in reach "
+    "(of each window; of the longest one for featuretools, which relates tables once), once the whole "
+    "history. Ratios are to this library, asked for the same features of the same persons. Best of {repeats}."
 )
 _WINDOWS = (
     "{cases} cases of windows, whose answers are known by hand. `as documented` is what the documentation "
@@ -75,12 +76,12 @@ def render_features(features: Reports, persons: int, repeats: int) -> list[str]:
     ]
 
 
-def render_peers(peers: Reports) -> list[str]:
+def render_peers(peers: Reports, repeats: int) -> list[str]:
     """Render the costs of what the peers can express, and how they fare with windows."""
-    ours = peers["timeseriesflattener"]["somv_risk"]
+    ours = peers["full"]["somv_risk"]
     return [
         "## What others can express",
-        _PEERS.format_map(ours),
+        _PEERS.format_map({**ours, "repeats": repeats}),
         render_table(
             ("way", "persons", "wall s", "processor s", "peak MB", "wall ratio", "processor ratio"),
             _list_peers(peers),
@@ -90,22 +91,22 @@ def render_peers(peers: Reports) -> list[str]:
     ]
 
 
-_COMPARED = {
-    "timeseriesflattener": "timeseriesflattener, rows in reach",
-    "timeseriesflattener_whole": "timeseriesflattener, whole history",
-    "featuretools": "featuretools, rows in reach",
-}
 _VERDICTS = ("right", "wrong", "error", "not offered")
 
 
 def _list_peers(peers: Reports) -> list[tuple[str, ...]]:
-    rows = []
-    for name, what in _COMPARED.items():
-        compared = peers[name]
-        library, peer = compared["somv_risk"], compared[name.removesuffix("_whole")]
-        rows.append(("this library", f"{library['persons']:,}", *tell_cost(library), "1.00", "1.00"))
-        rows.append((what, f"{peer['persons']:,}", *tell_cost(peer), *tell_ratios(peer, library)))
-    return rows
+    return [
+        (
+            "this library" if way == "somv_risk" else way,
+            f"{report['persons']:,}",
+            *tell_cost(report),
+            *tell_ratios(report, compared["somv_risk"]),
+        )
+        for part, compared in peers.items()
+        if part != "verdicts"
+        for way, report in compared.items()
+        if way != "checked"
+    ]
 
 
 def _list_verdicts(verdicts: Reports) -> list[tuple[str, ...]]:

@@ -8,7 +8,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measuring import run_step, tell_cost
+from benchmarks.measuring import measure_in_turn, run_step, tell_cost
+from benchmarks.peers.asked import IN_REACH, WHOLE
 from benchmarks.peers.asking import ask_library, ask_peer
 from benchmarks.peers.comparison import compare_with_peer
 from benchmarks.peers.environments import PEERS, run_peer
@@ -22,7 +23,6 @@ QUARTERS = tuple(f"{year}-{month:02}-01" for year in (2026, 2025, 2024, 2023) fo
 INDEX_TIMES = (1, 2, 4, 12)
 SMALL, FULL, REGION = "small", "full", "store"
 SMALL_PERSONS, CHECKED_PERSONS = 2_000, 25_000
-LONG_AGO = 100_000
 
 
 @dataclass(frozen=True)
@@ -115,17 +115,6 @@ def _run_duckdb(plan: Plan, write_as: str = "") -> Report:
     return report
 
 
-def measure_in_turn(ways: Mapping[str, Callable[[], Report]], repeats: int) -> Reports:
-    """Run all ways in turn, several times, so that a busy minute hits all; keep the fastest run of each."""
-    rounds = [{name: run() for name, run in ways.items()} for _ in range(repeats)]
-    return {name: _keep_fastest([reports[name] for reports in rounds]) for name in ways}
-
-
-def _keep_fastest(reports: list[Report]) -> Report:
-    seconds = [report["seconds"] for report in reports]
-    return min(reports, key=lambda report: report["seconds"]) | {"slowest_seconds": max(seconds)}
-
-
 def measure_growth(plan: Plan) -> Reports:
     """Measure what it costs to have twice as much of each thing, and more index times."""
     events = plan.run("growth.write_stores", store=REGION)
@@ -169,10 +158,19 @@ def measure_peers(plan: Plan) -> Reports:
         for name in PEERS
         for careful in (False, True)
     }
-    compare = partial(compare_with_peer, store=plan.folder / REGION, index=INDEX_TIME, folder=plan.folder)
+    full, part = (
+        partial(
+            compare_with_peer,
+            store=plan.folder / store,
+            index=INDEX_TIME,
+            folder=plan.folder,
+            repeats=plan.repeats,
+        )
+        for store in (FULL, REGION)
+    )
     return {
         "verdicts": verdicts,
-        "timeseriesflattener": compare("timeseriesflattener"),
-        "timeseriesflattener_whole": compare("timeseriesflattener", reach_days=LONG_AGO),
-        "featuretools": compare("featuretools", persons=plan.featuretools),
+        "full": full("timeseriesflattener", given=(IN_REACH, WHOLE)),
+        "part": part("timeseriesflattener"),
+        "featuretools": part("featuretools", persons=plan.featuretools),
     }

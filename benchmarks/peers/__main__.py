@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from benchmarks.peers.asked import IN_REACH, WHOLE
 from benchmarks.peers.asking import ask_peer
 from benchmarks.peers.comparison import compare_with_peer
 from benchmarks.peers.environments import PEERS
@@ -22,7 +23,7 @@ def tell_verdicts(name: str, folder: Path) -> None:
 
 
 def tell_costs(reports: dict[str, Any]) -> None:
-    print(reports.pop("sentence"))
+    print(*reports.pop("checked")["sentences"], sep="\n")
     for name, report in reports.items():
         print(f"  {name}: { {key: round(value, 2) for key, value in report.items()} }")
 
@@ -32,13 +33,15 @@ def main() -> None:
     parser.add_argument("store", type=Path, nargs="?", help="features are compared only if there is one")
     parser.add_argument("--peers", nargs="+", choices=PEERS, default=PEERS)
     parser.add_argument("--persons", type=int, help="of each bucket; all by default")
+    parser.add_argument("--whole", action="store_true", help="give the peers whole histories as well")
     asked = parser.parse_args()
+    given = (IN_REACH, WHOLE) if asked.whole else (IN_REACH,)
     with tempfile.TemporaryDirectory() as folder:
         for name in asked.peers:
             tell_verdicts(name, Path(folder))
             if asked.store:
                 tell_costs(
-                    compare_with_peer(name, asked.store, INDEX_TIME, Path(folder), persons=asked.persons)
+                    compare_with_peer(name, asked.store, INDEX_TIME, Path(folder), asked.persons, given)
                 )
             sys.stdout.flush()
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 ANY = "any"
+# What a peer is given: of each window only the rows it reaches, or all rows for all windows.
+IN_REACH, WHOLE = "rows in reach", "whole history"
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,10 @@ class Group:
         return f"{self.table}_{flag}_{self.measure}"
 
     @property
+    def looked_at(self) -> tuple[str, ...]:
+        return (*self.flags, self.of) if self.measure == "share" else self.flags
+
+    @property
     def names(self) -> Iterator[str]:
         return (self.name(flag, days) for flag in self.flags for days in self.windows)
 
@@ -46,6 +52,7 @@ GROUPS = (
 NAMES = tuple(name for group in GROUPS for name in group.names)
 LONGEST = max(days for group in GROUPS for days in group.windows)
 TABLES = tuple(dict.fromkeys(group.table for group in GROUPS))
+WINDOWS = tuple(dict.fromkeys((group.table, days) for group in GROUPS for days in group.windows))
 
 # Which values of which column give an event a flag; what is learnt at the end of an event is masked before.
 FLAGS: Mapping[str, Mapping[str, tuple[str, tuple[str, ...]]]] = MappingProxyType(

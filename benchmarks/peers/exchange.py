@@ -13,14 +13,15 @@ from typing import Any
 
 import polars as pl
 
-from benchmarks.peers.asked import ANY, FLAGS, LONGEST, NAMES, TABLES
+from benchmarks.peers.asked import ANY, FLAGS, IN_REACH, LONGEST, NAMES, TABLES, WINDOWS
 
 PERSON, INDEX, START = "person_id", "index_time", "started_at"
 MOMENT = pl.Datetime("us")
 COLUMNS = {PERSON: pl.String, START: MOMENT, "ended_at": MOMENT, "known_at": MOMENT, "value": pl.String}
 MICROSECONDS_PER_DAY = 86_400_000_000
 Report = dict[str, Any]
-Events = Mapping[str, pl.DataFrame]
+# By table and days of window.
+Events = Mapping[tuple[str, int], pl.DataFrame]
 
 
 def main(
@@ -73,20 +74,17 @@ def measure_features(
     index: str,
     out: str,
     persons: int | None = None,
-    reach_days: int = LONGEST,
+    given: str = IN_REACH,
 ) -> Report:
-    """Build the asked features bucket by bucket, of the first `persons` of each if so asked, and write them.
-
-    Peers join whatever they are given, so they are not given what lies before every window (`reach_days`).
-    """
+    """Build the asked features bucket by bucket, of the first `persons` of each if asked, and write them."""
     moment = datetime.fromisoformat(index)
     begin, cpu_begin = time.perf_counter(), time.process_time()
     parts, rows, preparing = [], 0, 0.0
     for bucket in sorted(Path(store).glob("bucket=*")):
         prepared = time.perf_counter()
         cohort = read_cohort(bucket, moment, persons)
-        events = {table: read_known_events(bucket, table, cohort, moment, reach_days) for table in TABLES}
-        rows += sum(frame.height for frame in events.values())
+        events = read_events(bucket, cohort, moment, given)
+        rows += sum(events[table, LONGEST].height for table in TABLES)
         preparing += time.perf_counter() - prepared
         parts.append(build(events, cohort).select(PERSON, INDEX, *NAMES))
     features = pl.concat(parts)
@@ -111,8 +109,28 @@ def read_cohort(bucket: Path, index: datetime, persons: int | None) -> pl.DataFr
     )
 
 
+def read_events(bucket: Path, cohort: pl.DataFrame, index: datetime, given: str) -> Events:
+    """Read what was known of each table before the index, for each of its windows.
+
+    Peers join whatever they are given, so it helps them to be given only what a window reaches.
+    """
+    is_cut = given == IN_REACH
+    reach_days = LONGEST if is_cut else None
+    known = {table: read_known_events(bucket, table, cohort, index, reach_days) for table in TABLES}
+    return {
+        (table, days): known[table].filter(_reaches(index, days)) if is_cut else known[table]
+        for table, days in WINDOWS
+    }
+
+
+def _reaches(index: datetime, days: int | None) -> pl.Expr:
+    """Tell which events start within so many days of the index, or any time before it."""
+    since = datetime.min if days is None else index - timedelta(days=days)
+    return pl.col(START).is_between(since, index, closed="left")
+
+
 def read_known_events(
-    bucket: Path, table: str, cohort: pl.DataFrame, index: datetime, reach_days: int
+    bucket: Path, table: str, cohort: pl.DataFrame, index: datetime, reach_days: int | None = None
 ) -> pl.DataFrame:
     """Read what was known of a table before the index: person, start, and one Boolean per flag.
 
@@ -126,10 +144,9 @@ def read_known_events(
         flag: pl.col(column).cast(pl.String).is_in(values) & (is_over if column == "attendance" else True)
         for flag, (column, values) in FLAGS[table].items()
     }
-    is_in_reach = (pl.col(START) < index) & (pl.col(START) >= index - timedelta(days=reach_days))
     return (
         pl.scan_parquet(bucket / f"{table}.parquet")
-        .filter(is_in_reach, known_at < index)
+        .filter(_reaches(index, reach_days), known_at < index)
         .join(cohort.lazy().select(PERSON), on=PERSON, how="semi")
         .select(PERSON, START, pl.lit(value=True).alias(ANY), **flags)
         .collect()

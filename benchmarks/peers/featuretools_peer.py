@@ -9,7 +9,7 @@ import pandas as pd
 import polars as pl
 from featuretools.primitives import Count, Mean, NumUnique, TimeSinceLast
 
-from benchmarks.peers.asked import ANY, GROUPS, Group
+from benchmarks.peers.asked import ANY, GROUPS, LONGEST, TABLES, Group
 from benchmarks.peers.exchange import INDEX, PERSON, START, Events, main
 
 OFFERS = {"count", "distinct", "recency"}
@@ -42,7 +42,7 @@ def answer(events: pl.DataFrame, cohort: pl.DataFrame, question: Any) -> list[An
     return pl.Series(matrix.sort_values(ROW)[feature.get_name()].astype(float)).fill_nan(None).to_list()
 
 
-def relate(persons: pl.Series, tables: Events) -> ft.EntitySet:
+def relate(persons: pl.Series, tables: Mapping[str, pl.DataFrame]) -> ft.EntitySet:
     """Put persons and their events into an entity set."""
     people = persons.drop_nulls().unique().sort().to_frame(PERSON).to_pandas()
     entities = ft.EntitySet("peers")
@@ -64,7 +64,8 @@ def _tell_types(rows: pd.DataFrame) -> Mapping[str, str]:
 def build(events: Events, cohort: pl.DataFrame) -> pl.DataFrame:
     """Build the asked features: one call per window, since a call has one."""
     flags = pl.selectors.boolean().cast(pl.Int8)
-    entities = relate(cohort[PERSON], {name: table.with_columns(flags) for name, table in events.items()})
+    tables = {table: events[table, LONGEST].with_columns(flags) for table in TABLES}
+    entities = relate(cohort[PERSON], tables)
     wide = cohort
     for days in sorted({days for group in GROUPS for days in group.windows}):
         part = _look_back(entities, days, pd.Timestamp(cohort[INDEX].item(0)))

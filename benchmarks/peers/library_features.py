@@ -13,7 +13,7 @@ from benchmarks.peers.asked import ANY, GROUPS, NAMES, Group
 from benchmarks.peers.exchange import read_cohort
 from somv_risk import build_features
 from somv_risk.features import Definition, Feature
-from somv_risk.store import read_manifest, scan_store
+from somv_risk.store import scan_store
 
 VIEWS = {
     "admissions": "contacts",
@@ -49,16 +49,9 @@ def _flags(flag: str) -> tuple[str, ...]:
 
 
 def build(store: Path, index: datetime, persons: int | None) -> pl.DataFrame:
-    """Build the asked features bucket by bucket, as the peers do."""
-    features = define_features()
-    return pl.concat(
-        build_features(
-            scan_store(store, bucket),
-            read_cohort(store / f"bucket={bucket:02}", index, persons),
-            features,
-        ).collect()
-        for bucket in range(read_manifest(store)["buckets"])
-    )
+    """Build the asked features of the whole store at once, of the same persons as the peers."""
+    cohort = pl.concat(read_cohort(bucket, index, persons) for bucket in sorted(store.glob("bucket=*")))
+    return build_features(scan_store(store), cohort, define_features()).collect()
 
 
 def measure_features(

@@ -8,7 +8,6 @@ from timeseriesflattener import (
     CountAggregator,
     Flattener,
     MaxAggregator,
-    MeanAggregator,
     OutcomeSpec,
     PredictionTimeFrame,
     PredictorSpec,
@@ -50,47 +49,44 @@ def _finish(column: pl.Series, index: pl.Series, question: Any) -> pl.Series:  #
 
 
 def build(events: Events, cohort: pl.DataFrame) -> pl.DataFrame:
-    """Build the asked features: one spec per group, all its flags as value columns of one frame."""
-    specs = [_specify(group, events[group.table]) for group in GROUPS]
+    """Build the asked features: one spec per table and window, since each spec joins and groups anew."""
+    specs = [_specify(table, days, rows) for (table, days), rows in events.items()]
     flat = Flattener(PredictionTimeFrame(cohort, PERSON, INDEX)).aggregate_timeseries(specs).df
     return flat.select(
         PERSON,
         INDEX,
-        *(_name(group, flag, days) for group in GROUPS for flag in group.flags for days in group.windows),
+        *(_express(group, flag, days) for group in GROUPS for flag in group.flags for days in group.windows),
     )
 
 
-AGGREGATORS = {
-    "count": (CountAggregator(), 0),
-    "days_since": (MaxAggregator(), NAN),
-    "share": (MeanAggregator(), NAN),
-}
+def _specify(table: str, days: int, rows: pl.DataFrame) -> PredictorSpec:
+    """Count the events of each flag and, where recencies are asked for, find the latest one."""
+    groups = [group for group in GROUPS if group.table == table and days in group.windows]
+    flags = dict.fromkeys(flag for group in groups for flag in group.looked_at)
+    start = pl.col(START).dt.epoch("us")
+    starts = [pl.when(flag).then(start).alias(_name(table, flag, days)) for flag in flags]
+    latest = [MaxAggregator()] if any(group.measure == "days_since" for group in groups) else []
+    frame = ValueFrame(rows.select(PERSON, START, *starts), PERSON, START)
+    return PredictorSpec(frame, [timedelta(days=days)], [CountAggregator(), *latest], NAN)
 
 
-def _specify(group: Group, events: pl.DataFrame) -> PredictorSpec:
-    aggregator, fallback = AGGREGATORS[group.measure]
-    values = [_value(group, flag).alias(group.column(flag)) for flag in group.flags]
-    frame = ValueFrame(events.select(PERSON, START, *values), PERSON, START)
-    return PredictorSpec(frame, [timedelta(days=days) for days in group.windows], [aggregator], fallback)
+def _name(table: str, flag: str, days: int) -> str:
+    """Name a column of values; no two specs may have the same."""
+    return f"{table}_{flag}_{days}"
 
 
-def _value(group: Group, flag: str) -> pl.Expr:
-    """Null where an event is none of those looked at."""
-    if group.measure == "share":
-        return pl.when(group.of).then(pl.col(flag).cast(pl.Int8))
-    return pl.when(flag).then(
-        pl.col(START).dt.epoch("us") if group.measure == "days_since" else pl.lit(1, pl.Int8)
-    )
+def _express(group: Group, flag: str, days: int) -> pl.Expr:
+    def found(flag: str, aggregator: str) -> pl.Expr:
+        name = _name(group.table, flag, days)
+        return pl.col(f"pred_{name}_within_0_to_{days}_days_{aggregator}_fallback_nan").fill_nan(None)
 
-
-def _name(group: Group, flag: str, days: int) -> pl.Expr:
-    aggregator, fallback = AGGREGATORS[group.measure]
-    column = pl.col(
-        f"pred_{group.column(flag)}_within_0_to_{days}_days_{aggregator.name}_fallback_{fallback}"
-    )
     if group.measure == "days_since":
-        column = in_days(pl.col(INDEX).dt.epoch("us") - column)
-    return (column if group.measure == "count" else column.fill_nan(None)).alias(group.name(flag, days))
+        feature = in_days(pl.col(INDEX).dt.epoch("us") - found(flag, "max"))
+    elif group.measure == "share":
+        feature = (found(flag, "count") / found(group.of, "count")).fill_nan(None)
+    else:
+        feature = found(flag, "count")
+    return feature.alias(group.name(flag, days))
 
 
 if __name__ == "__main__":
