@@ -52,7 +52,7 @@ class Events:
         end_age: Integers,
         *,
         flags: Mapping[str, Mask] | None = None,
-        values: Mapping[str, Integers] | None = None,
+        values: Mapping[str, Array] | None = None,
         coded: Mapping[str, Coded] | None = None,
     ) -> None:
         self.size = size

@@ -198,10 +198,10 @@ def find_next(
     found = np.full(len(moment), -1)
     o = 0
     for i in range(len(moment)):
-        while o < len(other_moment) and (
-            not held[o]
-            or other_moment[o] < moment[i]
-            or (other_moment[o] == moment[i] and other_age[o] > age[i])
+        while o < len(other_moment) and other_moment[o] < moment[i]:
+            o += 1
+        while (
+            o < len(other_moment) and other_moment[o] == moment[i] and (other_age[o] > age[i] or not held[o])
         ):
             o += 1
         if o < len(other_moment) and other_moment[o] == moment[i]:
@@ -239,8 +239,7 @@ def count(moment: Places, age: Integers, windows: Integers, size: int) -> npt.ND
     counts = np.zeros((len(windows), size), np.int32)
     for i in range(len(moment)):
         for w in range(len(windows)):
-            if age[i] <= windows[w]:
-                counts[w, moment[i]] += 1
+            counts[w, moment[i]] += age[i] <= windows[w]
     return counts
 
 

@@ -346,13 +346,13 @@ def _count_by_value(
 
 def _add_all(moment: Places, values: Integers, size: int) -> Integers:
     """Add up values per moment, without a window."""
-    total = loops.add(moment, np.zeros(len(moment), dtype=np.int64), values, _WHOLE, size)
-    return total[0]
+    total: Integers = loops.add(moment, np.zeros(len(moment), dtype=np.int64), values, _WHOLE, size)[0]
+    return total
 
 
 def _find_most_of_all(moment: Places, values: Integers, size: int) -> Integers:
-    most = loops.find_most(moment, np.zeros(len(moment), dtype=np.int64), values, _WHOLE, size)
-    return most[0]
+    most: Integers = loops.find_most(moment, np.zeros(len(moment), dtype=np.int64), values, _WHOLE, size)[0]
+    return most
 
 
 def compute_continuity(definition: "Definition", events: Events, windows: Sequence[Lookback]) -> list[Column]:

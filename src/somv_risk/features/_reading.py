@@ -18,15 +18,14 @@ from somv_risk.features._tables import (
     Numbers,
     Prepared,
     Texts,
-    code_categories,
     encode,
+    encode_persons,
     find_hospital_since,
+    make_persons,
     make_table,
 )
 from somv_risk.features._views import VIEWS
 from somv_risk.histories import CONTACT, PERSON, Histories
-
-_OF_PERSONS: Final = (s.PERSON_ID, s.BIRTH_DATE, s.SEX, s.MUNICIPALITY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +50,16 @@ def read_rows(
     texts = Texts()
     read = _scan_numbered if histories.numbered else _scan_named
     scan, rows = read(histories, moments[s.PERSON_ID], asked)
-    people, *frames = collect([scan, *(encode(rows[table], table, texts) for table in asked.tables)])
+    people, *frames = collect(
+        [encode_persons(scan, texts), *(encode(rows[table], table, texts) for table in asked.tables)]
+    )
     tables = {
         table: make_table(frame, table, people.height + 1, lags, texts)
         for table, frame in zip(asked.tables, frames, strict=True)
     }
-    persons = pl.concat([people, people.clear(1)])
     return Prepared(
         numbers=_find_numbers(moments[s.PERSON_ID], people),
-        persons=persons,
-        categories=code_categories(persons, (s.SEX, s.MUNICIPALITY)),
+        persons=make_persons(people, texts),
         tables=tables,
         hospital_since=find_hospital_since(tables),
         reach=asked.reach,
@@ -81,13 +80,14 @@ Scans = tuple[pl.LazyFrame, dict[str, pl.LazyFrame]]
 def _scan_numbered(histories: Histories, _person_ids: pl.Series, asked: _Asked) -> Scans:
     """Scan tables whose persons and contacts have numbers, and whose rows are in order."""
     stored = histories.numbered
-    persons = stored[s.PERSONS].select(_OF_PERSONS)
-    return persons, {table: asked.keep(stored.get(table, _NOTHING[table]), table) for table in asked.tables}
+    return stored[s.PERSONS], {
+        table: asked.keep(stored.get(table, _NOTHING[table]), table) for table in asked.tables
+    }
 
 
 _NUMBERS: Final = MappingProxyType({PERSON: pl.Int32(), CONTACT: pl.Int32()})
 _NOTHING: Final = MappingProxyType(
-    {table: pl.LazyFrame(schema=s.get_columns(table) | dict(_NUMBERS)) for table in s.EVENT_TABLES}
+    {table: pl.LazyFrame(schema={**s.get_columns(table), **_NUMBERS}) for table in s.EVENT_TABLES}
 )
 
 
@@ -95,9 +95,7 @@ def _scan_named(histories: Histories, person_ids: pl.Series, asked: _Asked) -> S
     """Scan tables, number the persons asked for and all contacts, and put the rows in order."""
     ids = person_ids.unique(maintain_order=True).to_frame().lazy()
     numbered = ids.with_row_index(PERSON).with_columns(pl.col(PERSON).cast(pl.Int32))
-    persons = ids.join(
-        histories.persons.select(_OF_PERSONS), on=s.PERSON_ID, how="left", maintain_order="left"
-    )
+    persons = ids.join(histories.persons, on=s.PERSON_ID, how="left", maintain_order="left")
     contacts = pl.Categorical(pl.Categories.random())
     rows = {
         table: asked.keep(histories.table(table), table)

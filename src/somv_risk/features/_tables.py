@@ -41,6 +41,7 @@ COLUMNS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         s.PRIMARY_CARE: (s.KIND,),
     }
 )
+CATEGORIES: Final = (s.SEX, s.MUNICIPALITY)
 _NO_GROUPS: Final = np.empty(0, dtype=np.int32)
 
 Numbers = npt.NDArray[np.int32]
@@ -67,12 +68,10 @@ class Coded:
 
     def are(self, *values: str) -> npt.NDArray[np.bool_]:
         """Whether each text is one of the values; none is none of them."""
-        places = [place for place, name in enumerate(self.names) if name in values]
-        if not places:
-            return np.zeros(len(self.codes), dtype=np.bool_)
-        found = self.codes == places[0]
-        for place in places[1:]:
-            found |= self.codes == place
+        found = np.zeros(len(self.codes), dtype=np.bool_)
+        for place, name in enumerate(self.names):
+            if name in values:
+                found |= self.codes == place
         return found
 
     def without(self, value: str) -> "Coded":
@@ -98,17 +97,26 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
+class Persons:
+    """What is fixed, by the number of the person: birth dates such as 19870205.0 and categories.
+
+    The last one is not in the register: nothing is known of them.
+    """
+
+    births: npt.NDArray[np.float64]
+    categories: Mapping[str, Coded]
+
+
+@dataclass(frozen=True, slots=True)
 class Prepared:
     """Tables in memory that can be looked back upon from the moments for which they were read.
 
-    `numbers` has the number of each moment's person, `persons` one row per number, the last of which is
-    empty and stands for whoever is not in the register; `categories` are theirs by column. `reach` is how
-    far back large tables were read.
+    `numbers` has the number of each moment's person. `hospital_since` says of each diagnosis since when
+    its contact was known to be one of the hospital. `reach` is how far back large tables were read.
     """
 
     numbers: Numbers
-    persons: pl.DataFrame
-    categories: Mapping[str, Coded]
+    persons: Persons
     tables: Mapping[str, Table]
     hospital_since: Integers
     reach: timedelta | None
@@ -136,6 +144,7 @@ _SAME: Final = MappingProxyType({s.CODE: s.DIAGNOSIS})
 
 _NEVER: Final = pl.lit(NEVER, dtype=pl.Int64)
 _UNTOLD: Final = pl.lit(UNTOLD, dtype=pl.Int64)
+_NOT_BORN: Final = pl.lit(float("nan"))
 _NO_TEXT: Final = pl.lit(NO_VALUE, dtype=pl.Int32)
 
 
@@ -149,6 +158,14 @@ def encode(rows: pl.LazyFrame, table: str, texts: Texts) -> pl.LazyFrame:
         pl.col(s.KNOWN_AT).to_physical().fill_null(_UNTOLD),
         *(_encode_column(table, column, texts) for column in COLUMNS[table]),
     )
+
+
+def encode_persons(persons: pl.LazyFrame, texts: Texts) -> pl.LazyFrame:
+    """Turn what the views ask of persons into numbers beside their ids: a birth date is 19870205.0."""
+    birth = pl.col(s.BIRTH_DATE)
+    number = birth.dt.year() * 10_000 + birth.dt.month().cast(pl.Int32) * 100 + birth.dt.day()
+    categories = (_encode_column(s.PERSONS, column, texts) for column in CATEGORIES)
+    return persons.select(s.PERSON_ID, number.cast(pl.Float64).fill_null(_NOT_BORN), *categories)
 
 
 def _encode_column(table: str, column: str, texts: Texts) -> pl.Expr:
@@ -190,17 +207,16 @@ def _list_closed(table: str, column: str) -> tuple[str, ...] | None:
     return tuple(dtype.categories) if isinstance(dtype, pl.Enum) else None
 
 
-def code_categories(persons: pl.DataFrame, columns: Sequence[str]) -> dict[str, Coded]:
-    """Number the values of some columns by their text, in order."""
-    coded = {}
-    for column in columns:
-        texts = persons[column].cast(pl.String)
-        names = texts.unique().drop_nulls().sort()
-        codes = texts.replace_strict(
-            names, pl.int_range(len(names), eager=True), return_dtype=pl.Int32, default=None
-        )
-        coded[column] = Coded(_freeze(codes.fill_null(NO_VALUE)), names)
-    return coded
+def make_persons(rows: pl.DataFrame, texts: Texts) -> Persons:
+    """Make the arrays of encoded persons, and add the one who is not in the register."""
+    coded = {column: _make_column(rows[column], s.PERSONS, texts) for column in CATEGORIES}
+    return Persons(
+        births=np.append(rows[s.BIRTH_DATE].to_numpy(), np.nan),
+        categories={
+            column: Coded(np.append(codes.codes, np.int32(NO_VALUE)), codes.names)
+            for column, codes in coded.items()
+        },
+    )
 
 
 def _find_offsets(person: pl.Series, persons: int) -> Integers:

@@ -49,8 +49,14 @@ class Seen:
     def take(self, held: Mask) -> "Seen":
         """Keep the rows that are held."""
         rows = np.flatnonzero(held)
-        places = (self.row, self.moment, self.start_age, self.end_age)
-        return Seen(self.name, self.table, *(values[rows] for values in places))
+        return Seen(
+            self.name,
+            self.table,
+            self.row[rows],
+            self.moment[rows],
+            self.start_age[rows],
+            self.end_age[rows],
+        )
 
     def get(self, column: str) -> Coded:
         """Return a column; what is learnt at the end of an event is none before."""
@@ -120,7 +126,7 @@ class Timeline:
     """Known events seen from index moments: the person with the number `person[i]` at `index[i]`."""
 
     def __init__(self, prepared: Prepared, person: Numbers, index: Integers) -> None:
-        self.persons, self.categories = prepared.persons, prepared.categories
+        self.persons = prepared.persons
         self.person, self.index = person, index
         self._prepared = prepared
         self._seen: dict[str, Seen] = {}
@@ -163,9 +169,8 @@ class Timeline:
         contacts = self.see(s.ADMISSIONS)
         kind, sector = contacts.get(s.ADMISSION_TYPE), contacts.get(s.SECTOR)
         order = order_ties(contacts.moment, contacts.start_age, kind.codes)
-        moment, start_age, end_age = (
-            values[order] for values in (contacts.moment, contacts.start_age, contacts.end_age)
-        )
+        moment = contacts.moment[order]
+        start_age, end_age = contacts.start_age[order], contacts.end_age[order]
         spell, first, farthest = join_spells(
             moment,
             np.zeros(len(order), dtype=np.int32),

@@ -7,10 +7,8 @@ from types import MappingProxyType
 from typing import Final
 
 import numpy as np
-import polars as pl
 
 from somv_risk import schema as s
-from somv_risk.cohort import compute_age_years
 from somv_risk.features._events import Array, Events
 from somv_risk.features._loops import (
     NEVER,
@@ -311,8 +309,9 @@ def build_diagnoses_view(timeline: Timeline) -> Events:
     told = _mix(parts)
     groups = told["groups"]
     # All three number codes and contacts alike, so that the longest list of names has them all.
-    names = max((timeline.see(table).get(code).names for table, code in _CODES.items()), key=len)
-    contacts = range(max(len(timeline.see(table).get(CONTACT)) for table in _CODES))
+    columns = [(timeline.see(table).table.columns, code) for table, code in _CODES.items()]
+    names = max((of_table[code].names for of_table, code in columns), key=len)
+    contacts = max((of_table[CONTACT].names for of_table, _ in columns), key=len)
     return Events(
         timeline.size,
         told["moment"],
@@ -351,7 +350,7 @@ def _take(columns: Mapping[str, Array], rows: Array) -> dict[str, Array]:
 
 def _mix(parts: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
     """Put events of several kinds together, those of a moment beside each other."""
-    columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    columns: dict[str, Array] = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     return _take(columns, np.argsort(columns["moment"], kind="stable"))
 
 
@@ -384,8 +383,11 @@ def _list_condition(diagnoses: Events, rows: Array, condition: int) -> dict[str,
 
 
 def _list_places(events: Events, rows: Array) -> dict[str, Array]:
-    places = {"moment": events.moment, "start_age": events.start_age, "end_age": events.end_age}
-    return _take(places, rows)
+    return {
+        "moment": events.moment[rows],
+        "start_age": events.start_age[rows],
+        "end_age": events.end_age[rows],
+    }
 
 
 def build_discharges_view(timeline: Timeline) -> Events:
@@ -467,18 +469,26 @@ def _list_sector(events: Events, rows: Array, sector: Array | np.int32) -> dict[
 
 def build_background_view(timeline: Timeline) -> Events:
     """Build one event per index moment with what is fixed or slow to change in a person."""
-    born = timeline.persons.select(s.BIRTH_DATE)[timeline.person]
-    index = pl.Series(s.INDEX_TIME, timeline.index).cast(pl.Datetime("us"))
-    age = born.with_columns(index).select(compute_age_years().cast(pl.Float64)).to_series()
-    none = np.zeros(timeline.size, dtype=np.int64)
+    persons, none = timeline.persons, np.zeros(timeline.size, dtype=np.int64)
+    # Of dates written as whole numbers, the difference of the years counts in ten thousands.
+    age = (_number_dates(timeline.index) - persons.births[timeline.person]) // 10_000
     return Events(
         timeline.size,
         np.arange(timeline.size, dtype=np.int32),
         none,
         none,
-        values={"age_years": age.to_numpy()},
-        coded={name: coded.take(timeline.person) for name, coded in timeline.categories.items()},
+        values={"age_years": age},
+        coded={name: coded.take(timeline.person) for name, coded in persons.categories.items()},
     )
+
+
+def _number_dates(moments: Integers) -> Integers:
+    """Return the dates of moments as whole numbers such as 20260131."""
+    days = moments.astype("datetime64[us]").astype("datetime64[D]")
+    months, years = days.astype("datetime64[M]"), days.astype("datetime64[Y]")
+    month, day = (months - years).astype(np.int64) + 1, (days - months).astype(np.int64) + 1
+    numbers: Integers = (years.astype(np.int64) + 1970) * 10_000 + month * 100 + day
+    return numbers
 
 
 def build_view(name: str, timeline: Timeline) -> Events:
