@@ -75,8 +75,8 @@ MAY_COLLECT = {
 }
 
 ONLY_HOME = {"mlflow": "tracking", "fastapi": "service", "pyspark": "spark"}
-NEVER_AT_IMPORT_TIME = ("shap", "matplotlib", "mlflow", "pandas")
-NOT_LOADED_BY_THE_LIBRARY = ("mlflow", "shap", "matplotlib", "fastapi", "pyspark", "pandas")
+NEVER_AT_IMPORT_TIME = ("shap", "numba", "matplotlib", "mlflow", "pandas")
+NOT_LOADED_BY_THE_LIBRARY = ("mlflow", "shap", "numba", "matplotlib", "fastapi", "pyspark", "pandas")
 
 FILE_FORMAT = "parquet|csv|ipc|ndjson|json|avro|excel|ods|delta|iceberg|database"
 FILE_CALL = re.compile(

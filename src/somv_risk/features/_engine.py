@@ -27,7 +27,7 @@ from somv_risk.features._measures import Column
 from somv_risk.features._spec import Feature
 from somv_risk.features._tables import Coded
 from somv_risk.features._timeline import Timeline
-from somv_risk.features._views import build_view
+from somv_risk.features._views import VIEWS, build_view
 from somv_risk.histories import Histories
 
 # Below this, starting threads takes longer than the work.
@@ -148,6 +148,8 @@ def _list_values(column: Column, dtype: pl.DataType) -> list[object]:
     """List the values of a column, none instead of NaN."""
     if isinstance(column, Coded):
         return column.list_texts().to_list()
+    if column.dtype.kind != "f":
+        return column.tolist()
     convert = _PYTHON_TYPES[type(dtype)]
     return [None if isnan(value) else convert(value) for value in column.tolist()]
 
@@ -168,7 +170,8 @@ def compute_features(
     given so far and of the columns. The columns come one by one, so that not all have to be held at once;
     NaN stands for null.
     """
-    present = [f for f in features if not set(f.definition.tables) & set(histories.absent)]
+    absent = {name for name, view in VIEWS.items() if set(view.tables) & set(histories.absent)}
+    present = [feature for feature in features if feature.definition.events not in absent]
 
     def list_tasks() -> Iterator[Callable[[], tuple[Integers, Result]]]:
         first = 0

@@ -139,6 +139,7 @@ def _find_reach(features: Sequence[Feature]) -> timedelta | None:
 
     The rows of such a table are only counted, one by one, so that older ones cannot matter.
     """
-    windows = [f.window for f in features if set(LARGE_TABLES) & set(VIEWS[f.definition.events].tables)]
+    large = {name for name, view in VIEWS.items() if set(LARGE_TABLES) & set(view.tables)}
+    windows = [feature.window for feature in features if feature.definition.events in large]
     days = [window.days for window in windows if window is not None]
     return timedelta(days=max(days)) if days and len(days) == len(windows) else None
