@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from benchmarks.choices import CHOICES
+from benchmarks.loops import load_loops
 from benchmarks.matrices import write_matrix
 from benchmarks.measuring import measure, read_peak_mb, time_calls
 from benchmarks.samples import read_citizens
@@ -35,11 +36,12 @@ def build_at_once(
     folder: Path, store: str, index_times: list[str], choice: str = "all", write_as: str = ""
 ) -> Report:
     """Build one matrix of all rows."""
-    features = CHOICES[choice]()
+    features, loading = CHOICES[choice](), load_loops()
     built, cost = measure(lambda: _build(folder / store, _read_moments(index_times), features))
     if write_as:
         write_matrix(folder, write_as, built.cohort[s.PERSON_ID], built.matrix)
-    return cost | {"rows": built.matrix.shape[0], "features": built.matrix.shape[1]}
+    rows, columns = built.matrix.shape
+    return cost | {"rows": rows, "features": columns, "loading_seconds": loading}
 
 
 def build_and_drop(folder: Path, store: str, index_times: list[str]) -> Report:
@@ -49,6 +51,7 @@ def build_and_drop(folder: Path, store: str, index_times: list[str]) -> Report:
         histories, cohort, encoding = _open(folder / store, _read_moments(index_times), load_catalogue())
         return sum(rows.cohort.height for rows in build_matrices(histories, cohort, encoding))
 
+    load_loops()
     rows, cost = measure(count_rows)
     return cost | {"rows": rows}
 
@@ -56,6 +59,7 @@ def build_and_drop(folder: Path, store: str, index_times: list[str]) -> Report:
 def build_in_a_loop(folder: Path, store: str, index_times: list[str]) -> Report:
     """Build the matrix of each index time on its own, and forget it before the next."""
     moments = _read_moments(index_times)
+    load_loops()
     rows, cost = measure(
         lambda: sum(_build(folder / store, [moment], load_catalogue()).cohort.height for moment in moments)
     )

@@ -63,8 +63,9 @@ def measure(work: Callable[[], Result]) -> tuple[Result, dict[str, float]]:
 
 
 def time_calls(call: Callable[[Any], object], arguments: Sequence[Any]) -> dict[str, float]:
-    """Call once with each argument, after one call to warm up; return percentiles in milliseconds."""
-    call(arguments[0])
+    """Call with each argument, once more to warm up; return percentiles of the second in milliseconds."""
+    for given in arguments:
+        call(given)
     milliseconds = sorted(
         measure(lambda given=given: call(given))[1]["seconds"] * 1000 for given in arguments
     )

@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 from polars.testing import assert_frame_equal
 
+from benchmarks.loops import load_loops
 from benchmarks.measuring import measure
 from benchmarks.peers.asked import ANY, GROUPS, NAMES, Group
 from benchmarks.peers.exchange import read_cohort
@@ -61,6 +62,7 @@ def measure_features(
     out: str,
     persons: int | None = None,
 ) -> dict[str, Any]:
+    load_loops()
     frame, cost = measure(lambda: build(Path(store), datetime.fromisoformat(index), persons))
     frame.write_parquet(out)
     return cost | {"persons": frame.height, "features": len(NAMES)}

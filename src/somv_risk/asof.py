@@ -42,27 +42,18 @@ class Lags:
 NO_LAGS = Lags()
 
 
-def build_asof_view(
-    events: pl.LazyFrame, moments: pl.LazyFrame, table: str, lag: timedelta, *, on: str = s.PERSON_ID
-) -> pl.LazyFrame:
+def build_asof_view(events: pl.LazyFrame, moments: pl.LazyFrame, table: str, lag: timedelta) -> pl.LazyFrame:
     """Build one row per index moment and event known before it, with unknown ends masked.
 
-    `moments` has the columns `person_id, index_time`, each pair once; `on` may name another column that
-    identifies the person in both frames. The rows of a moment stand together, in the order in which
-    `events` has them. What is kept and masked: see `cut_to_known`.
-    """
-    seen = moments.join(events, on=on, how="inner", maintain_order="left_right")
-    return cut_to_known(seen, table, lag)
-
-
-def cut_to_known(seen: pl.LazyFrame, table: str, lag: timedelta) -> pl.LazyFrame:
-    """Cut events, each beside the `index_time` it is seen from, to what was known then.
+    `moments` has the columns `person_id, index_time`, each pair once. The rows of a moment stand
+    together, in the order in which `events` has them.
 
     A row is kept if it started before the index and was known: `known_at < index`, or `started_at + lag
     < index` where `known_at` is null. What is learnt at the end of an event is null unless `ended_at + lag <
     index`; a point event ends when it starts.
     """
     index = pl.col(s.INDEX_TIME)
+    seen = moments.join(events, on=s.PERSON_ID, how="inner", maintain_order="left_right")
     visible = seen.filter(pl.col(s.STARTED_AT) < index, _row_is_known(index, lag))
     end_is_known = (_end(table) + lag < index).fill_null(value=False)
     learnt = {name: pl.col(name) for name in s.LEARNT_AT_END[table]} | {s.ENDED_AT: _end(table)}

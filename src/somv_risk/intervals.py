@@ -35,14 +35,6 @@ def is_any_so_far(held: pl.Expr) -> pl.Expr:
     return (pl.when(held).then(pl.int_range(pl.len())).forward_fill() >= pl.col(SPELL)).fill_null(value=False)
 
 
-def previous(column: str, by: str) -> pl.Expr:
-    """Return the value of the row before, null for the first row of each `by`; rows lie in order of `by`.
-
-    Shifting the whole column and comparing owners costs a hundredth of a window function per owner.
-    """
-    return pl.when(pl.col(by) == pl.col(by).shift(1)).then(pl.col(column).shift(1))
-
-
 def find_latest_ending(by: Sequence[str], end: str) -> pl.Expr:
     """Return the row number of the interval that ended latest so far; of several, the one that comes last.
 

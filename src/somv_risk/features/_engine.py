@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import groupby
-from math import isnan
 from types import MappingProxyType
 from typing import Final, TypeVar
 
@@ -148,10 +147,11 @@ def _list_values(column: Column, dtype: pl.DataType) -> list[object]:
     """List the values of a column, none instead of NaN."""
     if isinstance(column, Coded):
         return column.list_texts().to_list()
+    listed: list[object] = column.tolist()
     if column.dtype.kind != "f":
-        return column.tolist()
+        return listed
     convert = _PYTHON_TYPES[type(dtype)]
-    return [None if isnan(value) else convert(value) for value in column.tolist()]
+    return [None if value != value else convert(value) for value in listed]  # noqa: PLR0124 - NaN
 
 
 _PYTHON_TYPES: Final = MappingProxyType({pl.Int32: int, pl.Float64: float, pl.Boolean: bool})
