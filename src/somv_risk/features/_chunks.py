@@ -74,7 +74,7 @@ class Lookout:
     def look_back(self, span: slice) -> Timeline:
         """Look back from some of the moments."""
         prepared = self.prepared
-        index = self._moments[s.INDEX_TIME][span].to_physical().to_numpy()
+        index = self._moments[s.INDEX_TIME][span].cast(pl.Int64).to_numpy()
         return Timeline(prepared, prepared.numbers[span], index)
 
     def list_chunks(self) -> Iterator[Chunk]:

@@ -126,7 +126,7 @@ def _to_series(column: Column, feature: Feature) -> pl.Series:
     """Return a column with its name and type; NaN becomes null."""
     dtype = feature.measure.dtype
     if isinstance(column, Coded):
-        return column.list_texts().rename(feature.name)
+        return pl.Series(feature.name, column.list_texts(), dtype)
     series = pl.Series(feature.name, column, nan_to_null=True)
     return series if series.dtype == dtype else series.cast(dtype)
 
@@ -146,7 +146,7 @@ def _assemble_rows(kept: Kept, features: Sequence[Feature]) -> pl.DataFrame:
 def _list_values(column: Column, dtype: pl.DataType) -> list[object]:
     """List the values of a column, none instead of NaN."""
     if isinstance(column, Coded):
-        return column.list_texts().to_list()
+        return [*column.list_texts()]
     listed: list[object] = column.tolist()
     if column.dtype.kind != "f":
         return listed

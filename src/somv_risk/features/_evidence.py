@@ -48,7 +48,7 @@ def list_evidence(
         return pl.DataFrame(schema=_SCHEMA)
     keys, _ = number_moments(moments)
     prepared = read_rows(histories, keys, [feature], lags)
-    index = keys[s.INDEX_TIME].to_physical().to_numpy()
+    index = keys[s.INDEX_TIME].cast(pl.Int64).to_numpy()
     events = build_view(feature.definition.events, Timeline(prepared, prepared.numbers, index))
     if feature.definition.events == BACKGROUND:
         return pl.DataFrame(schema=_SCHEMA)

@@ -5,7 +5,7 @@ is said. Ages are microseconds before the index; -1 stands for no code. Nothing 
 are: meaning is given by the views and measures that call it.
 
 Compiled code is kept on disk beside this file, or in the user's cache where that cannot be written to, so
-that only the first call after an installation waits for it (about half a minute for all loops together).
+that only the first call after an installation waits for it (some seconds for all loops together).
 """
 
 from collections.abc import Callable

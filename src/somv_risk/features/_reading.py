@@ -13,7 +13,6 @@ from somv_risk import schema as s
 from somv_risk.asof import Lags
 from somv_risk.features._spec import Feature
 from somv_risk.features._tables import (
-    COLUMNS,
     LARGE_TABLES,
     Numbers,
     Prepared,
@@ -48,10 +47,14 @@ def read_rows(
     """Read and prepare the persons of the moments, and the rows that some feature may need."""
     asked = _ask(moments, features)
     texts = Texts()
-    read = _scan_numbered if histories.numbered else _scan_named
+    is_numbered = bool(histories.numbered)
+    read = _scan_numbered if is_numbered else _scan_named
     scan, rows = read(histories, moments[s.PERSON_ID], asked)
     people, *frames = collect(
-        [encode_persons(scan, texts), *(encode(rows[table], table, texts) for table in asked.tables)]
+        [
+            encode_persons(scan, texts),
+            *(encode(rows[table], table, texts, is_numbered=is_numbered) for table in asked.tables),
+        ]
     )
     tables = {
         table: make_table(frame, table, people.height + 1, lags, texts)
@@ -92,25 +95,26 @@ _NOTHING: Final = MappingProxyType(
 
 
 def _scan_named(histories: Histories, person_ids: pl.Series, asked: _Asked) -> Scans:
-    """Scan tables, number the persons asked for and all contacts, and put the rows in order."""
-    ids = person_ids.unique(maintain_order=True).to_frame().lazy()
-    numbered = ids.with_row_index(PERSON).with_columns(pl.col(PERSON).cast(pl.Int32))
-    persons = ids.join(histories.persons, on=s.PERSON_ID, how="left", maintain_order="left")
-    contacts = pl.Categorical(pl.Categories.random())
-    rows = {
-        table: asked.keep(histories.table(table), table)
-        .join(numbered, on=s.PERSON_ID)
-        .sort(PERSON, s.STARTED_AT, *s.ORDER_OF_TIES[table])
+    """Scan tables, number the persons asked for, and put the rows in order."""
+    ids = person_ids if len(person_ids) == 1 else person_ids.unique(maintain_order=True)
+    persons = ids.to_frame().lazy().join(histories.persons, on=s.PERSON_ID, how="left", maintain_order="left")
+    return persons, {
+        table: _number(asked.keep(histories.table(table), table), ids).sort(
+            PERSON, s.STARTED_AT, *s.ORDER_OF_TIES[table]
+        )
         for table in asked.tables
     }
-    return persons, {
-        table: frame.with_columns(
-            pl.col(s.CONTACT_ID).cast(contacts).to_physical().cast(pl.Int32).alias(CONTACT)
-        )
-        if CONTACT in COLUMNS[table]
-        else frame
-        for table, frame in rows.items()
-    }
+
+
+def _number(rows: pl.LazyFrame, ids: pl.Series) -> pl.LazyFrame:
+    """Number the persons by their place among the ids, and leave out all others."""
+    if len(ids) == 1:  # one citizen needs no join, which would take longer than all else
+        return rows.filter(pl.col(s.PERSON_ID) == ids[0]).with_columns(_FIRST)
+    numbered = ids.to_frame().lazy().with_row_index(PERSON).with_columns(pl.col(PERSON).cast(pl.Int32))
+    return rows.join(numbered, on=s.PERSON_ID)
+
+
+_FIRST: Final = pl.lit(0, dtype=pl.Int32).alias(PERSON)
 
 
 def _find_numbers(person_ids: pl.Series, persons: pl.DataFrame) -> Numbers:

@@ -61,10 +61,10 @@ class Coded:
         """Return the texts of some rows."""
         return Coded(self.codes[rows], self.names)
 
-    def list_texts(self) -> pl.Series:
-        """Return the texts themselves."""
-        codes = pl.Series(self.codes)
-        return pl.Series(self.names, dtype=pl.String).gather(codes.set(codes < 0, None))
+    def list_texts(self) -> list[str | None]:
+        """List the texts themselves."""
+        names = [*self.names, None]  # the last place is that of none
+        return [names[code] for code in self.codes.tolist()]
 
     def are(self, *values: str) -> npt.NDArray[np.bool_]:
         """Whether each text is one of the values; none is none of them."""
@@ -148,15 +148,21 @@ _NOT_BORN: Final = pl.lit(float("nan"))
 _NO_TEXT: Final = pl.lit(NO_VALUE, dtype=pl.Int32)
 
 
-def encode(rows: pl.LazyFrame, table: str, texts: Texts) -> pl.LazyFrame:
-    """Turn what the views ask of a table into whole numbers; -1 stands for no text."""
+def encode(rows: pl.LazyFrame, table: str, texts: Texts, *, is_numbered: bool) -> pl.LazyFrame:
+    """Turn what the views ask of a table into whole numbers; -1 stands for no text.
+
+    Where contacts have no numbers yet (`contact`), their ids are numbered like any other text.
+    """
     started, ended = pl.col(s.STARTED_AT).to_physical(), pl.col(s.ENDED_AT).to_physical()
     return rows.select(
         PERSON,
         started,
         ended.fill_null(started if table in s.POINT_TABLES else _NEVER),
         pl.col(s.KNOWN_AT).to_physical().fill_null(_UNTOLD),
-        *(_encode_column(table, column, texts) for column in COLUMNS[table]),
+        *(
+            pl.col(CONTACT) if column == CONTACT and is_numbered else _encode_column(table, column, texts)
+            for column in COLUMNS[table]
+        ),
     )
 
 
@@ -169,9 +175,7 @@ def encode_persons(persons: pl.LazyFrame, texts: Texts) -> pl.LazyFrame:
 
 
 def _encode_column(table: str, column: str, texts: Texts) -> pl.Expr:
-    values = pl.col(column)
-    if column == CONTACT:
-        return values
+    values = pl.col(s.CONTACT_ID).alias(CONTACT) if column == CONTACT else pl.col(column)
     if _list_closed(table, column) is None:
         values = values.cast(pl.Categorical(texts.of(column)))
     return values.to_physical().cast(pl.Int32).fill_null(_NO_TEXT)
@@ -203,7 +207,7 @@ def _make_column(codes: pl.Series, table: str, texts: Texts) -> Coded:
 @cache
 def _list_closed(table: str, column: str) -> tuple[str, ...] | None:
     """List the values of a closed set, in their order."""
-    dtype = s.get_columns(table)[column]
+    dtype = s.get_columns(table).get(column)
     return tuple(dtype.categories) if isinstance(dtype, pl.Enum) else None
 
 
