@@ -45,13 +45,12 @@ def stored(region, tmp_path_factory):
 
 
 @SELDOM
-@given(worlds(), st.integers(1, 4), st.integers(1, 4))
-def test_chunks_and_threads_change_nothing(world, moments_per_chunk, many_moments):
+@given(worlds(), st.integers(1, 4))
+def test_chunks_and_threads_change_nothing(world, moments_per_chunk):
     query = build_features(world.histories, build_cohort(world.cohort))
     at_once = query.collect()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(chunks, "MOMENTS_PER_CHUNK", moments_per_chunk)
-        patch.setattr(chunks, "MANY_MOMENTS", many_moments)
         patch.setattr(engine, "FEW_MOMENTS", 0)
         assert_frame_equal(query.collect(), at_once, check_exact=True)
 

@@ -96,8 +96,8 @@ def build_matrix(
 
     Returns
     -------
-    The cohort rows in the order in which they were worked out (by part of the histories, index time and
-    person), and their matrix of shape (rows, features), stored by column.
+    The cohort rows in the order in which they were worked out (by part of the histories and index
+    time), and their matrix of shape (rows, features), stored by column.
     """
     matrix = _make_matrix(cohort.height, encoding)
 
@@ -114,7 +114,7 @@ def build_matrices(
 ) -> Iterator[Rows]:
     """Build the same matrix piece by piece, for what does not fit into memory at once.
 
-    A piece holds the rows of one part of the histories, and of one index time where it has many of them.
+    A piece holds some thousand rows of one part of the histories, in order of index time.
     """
     keys = cohort.select(KEY)
 

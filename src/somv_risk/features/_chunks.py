@@ -12,42 +12,36 @@ import numpy as np
 import polars as pl
 
 from somv_risk import schema as s
-from somv_risk.asof import Lags
+from somv_risk.asof import KEY, Lags
 from somv_risk.features._loops import Integers
 from somv_risk.features._reading import read_rows
 from somv_risk.features._spec import Feature
 from somv_risk.features._tables import Prepared
-from somv_risk.features._timeline import Timeline, number_moments
+from somv_risk.features._timeline import Timeline, to_microseconds
 from somv_risk.histories import Histories
 
-MOMENTS_PER_CHUNK: Final = 120_000
-# An index time with this many moments is a chunk of its own: each person is then seen once, which is fastest.
-MANY_MOMENTS: Final = 5_000
+# A matrix of all features for so many moments is below 32 MB. The C library keeps such a piece of memory
+# for the next one; a larger one is given back, and to get it anew took a fifth of the time it is worked at.
+MOMENTS_PER_CHUNK: Final = 25_000
 
 Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Cohort rows whose moments lie together: `places` are those rows, `numbers` the moments they ask for."""
+    """Some moments of a lookout, its `rows`; `places` are the cohort rows that ask for them."""
 
     places: Integers
-    numbers: Integers
-    span: slice
+    rows: Integers
     lookout: "Lookout"
-
-    @property
-    def size(self) -> int:
-        """How many moments are looked back from."""
-        return int(self.span.stop - self.span.start)
 
     def look_back(self) -> Timeline:
         """Look back from the moments of the chunk."""
-        return self.lookout.look_back(self.span)
+        return self.lookout.look_back(self.rows)
 
 
 class Lookout:
-    """The moments of cohort rows and the histories they look back upon, read when first needed."""
+    """Moments and the histories they look back upon, read when first needed."""
 
     def __init__(
         self,
@@ -58,8 +52,8 @@ class Lookout:
         lags: Lags,
     ) -> None:
         self._histories, self._features, self._lags = histories, features, lags
-        self._places = places
-        self._moments, self._numbers = number_moments(cohort)
+        self._moments, self._places = cohort.select(KEY), places
+        self._index = to_microseconds(cohort[s.INDEX_TIME])
         self._prepared: Prepared | None = None
         self._lock = Lock()
 
@@ -71,26 +65,18 @@ class Lookout:
                 self._prepared = read_rows(self._histories, self._moments, self._features, self._lags)
             return self._prepared
 
-    def look_back(self, span: slice) -> Timeline:
+    def look_back(self, rows: Integers) -> Timeline:
         """Look back from some of the moments."""
         prepared = self.prepared
-        index = self._moments[s.INDEX_TIME][span].cast(pl.Int64).to_numpy()
-        return Timeline(prepared, prepared.numbers[span], index)
+        return Timeline(prepared, prepared.numbers[rows], self._index[rows])
 
     def list_chunks(self) -> Iterator[Chunk]:
-        """List the chunks in order of time: one index time each, or several that have few moments."""
-        for first, last in self._list_spans():
-            chosen = np.flatnonzero((self._numbers >= first) & (self._numbers < last))
-            yield Chunk(self._places[chosen], self._numbers[chosen] - first, slice(first, last), self)
-
-    def _list_spans(self) -> Iterator[tuple[int, int]]:
-        times = self._moments[s.INDEX_TIME]
-        ends = np.append(np.flatnonzero((times[1:] != times[:-1]).to_numpy()) + 1, len(times))
-        first = 0
-        for end in ends.tolist():
-            if end - first >= MANY_MOMENTS or end == len(times):
-                yield from pairwise([*range(first, end, MOMENTS_PER_CHUNK), end])
-                first = end
+        """List the chunks, of about the same size, in order of time."""
+        order = np.argsort(self._index, kind="stable")
+        chunks = -(-len(order) // MOMENTS_PER_CHUNK)
+        for first, last in pairwise(np.linspace(0, len(order), chunks + 1).astype(int).tolist()):
+            rows = order[first:last]
+            yield Chunk(self._places[rows], rows, self)
 
 
 def list_chunks(

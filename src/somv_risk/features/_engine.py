@@ -5,7 +5,7 @@ index moments are then taken a chunk at a time, so that memory holds the events 
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from itertools import groupby
 from types import MappingProxyType
@@ -177,7 +177,7 @@ def compute_features(
         first = 0
         for chunk in list_chunks(histories, cohort, present, lags):
             last = first + len(chunk.places)
-            yield partial(_compute, chunk, features, present, partial(keep, slice(first, last)))
+            yield partial(_compute, chunk, features, absent, partial(keep, slice(first, last)))
             first = last
 
     threads = pl.thread_pool_size() if cohort.height > FEW_MOMENTS else 1
@@ -185,40 +185,24 @@ def compute_features(
 
 
 def _compute(
-    chunk: Chunk, features: Sequence[Feature], present: Sequence[Feature], keep: Callable[[Columns], Result]
+    chunk: Chunk, features: Sequence[Feature], absent: Collection[str], keep: Callable[[Columns], Result]
 ) -> tuple[Integers, Result]:
-    measured = _measure(chunk.look_back(), chunk.size, features, present)
-    return chunk.places, keep(_spread(measured, chunk))
+    return chunk.places, keep(_measure(chunk.look_back(), features, absent))
 
 
-def _measure(
-    timeline: Timeline, size: int, features: Sequence[Feature], present: Sequence[Feature]
-) -> Columns:
-    """Measure the features from each moment of the time line; one of an absent table is null."""
-    asked = {feature.definition.events for feature in present}
+def _measure(timeline: Timeline, features: Sequence[Feature], absent: Collection[str]) -> Columns:
+    """Measure the features from each moment of the time line; one of absent events is null."""
     for definition, group in groupby(features, lambda feature: feature.definition):
         same = list(group)
-        events = build_view(definition.events, timeline) if definition.events in asked else None
+        events = None if definition.events in absent else build_view(definition.events, timeline)
         if events:
             windows = [feature.window for feature in same if feature.window is not None]
-            columns = same[0].measure.compute(definition, events, windows)
-            yield from zip(same, columns, strict=True)
+            yield from zip(same, same[0].measure.compute(definition, events, windows), strict=True)
         else:
-            yield from ((feature, _fill(feature, size, events is not None)) for feature in same)
+            none = None if events is None else same[0].measure.when_none
+            yield from ((feature, _fill(none, timeline.size)) for feature in same)
 
 
-def _fill(feature: Feature, size: int, is_present: bool) -> Column:  # noqa: FBT001 - a fact, not a switch
+def _fill(value: float | None, size: int) -> Column:
     """Return the column of a feature of which nobody has an event: what stands for none, or null."""
-    none = feature.measure.when_none if is_present else None
-    return np.full(size, np.nan if none is None else none, dtype=np.float64)
-
-
-def _spread(columns: Columns, chunk: Chunk) -> Columns:
-    """Give each cohort row the values of its moment."""
-    is_in_order = np.array_equal(chunk.numbers, np.arange(chunk.size))
-    for feature, column in columns:
-        yield feature, column if is_in_order else _take(column, chunk.numbers)
-
-
-def _take(column: Column, rows: Integers) -> Column:
-    return column.take(rows) if isinstance(column, Coded) else column[rows]
+    return np.full(size, np.nan if value is None else value, dtype=np.float64)

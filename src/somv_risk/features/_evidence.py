@@ -10,7 +10,7 @@ from somv_risk.asof import KEY, NO_LAGS, Lags
 from somv_risk.features._events import END_AGE, START_AGE, Events
 from somv_risk.features._reading import read_rows
 from somv_risk.features._spec import Definition, Feature
-from somv_risk.features._timeline import MOMENT, Timeline, number_moments
+from somv_risk.features._timeline import MOMENT, Timeline, to_microseconds
 from somv_risk.features._views import BACKGROUND, build_view
 from somv_risk.histories import Histories
 from somv_risk.windows import MICROSECONDS_PER_DAY
@@ -46,10 +46,10 @@ def list_evidence(
     """
     if set(feature.definition.tables) & set(histories.absent):
         return pl.DataFrame(schema=_SCHEMA)
-    keys, _ = number_moments(moments)
+    keys = moments.select(KEY).unique(maintain_order=True)
     prepared = read_rows(histories, keys, [feature], lags)
-    index = keys[s.INDEX_TIME].cast(pl.Int64).to_numpy()
-    events = build_view(feature.definition.events, Timeline(prepared, prepared.numbers, index))
+    timeline = Timeline(prepared, prepared.numbers, to_microseconds(keys[s.INDEX_TIME]))
+    events = build_view(feature.definition.events, timeline)
     if feature.definition.events == BACKGROUND:
         return pl.DataFrame(schema=_SCHEMA)
     placed = events.to_frame().filter(_asked(feature.definition, events)).lazy()

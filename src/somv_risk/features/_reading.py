@@ -118,13 +118,22 @@ _FIRST: Final = pl.lit(0, dtype=pl.Int32).alias(PERSON)
 
 
 def _find_numbers(person_ids: pl.Series, persons: pl.DataFrame) -> Numbers:
-    """Find the place of each person, or the place after the last."""
+    """Find the place of each person, or the place after the last.
+
+    A person may stand in many rows, one after the other: the first one is looked up.
+    """
     if person_ids.equals(persons[s.PERSON_ID]):
         return np.arange(persons.height, dtype=np.int32)
+    starts = person_ids.ne_missing(person_ids.shift(1)).arg_true()
     places = persons.lazy().select(s.PERSON_ID).with_row_index(PERSON)
-    found = person_ids.to_frame().lazy().join(places, on=s.PERSON_ID, how="left", maintain_order="left")
-    number = pl.col(PERSON).cast(pl.Int32).fill_null(persons.height)
-    return collect([found.select(number)])[0].to_series().to_numpy()
+    found = (
+        person_ids.gather(starts)
+        .to_frame()
+        .lazy()
+        .join(places, on=s.PERSON_ID, how="left", maintain_order="left")
+    )
+    (numbers,) = collect([found.select(pl.col(PERSON).cast(pl.Int32).fill_null(persons.height))])
+    return np.repeat(numbers[PERSON].to_numpy(), np.diff(starts.to_numpy(), append=len(person_ids)))
 
 
 def collect(frames: Iterable[pl.LazyFrame]) -> list[pl.DataFrame]:

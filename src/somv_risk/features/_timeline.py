@@ -6,11 +6,9 @@ from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from somv_risk import schema as s
-from somv_risk.asof import KEY
 from somv_risk.features._loops import (
     NEVER,
     NO_VALUE,
@@ -193,25 +191,6 @@ class Timeline:
         )
 
 
-def number_moments(cohort: pl.DataFrame) -> tuple[pl.DataFrame, npt.NDArray[np.int64]]:
-    """List the moments of a cohort (`person_id`, `index_time`) in order of index time and person.
-
-    Returns
-    -------
-    The moments, and for each cohort row the place of its moment.
-    """
-    rows = cohort.select(KEY)
-    if _is_in_order(rows):
-        return rows, np.arange(rows.height)
-    moments = rows.unique().sort(s.INDEX_TIME, s.PERSON_ID)
-    found = rows.lazy().join(moments.lazy().with_row_index(MOMENT), on=KEY, how="left", maintain_order="left")
-    return moments, found.collect(engine="in-memory")[MOMENT].cast(pl.Int64).to_numpy()
-
-
-def _is_in_order(rows: pl.DataFrame) -> bool:
-    """Whether each row comes after the one before it, by index time and person."""
-    if rows.height <= 1:
-        return True
-    index, person = pl.col(s.INDEX_TIME), pl.col(s.PERSON_ID)
-    rises = (index > index.shift(1)) | ((index == index.shift(1)) & (person > person.shift(1)))
-    return bool(rows.select(rises.slice(1).all()).item())
+def to_microseconds(moments: pl.Series) -> Integers:
+    """Return moments as microseconds."""
+    return moments.cast(pl.Int64).to_numpy()
