@@ -16,7 +16,6 @@ from benchmarks.kernel import (
 )
 from benchmarks.matrices import write_matrix
 from benchmarks.measuring import measure
-from somv_risk.store import read_manifest
 
 Report = dict[str, Any]
 
@@ -52,7 +51,7 @@ def build_and_drop(folder: Path, store: str, small_store: str, index_times: list
 
 def _count_rows(store: Path, moments: list[datetime]) -> int:
     rows = 0
-    for arrays in load_buckets(store, read_manifest(store)["buckets"]):
+    for arrays in load_buckets(store, moments):
         for moment in moments:
             eligible = list_eligible(arrays, moment)
             matrix = np.empty((eligible.size, len(FEATURE_NAMES)), np.float32)

@@ -54,30 +54,31 @@ def fill_diagnoses(
     index: int,
 ) -> None:
     """Fill from all three sources; `youngest` holds, by contact and group, the age of the last diagnosis."""
-    first_contact, behind = contacts.offsets[person], contacts.offsets[person + 1]
-    youngest[: behind - first_contact] = UNSEEN
     met = 0
-    for r in range(first_contact, behind):
+    for r in range(contacts.offsets[person], contacts.offsets[person + 1]):
         groups = contacts.groups[r]
+        own = youngest[contacts.contact[r]]
+        own[:] = UNSEEN
         if groups and contacts.known[r] < index and contacts.ended[r] < index:
             age = index - contacts.started[r]
             met |= _fill_diagnosis(row, groups, age)
-            _keep_youngest(youngest[r - first_contact], groups, age)
+            _keep_youngest(own, groups, age)
     for r in range(diagnoses.offsets[person], diagnoses.offsets[person + 1]):
-        if diagnoses.known[r] < index and diagnoses.ended[r] < index:
-            groups, contact = diagnoses.groups[r], diagnoses.contact[r]
+        groups = diagnoses.groups[r]
+        if groups and diagnoses.known[r] < index and diagnoses.ended[r] < index:
             age = index - diagnoses.started[r]
             met |= _fill_diagnosis(row, groups, age)
-            if contact >= 0 and contacts.known[contact] < index:
-                _keep_youngest(youngest[contact - first_contact], groups, age)
+            # Where it is not a contact with a hospital, nobody will ask.
+            _keep_youngest(youngest[diagnoses.contact[r]], groups, age)
     for r in range(psychiatric.offsets[person], psychiatric.offsets[person + 1]):
         groups = psychiatric.groups[r]
         if groups and psychiatric.known[r] < index and psychiatric.ended[r] < index:
             met |= _fill_diagnosis(row, groups, index - psychiatric.started[r])
     row[LONG_TERM_CONDITIONS.first] = count_bits(met & LONG_TERM)
     if met & COUNTED_BITS:
-        for contact in range(behind - first_contact):
-            _fill_contact(row, youngest[contact])
+        for r in range(contacts.offsets[person], contacts.offsets[person + 1]):
+            if contacts.known[r] < index:
+                _fill_contact(row, youngest[contacts.contact[r]])
 
 
 @compiled

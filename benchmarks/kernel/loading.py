@@ -1,26 +1,31 @@
 """Loading: the tables of one bucket as arrays, the rows of each person together and in order of time.
 
+The store keeps rows in this order and numbers persons and contacts, so that nothing is sorted or looked up.
 Moments are microseconds. `known` is the moment after which a row may be seen: the later of its start and its
 arrival. `ended` is `NEVER` where an event is open. Codes are small integers, and -1 or 255 where unknown.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable
+from datetime import datetime
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from benchmarks.kernel.columns import compiled
 from somv_risk import schema as s
 from somv_risk.codes import load_groups
+from somv_risk.histories import CONTACT, PERSON
 from somv_risk.store import scan_store
 
 Integers = npt.NDArray[np.int64]
 Codes = npt.NDArray[np.int32]
 SmallCodes = npt.NDArray[np.uint8]
 Groups = npt.NDArray[np.uint32]
+Number = TypeVar("Number", bound=np.generic)
 
 NEVER = np.iinfo(np.int64).max
 NEVER_DAY = 10_000_000
@@ -28,19 +33,17 @@ NO_CODE = -1
 NO_SMALL_CODE = 255
 GROUPS = tuple(load_groups())
 
-_POSITION = "position"
-_GROUPS = "groups"
 _UNIT = "unit"
-# It occurs in no name, so that A/B + C and A + B/C stay two units.
-_SEPARATOR = "\x1f"
+_STARTED = pl.col(s.STARTED_AT).to_physical()
+_ENDED = pl.col(s.ENDED_AT).to_physical()
 # A row announced before its event is not history until the event has begun.
-_KNOWN = pl.max_horizontal(s.STARTED_AT, s.KNOWN_AT).alias(s.KNOWN_AT)
-_MOMENTS = (s.PERSON_ID, s.STARTED_AT, _KNOWN, s.ENDED_AT)
-_POINT_MOMENTS = (*_MOMENTS[:3], pl.col(s.ENDED_AT).fill_null(pl.col(s.STARTED_AT)))
+_KNOWN = pl.max_horizontal(s.STARTED_AT, s.KNOWN_AT).to_physical().alias(s.KNOWN_AT)
+_POINT_MOMENTS = (PERSON, _STARTED, _KNOWN, _ENDED.fill_null(_STARTED))
+_MOMENTS = (PERSON, _STARTED, _KNOWN, _ENDED.fill_null(NEVER))
 
 
 class Contacts(NamedTuple):
-    """Rows of `admissions`; `unit` is hospital and department together."""
+    """Rows of `admissions`; `unit` is hospital and department, `contact` a number of the person's."""
 
     offsets: Integers
     started: Integers
@@ -52,10 +55,11 @@ class Contacts(NamedTuple):
     hospital: Codes
     unit: Codes
     groups: Groups
+    contact: Codes
 
 
 class Diagnoses(NamedTuple):
-    """Rows of `diagnoses` with a code in any group; `contact` is the row of `admissions` they belong to."""
+    """Rows of `diagnoses`; `contact` is the number of the person's contact they belong to."""
 
     offsets: Integers
     started: Integers
@@ -113,7 +117,7 @@ class Services(NamedTuple):
 
 
 class PrimaryCare(NamedTuple):
-    """Rows of `primary_care`; nobody asks for their end."""
+    """Rows of `primary_care` that are young enough; nobody asks for their end."""
 
     offsets: Integers
     started: Integers
@@ -152,231 +156,161 @@ class Arrays(NamedTuple):
     tables: Tables
 
 
-def load_bucket(store: Path, bucket: int) -> Arrays:
-    """Load one bucket of a store that has every table."""
-    scans = scan_store(store, bucket).tables
-    frames = _collect(
-        {
-            s.PERSONS: scans[s.PERSONS],
-            s.ADMISSIONS: _scan_contacts(scans[s.ADMISSIONS]),
-            s.DIAGNOSES: scans[s.DIAGNOSES].select(*_MOMENTS, s.CONTACT_ID, s.CODE),
-            s.PSYCHIATRIC_CONTACTS: scans[s.PSYCHIATRIC_CONTACTS].select(
-                *_POINT_MOMENTS, s.CONTACT_ID, s.CONTACT_TYPE, s.ATTENDANCE, s.PROVIDER, s.DIAGNOSIS
+def load_bucket(store: Path, bucket: int, primary_care_since: datetime) -> Arrays:
+    """Load one bucket of a store that has every table; of primary care what is not too old."""
+    stored = scan_store(store, bucket).numbered
+    is_young = pl.col(s.STARTED_AT) >= primary_care_since
+    # In the order of the fields, the person in the place of the offsets.
+    persons, *events = pl.collect_all(
+        (
+            _scan_persons(stored[s.PERSONS]),
+            stored[s.ADMISSIONS].select(
+                *_MOMENTS,
+                *map(_list_small_codes, (s.SECTOR, s.ADMISSION_TYPE, s.DISCHARGE)),
+                *_list_units(),
+                _number(s.DIAGNOSIS),
+                CONTACT,
             ),
-            s.SUBSTANCE_ABUSE: scans[s.SUBSTANCE_ABUSE].select(
-                *_MOMENTS, s.EPISODE_ID, s.SUBSTANCE, s.END_REASON, s.PROVIDER
+            stored[s.DIAGNOSES].select(*_MOMENTS, _number(s.CODE), CONTACT),
+            stored[s.PSYCHIATRIC_CONTACTS].select(
+                *_POINT_MOMENTS,
+                *map(_list_small_codes, (s.CONTACT_TYPE, s.ATTENDANCE)),
+                _list_codes(s.PROVIDER),
+                _number(s.DIAGNOSIS),
             ),
-            s.SOCIAL_BENEFITS: scans[s.SOCIAL_BENEFITS].select(*_MOMENTS, s.BENEFIT),
-            s.SOCIAL_SERVICES: scans[s.SOCIAL_SERVICES].select(*_MOMENTS, s.SERVICE, s.PARAGRAPH, s.PROVIDER),
-            s.PRIMARY_CARE: scans[s.PRIMARY_CARE].select(s.PERSON_ID, s.STARTED_AT, _KNOWN, s.KIND),
-        }
+            stored[s.SUBSTANCE_ABUSE].select(
+                *_MOMENTS,
+                *map(_list_small_codes, (s.SUBSTANCE, s.END_REASON)),
+                _list_codes(s.PROVIDER),
+            ),
+            stored[s.SOCIAL_BENEFITS].select(*_MOMENTS, _list_small_codes(s.BENEFIT)),
+            stored[s.SOCIAL_SERVICES].select(
+                *_MOMENTS,
+                _list_small_codes(s.SERVICE),
+                *map(_list_codes, (s.PARAGRAPH, s.PROVIDER)),
+            ),
+            stored[s.PRIMARY_CARE]
+            .filter(is_young)
+            .select(PERSON, _STARTED, _KNOWN, _list_small_codes(s.KIND)),
+        ),
+        engine="in-memory",
     )
-    person_ids = frames[s.PERSONS][s.PERSON_ID]
-    contacts = _order_ties(frames[s.ADMISSIONS], s.CONTACT_ID)
-    psychiatric = _order_ties(frames[s.PSYCHIATRIC_CONTACTS], s.CONTACT_ID)
-    treatments = _order_ties(frames[s.SUBSTANCE_ABUSE], s.EPISODE_ID)
-    diagnoses = _find_contacts(_keep_grouped(frames[s.DIAGNOSES]), contacts)
-    benefits, services = frames[s.SOCIAL_BENEFITS], frames[s.SOCIAL_SERVICES]
-    primary_care = frames[s.PRIMARY_CARE]
-    tables = Tables(
-        persons=_load_persons(frames[s.PERSONS], store),
-        contacts=Contacts(
-            *_list_moments(contacts, person_ids),
-            sector=_list_small_codes(contacts[s.SECTOR]),
-            admission_type=_list_small_codes(contacts[s.ADMISSION_TYPE]),
-            discharge=_list_small_codes(contacts[s.DISCHARGE]),
-            hospital=_list_codes(contacts[s.HOSPITAL]),
-            unit=_list_codes(contacts[_UNIT]),
-            groups=_list_groups(contacts[s.DIAGNOSIS]),
-        ),
-        diagnoses=Diagnoses(
-            *_list_moments(diagnoses, person_ids),
-            groups=_freeze(diagnoses[_GROUPS]),
-            contact=_freeze(diagnoses[_POSITION].cast(pl.Int32).fill_null(NO_CODE)),
-        ),
-        psychiatric=Psychiatric(
-            *_list_moments(psychiatric, person_ids),
-            contact_type=_list_small_codes(psychiatric[s.CONTACT_TYPE]),
-            attendance=_list_small_codes(psychiatric[s.ATTENDANCE]),
-            provider=_list_codes(psychiatric[s.PROVIDER]),
-            groups=_list_groups(psychiatric[s.DIAGNOSIS]),
-        ),
-        treatments=Treatments(
-            *_list_moments(treatments, person_ids),
-            substance=_list_small_codes(treatments[s.SUBSTANCE]),
-            end_reason=_list_small_codes(treatments[s.END_REASON]),
-            provider=_list_codes(treatments[s.PROVIDER]),
-        ),
-        benefits=Benefits(
-            *_list_moments(benefits, person_ids), benefit=_list_small_codes(benefits[s.BENEFIT])
-        ),
-        services=Services(
-            *_list_moments(services, person_ids),
-            service=_list_small_codes(services[s.SERVICE]),
-            paragraph=_list_codes(services[s.PARAGRAPH]),
-            provider=_list_codes(services[s.PROVIDER]),
-        ),
-        primary_care=PrimaryCare(
-            _find_offsets(primary_care, person_ids),
-            _freeze(primary_care[s.STARTED_AT].to_physical()),
-            _freeze(primary_care[s.KNOWN_AT].to_physical()),
-            kind=_list_small_codes(primary_care[s.KIND]),
-        ),
-    )
-    return Arrays(person_ids, tables)
-
-
-def _collect(scans: Mapping[str, pl.LazyFrame]) -> dict[str, pl.DataFrame]:
-    return dict(zip(scans, pl.collect_all(scans.values()), strict=True))
-
-
-def _scan_contacts(admissions: pl.LazyFrame) -> pl.LazyFrame:
-    unit = pl.concat_str(pl.col(s.HOSPITAL).fill_null(""), pl.lit(_SEPARATOR), pl.col(s.DEPARTMENT))
-    return admissions.select(
-        *_MOMENTS,
-        s.CONTACT_ID,
-        s.SECTOR,
-        s.ADMISSION_TYPE,
-        s.DISCHARGE,
-        s.HOSPITAL,
-        unit.alias(_UNIT),
-        s.DIAGNOSIS,
-    )
-
-
-def _order_ties(events: pl.DataFrame, identity: str) -> pl.DataFrame:
-    """Order rows of a person that start together by their id; sort only if they are not already so."""
-
-    def before(column: str) -> pl.Expr:
-        return pl.col(column).shift(1)
-
-    is_tied = (pl.col(s.PERSON_ID) == before(s.PERSON_ID)) & (pl.col(s.STARTED_AT) == before(s.STARTED_AT))
-    is_out_of_order = is_tied & (pl.col(identity) < before(identity))
-    if events.select(is_out_of_order.any()).item():
-        return events.sort(s.PERSON_ID, s.STARTED_AT, identity)
-    return events
+    kinds = (Contacts, Diagnoses, Psychiatric, Treatments, Benefits, Services, PrimaryCare)
+    arrays = (kind(*_list_arrays(frame, persons.height)) for kind, frame in zip(kinds, events, strict=True))
+    return Arrays(persons[s.PERSON_ID], Tables(_load_persons(persons, store), *arrays))
 
 
 # Persons
 
 
+def _scan_persons(persons: pl.LazyFrame) -> pl.LazyFrame:
+    birth = pl.col(s.BIRTH_DATE).dt
+    year, month, day = (part.cast(pl.Int64) for part in (birth.year(), birth.month(), birth.day()))
+    return persons.select(
+        s.PERSON_ID,
+        year * 10_000 + month * 100 + day,
+        _list_days(s.DEATH_DATE, NEVER_DAY),
+        _list_days(s.OBSERVED_FROM, -NEVER_DAY),
+        _list_days(s.OBSERVED_UNTIL, NEVER_DAY),
+        *map(_number, (s.SEX, s.MUNICIPALITY)),
+    )
+
+
+def _list_days(column: str, when_null: int) -> pl.Expr:
+    return pl.col(column).to_physical().cast(pl.Int64).fill_null(when_null)
+
+
 def _load_persons(persons: pl.DataFrame, store: Path) -> Persons:
-    birth = pl.col(s.BIRTH_DATE)
-    number = birth.dt.year().cast(pl.Int64) * 10_000 + birth.dt.month().cast(pl.Int64) * 100 + birth.dt.day()
+    birth, died, since, until, sex, municipality = persons.drop(s.PERSON_ID).iter_columns()
     sexes, municipalities = _list_categories(store)
     return Persons(
-        birth=_freeze(persons.select(number).to_series()),
-        death_day=_list_days(persons[s.DEATH_DATE], NEVER_DAY),
-        observed_from_day=_list_days(persons[s.OBSERVED_FROM], -NEVER_DAY),
-        observed_until_day=_list_days(persons[s.OBSERVED_UNTIL], NEVER_DAY),
-        sex=_place_categories(persons[s.SEX], sexes),
-        municipality=_place_categories(persons[s.MUNICIPALITY], municipalities),
+        *map(_freeze, (birth, died, since, until)),
+        sex=_place_categories(sex, sexes),
+        municipality=_place_categories(municipality, municipalities),
     )
 
 
 @cache
 def _list_categories(store: Path) -> tuple[list[str], list[str]]:
     """List the sexes and the municipalities that occur in the whole store, sorted."""
-    persons = scan_store(store).persons
-    distinct = [persons.select(pl.col(column).cast(pl.String).unique()) for column in (s.SEX, s.MUNICIPALITY)]
+    pairs = scan_store(store).persons.select(s.SEX, s.MUNICIPALITY).unique().collect()
     sexes, municipalities = (
-        frame.to_series().drop_nulls().sort().to_list() for frame in pl.collect_all(distinct)
+        pairs[column].cast(pl.String).drop_nulls().unique().sort().to_list() for column in pairs.columns
     )
     return sexes, municipalities
 
 
 def _place_categories(values: pl.Series, categories: list[str]) -> npt.NDArray[np.float32]:
-    places = values.cast(pl.String).replace_strict(
-        categories, range(len(categories)), default=None, return_dtype=pl.Float32
-    )
-    return _freeze(places.fill_null(float("nan")))
-
-
-def _list_days(dates: pl.Series, when_null: int) -> Integers:
-    return _freeze(dates.to_physical().cast(pl.Int64).fill_null(when_null))
+    places = {value: place for place, value in enumerate(categories)}
+    return _look_up(values, places.__getitem__, np.nan, np.float32)
 
 
 # Events
 
 
-def _list_moments(
-    events: pl.DataFrame, person_ids: pl.Series
-) -> tuple[Integers, Integers, Integers, Integers]:
+def _list_small_codes(column: str) -> pl.Expr:
+    """List the places of values in their closed set."""
+    return pl.col(column).to_physical().cast(pl.UInt8).fill_null(NO_SMALL_CODE)
+
+
+def _list_codes(column: str) -> pl.Expr:
+    """List the numbers of the texts that occur."""
+    return _number(column).to_physical().cast(pl.Int32).fill_null(NO_CODE)
+
+
+def _list_units() -> tuple[pl.Expr, pl.Expr]:
+    """List the hospitals, and the units: each department of each hospital, and each one of no hospital."""
+    hospital, department = _list_codes(s.HOSPITAL), _list_codes(s.DEPARTMENT)
+    unit = (hospital + 1) * (department.max() + 1) + department
+    return hospital, pl.when(department != NO_CODE).then(unit).otherwise(NO_CODE).alias(_UNIT)
+
+
+def _number(column: str) -> pl.Expr:
+    # Categories of their own start at 0 for every column.
+    return pl.col(column).cast(pl.Categorical(pl.Categories.random()))
+
+
+def _list_arrays(events: pl.DataFrame, persons: int) -> tuple[npt.NDArray[Any], ...]:
+    """List the columns as arrays, with offsets in the place of the person, groups in that of diagnoses."""
+    person, *others = events.iter_columns()
     return (
-        _find_offsets(events, person_ids),
-        _freeze(events[s.STARTED_AT].to_physical()),
-        _freeze(events[s.KNOWN_AT].to_physical()),
-        _freeze(events[s.ENDED_AT].to_physical().fill_null(NEVER)),
+        _find_offsets(person, persons),
+        *(
+            _look_up(values, _find_groups, 0, np.uint32)
+            if isinstance(values.dtype, pl.Categorical)
+            else _freeze(values)
+            for values in others
+        ),
     )
 
 
-def _find_offsets(events: pl.DataFrame, person_ids: pl.Series) -> Integers:
-    """Find where the rows of each person begin; the last offset is the number of rows.
-
-    The rows of a person stand together, so that only the first of each has to be looked up.
-    """
-    ids = events[s.PERSON_ID]
-    begins = (ids != ids.shift(1)).fill_null(value=True).arg_true()
-    found = (
-        ids.gather(begins)
-        .to_frame()
-        .join(
-            person_ids.to_frame().with_row_index(_POSITION), on=s.PERSON_ID, how="left", maintain_order="left"
-        )[_POSITION]
-    )
-    if found.null_count() or not (found.diff().drop_nulls() > 0).all():
-        raise ValueError("The rows of a table are not sorted by persons of the bucket. Ingest again.")
-    rows = np.zeros(person_ids.len() + 1, dtype=np.int64)
-    rows[found.to_numpy() + 1] = np.diff(begins.to_numpy(), append=events.height)
+def _find_offsets(person: pl.Series, persons: int) -> Integers:
+    """Find where the rows of each person begin, and where the last end; those of nobody come first."""
+    rows = np.zeros(persons + 1, np.int64)
+    _count_rows(rows, _freeze(person))
     return _freeze_array(np.cumsum(rows))
 
 
-def _list_small_codes(values: pl.Series) -> SmallCodes:
-    """List the places of values in their closed set."""
-    return _freeze(values.to_physical().cast(pl.UInt8).fill_null(NO_SMALL_CODE))
+@compiled
+def _count_rows(rows: Integers, person: Codes) -> None:
+    for r in range(person.size):
+        rows[person[r] + 1] += 1
 
 
-def _list_codes(texts: pl.Series) -> Codes:
-    """Number the texts that occur."""
-    return _freeze(_number(texts).to_physical().cast(pl.Int32).fill_null(NO_CODE))
+def _look_up(
+    texts: pl.Series, find: Callable[[str], float], when_null: float, kind: type[Number]
+) -> npt.NDArray[Number]:
+    """Find a number for each text; each distinct one is looked up once."""
+    distinct = texts.dtype.categories.to_series()
+    numbers = np.array([*map(find, distinct), when_null], kind)
+    return _freeze_array(numbers[texts.to_physical().fill_null(len(distinct)).to_numpy()])
 
 
-def _number(texts: pl.Series) -> pl.Series:
-    # Categories of their own start at 0 for every column.
-    return texts.cast(pl.Categorical(pl.Categories.random()))
-
-
-# Diagnoses
-
-
-def _list_groups(codes: pl.Series) -> Groups:
-    """List the groups of each diagnosis as bits; each distinct code is looked up once."""
-    numbered = _number(codes)
-    distinct = numbered.drop_nulls().unique()
-    groups = np.zeros(distinct.len() + 1, dtype=np.uint32)
-    groups[distinct.to_physical().to_numpy()] = [_find_groups(code) for code in distinct.cast(pl.String)]
-    # A null code is the last place, which has no group.
-    return _freeze_array(groups[numbered.to_physical().fill_null(distinct.len()).to_numpy()])
-
-
+@cache
 def _find_groups(code: str) -> int:
+    """Find the groups of a diagnosis as bits."""
     groups = load_groups()
     return sum(code.startswith(groups[name].prefixes) << bit for bit, name in enumerate(GROUPS))
-
-
-def _keep_grouped(diagnoses: pl.DataFrame) -> pl.DataFrame:
-    """Keep the rows that belong to any group; no feature counts the others."""
-    return diagnoses.with_columns(pl.Series(_GROUPS, _list_groups(diagnoses[s.CODE]))).filter(
-        pl.col(_GROUPS) > 0
-    )
-
-
-def _find_contacts(diagnoses: pl.DataFrame, contacts: pl.DataFrame) -> pl.DataFrame:
-    """Add the row of the person's hospital contact that a diagnosis belongs to, if there is one."""
-    key = [s.PERSON_ID, s.CONTACT_ID]
-    return diagnoses.join(
-        contacts.select(*key).with_row_index(_POSITION), on=key, how="left", maintain_order="left"
-    )
 
 
 # Code is compiled anew for another kind of array, so that all are alike: in one piece and read-only.

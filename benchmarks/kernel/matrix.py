@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,10 +22,10 @@ from benchmarks.kernel.columns import (
 )
 from benchmarks.kernel.contacts import fill_contacts
 from benchmarks.kernel.diagnoses import COUNTED, fill_diagnoses
-from benchmarks.kernel.discharges import fill_discharges
+from benchmarks.kernel.discharges import LONGEST_FOLLOWED_UP, fill_discharges
 from benchmarks.kernel.loading import Arrays, Tables, load_bucket
 from benchmarks.kernel.measures import Integers, Row, Sums, Tally, make_sums, make_tally
-from benchmarks.kernel.primary_care import fill_primary_care
+from benchmarks.kernel.primary_care import LONGEST_BACK, fill_primary_care
 from benchmarks.kernel.psychiatry import fill_psychiatric
 from benchmarks.kernel.sectors import ACTIVE_SECTORS, note_stays, write_sectors
 from benchmarks.kernel.services import fill_services
@@ -45,6 +46,7 @@ Matrix = npt.NDArray[np.float32]
 
 EPOCH = datetime(1970, 1, 1)
 MINIMUM_AGE_YEARS, MINIMUM_RESIDENCE_DAYS = 18, 365
+PRIMARY_CARE_REACH = timedelta(microseconds=max(LONGEST_BACK, LONGEST_FOLLOWED_UP))
 # Long and short histories do not lie evenly: small pieces keep all threads at work until the end.
 ROWS_PER_PIECE = 4096
 
@@ -69,6 +71,7 @@ class Sizes(NamedTuple):
     """The most that one person needs of each room."""
 
     codes: int
+    contact_numbers: int
     contacts: int
     spells: int
     ages: int
@@ -79,13 +82,12 @@ def build_matrix(store: Path, index_times: Sequence[datetime]) -> list[tuple[pl.
 
     Persons are sorted within a bucket. Each bucket is loaded once, while the one before it is computed.
     """
-    manifest = read_manifest(store)
     # Room for every person costs nothing until it is written to.
-    shape = (manifest["rows"][s.PERSONS], len(FEATURE_NAMES))
+    shape = (read_manifest(store)["rows"][s.PERSONS], len(FEATURE_NAMES))
     matrices = [np.empty(shape, np.float32) for _ in index_times]
     ids: list[list[pl.Series]] = [[] for _ in index_times]
     filled = [0 for _ in index_times]
-    for arrays in load_buckets(store, manifest["buckets"]):
+    for arrays in load_buckets(store, index_times):
         for number, index_time in enumerate(index_times):
             rows = list_eligible(arrays, index_time)
             begin, end = filled[number], filled[number] + rows.size
@@ -97,13 +99,14 @@ def build_matrix(store: Path, index_times: Sequence[datetime]) -> list[tuple[pl.
     ]
 
 
-def load_buckets(store: Path, buckets: int) -> Iterator[Arrays]:
-    """Load the buckets in order, each while the one before it is computed."""
+def load_buckets(store: Path, index_times: Sequence[datetime]) -> Iterator[Arrays]:
+    """Load what the index times need of each bucket, in order, while the one before it is computed."""
+    load = partial(load_bucket, store, primary_care_since=min(index_times) - PRIMARY_CARE_REACH)
     with ThreadPoolExecutor(1) as loader:
-        upcoming = loader.submit(load_bucket, store, 0)
-        for bucket in range(1, buckets):
+        upcoming = loader.submit(load, 0)
+        for bucket in range(1, read_manifest(store)["buckets"]):
             loaded = upcoming.result()
-            upcoming = loader.submit(load_bucket, store, bucket)
+            upcoming = loader.submit(load, bucket)
             yield loaded
         yield upcoming.result()
 
@@ -152,9 +155,11 @@ def _find_sizes(tables: Tables) -> Sizes:
         *(tables.treatments.provider, tables.services.paragraph, tables.services.provider),
     )
     contacts = most(tables.contacts.offsets)
+    numbered = (tables.contacts.contact, tables.diagnoses.contact)
     spelled = (tables.treatments, tables.benefits, tables.services)
     return Sizes(
         codes=1 + max(int(codes.max(initial=0)) for codes in coded),
+        contact_numbers=1 + max(int(numbers.max(initial=0)) for numbers in numbered),
         contacts=contacts,
         spells=max(most(table.offsets) for table in spelled),
         ages=max(contacts, most(tables.primary_care.offsets)),
@@ -169,7 +174,7 @@ def _make_scratch(sizes: Sizes) -> Scratch:
         make_stays(sizes.contacts),
         make_spells(sizes.spells),
         np.empty(sizes.ages, np.int64),
-        np.empty((sizes.contacts, len(COUNTED)), np.int64),
+        np.empty((sizes.contact_numbers, len(COUNTED)), np.int64),
         np.zeros(len(ACTIVE_SECTORS.windows), np.int64),
     )
 
