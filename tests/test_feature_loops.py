@@ -9,7 +9,7 @@ from somv_risk.features import _loops as loops
 from somv_risk.features._loops import NEVER, NO_VALUE, UNTOLD
 
 SIZE = 3
-WINDOWS = np.array([5, 3, 9], dtype=np.int64)
+WINDOWS = np.array([3, 5, 9], dtype=np.int64)
 WINDOWS.flags.writeable = False
 
 

@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import partial
 
+import numpy as np
 import polars as pl
 
 from somv_risk import schema as s
-from somv_risk.asof import KEY
 from somv_risk.errors import ConfigError
 from somv_risk.histories import Histories
 
@@ -82,12 +83,22 @@ def make_cohort(
         raise ConfigError("A minimum age or residence is negative. Give 0 or more.")
     rules = [_list_rules(moment, minimum_age_years, minimum_residence_days) for moment in moments]
     eligible = [
-        histories.persons.filter(*of_moment.values()).select(
-            s.PERSON_ID, pl.lit(moment, pl.Datetime("us")).alias(s.INDEX_TIME)
-        )
-        for moment, of_moment in zip(moments, rules, strict=True)
+        pl.all_horizontal(*of_moment.values()).fill_null(value=False).alias(str(place))
+        for place, of_moment in enumerate(rules)
     ]
-    return Cohort(pl.concat(eligible).sort(KEY), _count_attrition(histories.persons, rules))
+    # Persons are sorted and not rows, which are many times as many.
+    persons = histories.persons.filter(pl.any_horizontal(eligible)).sort(s.PERSON_ID)
+    rows = persons.select(s.PERSON_ID, *eligible).map_batches(
+        partial(_list_rows, moments), schema={s.PERSON_ID: pl.String(), s.INDEX_TIME: pl.Datetime("us")}
+    )
+    return Cohort(rows, _count_attrition(histories.persons, rules))
+
+
+def _list_rows(moments: Sequence[datetime], eligible: pl.DataFrame) -> pl.DataFrame:
+    """List the moments at which each person is eligible; beside the id there is a column for each moment."""
+    person, moment = np.nonzero(eligible.drop(s.PERSON_ID).to_numpy())
+    times = pl.Series(s.INDEX_TIME, moments, pl.Datetime("us"))
+    return pl.DataFrame([eligible[s.PERSON_ID].gather(person), times.gather(moment)])
 
 
 def compute_age_years() -> pl.Expr:

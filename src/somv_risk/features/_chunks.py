@@ -14,7 +14,7 @@ import polars as pl
 from somv_risk import schema as s
 from somv_risk.asof import KEY, Lags
 from somv_risk.features._loops import Integers
-from somv_risk.features._reading import read_rows
+from somv_risk.features._reading import NUMBER, look_up, read_rows
 from somv_risk.features._spec import Feature
 from somv_risk.features._tables import Prepared
 from somv_risk.features._timeline import Timeline, to_microseconds
@@ -57,9 +57,8 @@ class Lookout:
         self._prepared: Prepared | None = None
         self._lock = Lock()
 
-    @property
-    def prepared(self) -> Prepared:
-        """The rows read and prepared, once, by whichever thread comes first."""
+    def prepare(self) -> Prepared:
+        """Read and prepare the rows, once; whoever needs them meanwhile waits."""
         with self._lock:
             if self._prepared is None:
                 self._prepared = read_rows(self._histories, self._moments, self._features, self._lags)
@@ -67,7 +66,7 @@ class Lookout:
 
     def look_back(self, rows: Integers) -> Timeline:
         """Look back from some of the moments."""
-        prepared = self.prepared
+        prepared = self.prepare()
         return Timeline(prepared, prepared.numbers[rows], self._index[rows])
 
     def list_chunks(self) -> Iterator[Chunk]:
@@ -79,12 +78,12 @@ class Lookout:
             yield Chunk(self._places[rows], rows, self)
 
 
-def list_chunks(
+def list_lookouts(
     histories: Histories, cohort: pl.DataFrame, features: Sequence[Feature], lags: Lags
-) -> Iterator[Chunk]:
-    """List the chunks of a cohort: the parts of the histories one after the other, each in order of time."""
+) -> Iterator[Lookout]:
+    """List the lookouts of a cohort: one for each part of the histories that has any of its persons."""
     for part, places in _split_cohort(histories, cohort):
-        yield from Lookout(part, cohort[places], places, features, lags).list_chunks()
+        yield Lookout(part, cohort[places], places, features, lags)
 
 
 def _split_cohort(histories: Histories, cohort: pl.DataFrame) -> Iterator[tuple[Histories, Integers]]:
@@ -94,11 +93,10 @@ def _split_cohort(histories: Histories, cohort: pl.DataFrame) -> Iterator[tuple[
         yield parts[0], np.arange(cohort.height)
         return
     homes = pl.concat(
-        part.persons.select(s.PERSON_ID, pl.lit(number, pl.Int64).alias("home"))
+        part.persons.select(s.PERSON_ID, pl.lit(number, pl.Int32).alias(NUMBER))
         for number, part in enumerate(parts)
     )
-    found = cohort.lazy().select(s.PERSON_ID).join(homes, on=s.PERSON_ID, how="left", maintain_order="left")
-    home = found.collect(engine="in-memory")["home"].fill_null(0).to_numpy()
+    home = look_up(cohort[s.PERSON_ID], homes, 0)
     for number, part in enumerate(parts):
         places = np.flatnonzero(home == number)
         if len(places):

@@ -20,7 +20,7 @@ from somv_risk.asof import NO_LAGS, Lags
 from somv_risk.cohort import Cohort
 from somv_risk.errors import ConfigError
 from somv_risk.features._catalogue import load_catalogue
-from somv_risk.features._chunks import Chunk, list_chunks, work_ahead
+from somv_risk.features._chunks import Chunk, Lookout, list_lookouts, work_ahead
 from somv_risk.features._loops import Integers
 from somv_risk.features._measures import Column
 from somv_risk.features._spec import Feature
@@ -173,15 +173,34 @@ def compute_features(
     absent = {name for name, view in VIEWS.items() if set(view.tables) & set(histories.absent)}
     present = [feature for feature in features if feature.definition.events not in absent]
 
-    def list_tasks() -> Iterator[Callable[[], tuple[Integers, Result]]]:
+    def list_tasks() -> Iterator[Callable[[], tuple[Integers, Result] | None]]:
         first = 0
-        for chunk in list_chunks(histories, cohort, present, lags):
-            last = first + len(chunk.places)
-            yield partial(_compute, chunk, features, absent, partial(keep, slice(first, last)))
-            first = last
+        for lookout, following in _look_ahead(list_lookouts(histories, cohort, present, lags)):
+            if following is not None:
+                yield partial(_prepare, following)
+            for chunk in lookout.list_chunks():
+                last = first + len(chunk.places)
+                yield partial(_compute, chunk, features, absent, partial(keep, slice(first, last)))
+                first = last
 
     threads = pl.thread_pool_size() if cohort.height > FEW_MOMENTS else 1
-    yield from work_ahead(list_tasks(), threads)
+    for computed in work_ahead(list_tasks(), threads):
+        if computed is not None:
+            yield computed
+
+
+def _prepare(lookout: Lookout) -> None:
+    """Let a lookout read its rows before anybody has to wait for them."""
+    lookout.prepare()
+
+
+def _look_ahead(lookouts: Iterator[Lookout]) -> Iterator[tuple[Lookout, Lookout | None]]:
+    """Give each lookout with the one that follows it; of the past ones none is kept."""
+    current = next(lookouts, None)
+    while current is not None:
+        following = next(lookouts, None)
+        yield current, following
+        current = following
 
 
 def _compute(

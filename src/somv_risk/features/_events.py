@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from somv_risk.features._loops import Codes, Integers, Mask, Places
+from somv_risk.features._loops import Codes, Integers, Mask, Moments, Places, take_held
 from somv_risk.features._tables import Coded
 from somv_risk.features._timeline import AT_THE_INDEX, MOMENT
 
@@ -27,8 +27,8 @@ class Chosen:
     `age` is the length of the shortest window that each lies in, by its start, its end or any part of it.
     """
 
-    rows: Array | None
-    moment: Places
+    rows: Places | None
+    moment: Moments
     age: Integers
 
     def take(self, values: Array) -> Array:
@@ -47,7 +47,7 @@ class Events:
     def __init__(
         self,
         size: int,
-        moment: Places,
+        moment: Moments,
         start_age: Integers,
         end_age: Integers,
         *,
@@ -107,8 +107,7 @@ class Events:
         if not flags and not match and anchor != "end":
             return Chosen(None, self.moment, ages)
         held = self.having(flags, match)
-        rows = np.flatnonzero(held & ~self.is_open if anchor == "end" else held)
-        return Chosen(rows, self.moment[rows], ages[rows])
+        return Chosen(*take_held(held & ~self.is_open if anchor == "end" else held, self.moment, ages))
 
     def value(self, name: str) -> Integers:
         """Return one number per event, -1 where it has none."""

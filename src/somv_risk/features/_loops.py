@@ -15,9 +15,12 @@ from typing import Any, Final, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from somv_risk.windows import MICROSECONDS_PER_DAY
+
 Integers = npt.NDArray[np.int64]
 Codes = npt.NDArray[np.int32]
-Places = npt.NDArray[np.int32]
+Moments = npt.NDArray[np.int32]
+Places = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 NEVER: Final = int(np.iinfo(np.int64).max)
@@ -60,34 +63,43 @@ def find_seen(
     known: Integers,
     lag: int,
     reach: int,
-) -> tuple[Places, Places, Integers, Integers]:
+) -> tuple[Places, Moments, Integers, Integers]:
     """Find the rows that were known at each moment: their place, moment, and ages of start and end.
 
     The rows of person p, in order of start, are `offsets[p]` to `offsets[p + 1]`. A row is seen that started
     before the index, at most `reach` ago, and was known: `known < index`, or `started + lag < index` where
     that is not told. An end is known if `ended + lag < index`; otherwise its age is 0.
     """
-    row, moment = np.empty(0, np.int32), np.empty(0, np.int32)
-    start_age, end_age = np.empty(0, np.int64), np.empty(0, np.int64)
-    for is_filling in range(2):
-        seen = 0
-        for m in range(len(person)):
-            now = index[m]
-            for r in range(offsets[person[m]], offsets[person[m] + 1]):
-                age = now - started[r]
-                if age <= 0:
-                    break
-                since = started[r] + lag if known[r] == UNTOLD else known[r]
-                if age > reach or since >= now:
-                    continue
-                if is_filling:
-                    row[seen], moment[seen], start_age[seen] = r, m, age
-                    end_age[seen] = now - ended[r] if ended[r] < now - lag else 0
+    most = 0
+    for m in range(len(person)):
+        most += offsets[person[m] + 1] - offsets[person[m]]
+    row, moment = np.empty(most, np.int64), np.empty(most, np.int32)
+    start_age, end_age = np.empty(most, np.int64), np.empty(most, np.int64)
+    seen = 0
+    for m in range(len(person)):
+        now = index[m]
+        for r in range(offsets[person[m]], offsets[person[m] + 1]):
+            age = now - started[r]
+            if age <= 0:
+                break
+            since = started[r] + lag if known[r] == UNTOLD else known[r]
+            if age <= reach and since < now:
+                row[seen], moment[seen], start_age[seen] = r, m, age
+                end_age[seen] = now - ended[r] if ended[r] < now - lag else 0
                 seen += 1
-        if not is_filling:
-            row, moment = np.empty(seen, np.int32), np.empty(seen, np.int32)
-            start_age, end_age = np.empty(seen, np.int64), np.empty(seen, np.int64)
-    return row, moment, start_age, end_age
+    return row[:seen], moment[:seen], start_age[:seen], end_age[:seen]
+
+
+@compiled
+def take_held(held: Mask, moment: Moments, age: Integers) -> tuple[Places, Moments, Integers]:
+    """Take the places, moments and ages of the events held."""
+    rows, moments = np.empty(len(held), np.int64), np.empty(len(held), np.int32)
+    ages = np.empty(len(held), np.int64)
+    taken = 0
+    for i in range(len(held)):
+        rows[taken], moments[taken], ages[taken] = i, moment[i], age[i]
+        taken += held[i]
+    return rows[:taken], moments[:taken], ages[:taken]
 
 
 @compiled
@@ -121,16 +133,16 @@ def find_since(
 
 @compiled
 def join_spells(
-    moment: Places, key: Codes, keys: int, start_age: Integers, end_age: Integers, gap: int
+    moment: Moments, key: Codes, keys: int, start_age: Integers, end_age: Integers, gap: int
 ) -> tuple[Places, Places, Places]:
     """Join events of one key that overlap or lie at most `gap` apart, directly or through others.
 
     Gives the spell of each event, and for each spell its first event and the one that reaches farthest (of
     several, the last). Spells are in order of their first event.
     """
-    spell = np.empty(len(moment), np.int32)
-    first, farthest = np.empty(len(moment), np.int32), np.empty(len(moment), np.int32)
-    current = np.full(keys, -1, np.int32)
+    spell = np.empty(len(moment), np.int64)
+    first, farthest = np.empty(len(moment), np.int64), np.empty(len(moment), np.int64)
+    current = np.full(keys, -1)
     spells = 0
     for i in range(len(moment)):
         s = current[key[i]]
@@ -145,9 +157,9 @@ def join_spells(
 
 
 @compiled
-def order_ties(moment: Places, start_age: Integers, rank: Codes) -> Places:
+def order_ties(moment: Moments, start_age: Integers, rank: Codes) -> Places:
     """Order events that start together by rank, and leave all others where they are."""
-    order = np.arange(len(moment)).astype(np.int32)
+    order = np.arange(len(moment))
     for i in range(1, len(moment)):
         place = i
         while place > 0:
@@ -161,9 +173,9 @@ def order_ties(moment: Places, start_age: Integers, rank: Codes) -> Places:
 
 
 @compiled
-def find_before(moment: Places, held: Mask) -> Places:
+def find_before(moment: Moments, held: Mask) -> Places:
     """Find, for each of the events held, the one held before it in the same moment; -1 if there is none."""
-    before = np.full(len(moment), -1, np.int32)
+    before = np.full(len(moment), -1)
     latest = -1
     for i in range(len(moment)):
         if held[i]:
@@ -174,7 +186,7 @@ def find_before(moment: Places, held: Mask) -> Places:
 
 
 @compiled
-def find_new(moment: Places, code: Codes, codes: int, start_age: Integers) -> Mask:
+def find_new(moment: Moments, code: Codes, codes: int, start_age: Integers) -> Mask:
     """Tell which events are the first with their code, and later than the first with any."""
     is_new = np.zeros(len(moment), np.bool_)
     met = np.full(codes, -1, np.int32)
@@ -192,7 +204,7 @@ def find_new(moment: Places, code: Codes, codes: int, start_age: Integers) -> Ma
 
 @compiled
 def find_next(
-    moment: Places, age: Integers, other_moment: Places, other_age: Integers, held: Mask
+    moment: Moments, age: Integers, other_moment: Moments, other_age: Integers, held: Mask
 ) -> Integers:
     """Find the age of the first of the others held that comes at or after each event; -1 if none does."""
     found = np.full(len(moment), -1)
@@ -211,7 +223,7 @@ def find_next(
 
 @compiled
 def mark_inside(
-    moment: Places, age: Integers, other_moment: Places, start_age: Integers, end_age: Integers
+    moment: Moments, age: Integers, other_moment: Moments, start_age: Integers, end_age: Integers
 ) -> Mask:
     """Tell which ages lie in one of the other intervals of the moment: at its start or later, before its end.
 
@@ -234,17 +246,26 @@ def mark_inside(
 
 
 @compiled
-def count(moment: Places, age: Integers, windows: Integers, size: int) -> npt.NDArray[np.int32]:
-    """Count the events in each window."""
+def count(moment: Moments, age: Integers, windows: Integers, size: int) -> npt.NDArray[np.int32]:
+    """Count the events in each window; the windows get longer.
+
+    Each event is counted in the shortest window it lies in, and then the longer ones get what these have.
+    """
     counts = np.zeros((len(windows), size), np.int32)
     for i in range(len(moment)):
+        shortest = 0
         for w in range(len(windows)):
-            counts[w, moment[i]] += age[i] <= windows[w]
+            shortest += age[i] > windows[w]
+        if shortest < len(windows):
+            counts[shortest, moment[i]] += 1
+    for w in range(1, len(windows)):
+        for m in range(size):
+            counts[w, m] += counts[w - 1, m]
     return counts
 
 
 @compiled
-def add(moment: Places, age: Integers, values: Integers, windows: Integers, size: int) -> Integers:
+def add(moment: Moments, age: Integers, values: Integers, windows: Integers, size: int) -> Integers:
     """Add up the values of the events in each window."""
     total = np.zeros((len(windows), size), np.int64)
     for i in range(len(moment)):
@@ -255,7 +276,7 @@ def add(moment: Places, age: Integers, values: Integers, windows: Integers, size
 
 
 @compiled
-def find_least(moment: Places, age: Integers, values: Integers, windows: Integers, size: int) -> Integers:
+def find_least(moment: Moments, age: Integers, values: Integers, windows: Integers, size: int) -> Integers:
     """Find the smallest of the values of the events in each window, never if there is none."""
     least = np.full((len(windows), size), NEVER)
     for i in range(len(moment)):
@@ -266,7 +287,7 @@ def find_least(moment: Places, age: Integers, values: Integers, windows: Integer
 
 
 @compiled
-def find_most(moment: Places, age: Integers, values: Integers, windows: Integers, size: int) -> Integers:
+def find_most(moment: Moments, age: Integers, values: Integers, windows: Integers, size: int) -> Integers:
     """Find the largest of the values of the events in each window, -1 if there is none."""
     most = np.full((len(windows), size), NO_VALUE)
     for i in range(len(moment)):
@@ -278,7 +299,7 @@ def find_most(moment: Places, age: Integers, values: Integers, windows: Integers
 
 @compiled
 def add_inside(
-    moment: Places, start_age: Integers, end_age: Integers, windows: Integers, size: int
+    moment: Moments, start_age: Integers, end_age: Integers, windows: Integers, size: int
 ) -> Integers:
     """Add up the time that the events spent inside each window."""
     total = np.zeros((len(windows), size), np.int64)
@@ -290,7 +311,7 @@ def add_inside(
 
 @compiled
 def find_most_inside(
-    moment: Places, start_age: Integers, end_age: Integers, windows: Integers, size: int
+    moment: Moments, start_age: Integers, end_age: Integers, windows: Integers, size: int
 ) -> Integers:
     """Find the longest time that any of the events spent inside each window."""
     most = np.zeros((len(windows), size), np.int64)
@@ -302,7 +323,7 @@ def find_most_inside(
 
 
 @compiled
-def count_in_span(moment: Places, age: Integers, span: int) -> Integers:
+def count_in_span(moment: Moments, age: Integers, span: int) -> Integers:
     """Count, for each event, itself and those less than `span` younger; the oldest of a moment is first."""
     counts = np.empty(len(moment), np.int64)
     youngest = len(moment) - 1
@@ -319,7 +340,7 @@ def count_in_span(moment: Places, age: Integers, span: int) -> Integers:
 
 
 @compiled
-def find_youngest(moment: Places, code: Codes, codes: int, age: Integers) -> tuple[Places, Integers]:
+def find_youngest(moment: Moments, code: Codes, codes: int, age: Integers) -> tuple[Moments, Integers]:
     """Find the age of the youngest event with each code of a moment: pairs of moment and age."""
     pair = np.full(codes, -1, np.int32)
     found, youngest = np.empty(len(moment), np.int32), np.empty(len(moment), np.int64)
@@ -338,8 +359,8 @@ def find_youngest(moment: Places, code: Codes, codes: int, age: Integers) -> tup
 
 @compiled
 def count_by_code(
-    moment: Places, code: Codes, codes: int, age: Integers, window: int
-) -> tuple[Places, Integers]:
+    moment: Moments, code: Codes, codes: int, age: Integers, window: int
+) -> tuple[Moments, Integers]:
     """Count the events in the window with each code of a moment: pairs of moment and number."""
     pair = np.full(codes, -1, np.int32)
     found, number = np.empty(len(moment), np.int32), np.empty(len(moment), np.int64)
@@ -354,3 +375,37 @@ def count_by_code(
         else:
             number[p] += 1
     return found[:pairs], number[:pairs]
+
+
+# Sums made numbers; NaN stands for null
+
+
+@compiled
+def to_days(microseconds: Integers, least: int) -> npt.NDArray[np.float64]:
+    """Turn microseconds into days; what is below the least, or never, is null."""
+    days = np.empty(microseconds.shape)
+    for w in range(microseconds.shape[0]):
+        for m in range(microseconds.shape[1]):
+            known = least <= microseconds[w, m] < NEVER
+            days[w, m] = microseconds[w, m] / MICROSECONDS_PER_DAY if known else np.nan
+    return days
+
+
+@compiled
+def divide(parts: npt.NDArray[Any], whole: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Divide, null where there is nothing to divide by."""
+    quotient = np.empty(parts.shape)
+    for w in range(parts.shape[0]):
+        for m in range(parts.shape[1]):
+            quotient[w, m] = parts[w, m] / whole[w, m] if whole[w, m] > 0 else np.nan
+    return quotient
+
+
+@compiled
+def spread_bits(bits: Codes, most: int) -> npt.NDArray[np.bool_]:
+    """Tell of each bit, from the lowest, which numbers have it."""
+    has = np.empty((most, len(bits)), np.bool_)
+    for b in range(most):
+        for i in range(len(bits)):
+            has[b, i] = bits[i] >> b & 1
+    return has

@@ -17,7 +17,7 @@ import polars as pl
 
 from somv_risk.features import _loops as loops
 from somv_risk.features._events import Array, Chosen, Events
-from somv_risk.features._loops import NEVER, Integers, Mask, Places
+from somv_risk.features._loops import NEVER, Integers, Mask, Moments, Places
 from somv_risk.features._tables import Coded
 from somv_risk.windows import MICROSECONDS_PER_DAY, Lookback
 
@@ -76,6 +76,18 @@ def _lengths(windows: Sequence[Lookback]) -> Integers:
 
 
 @cache
+def _sort_lengths(windows: tuple[Lookback, ...]) -> tuple[Places | slice, Integers]:
+    """Sort the lengths, and tell where each window then stands."""
+    lengths = _list_lengths(windows)
+    if (np.diff(lengths) >= 0).all():
+        return slice(None), lengths
+    order = np.argsort(lengths, kind="stable")
+    in_order = lengths[order]
+    in_order.flags.writeable = False
+    return np.argsort(order), in_order
+
+
+@cache
 def _list_lengths(windows: tuple[Lookback, ...]) -> Integers:
     lengths = np.array([window.microseconds for window in windows], dtype=np.int64)
     lengths.flags.writeable = False
@@ -86,7 +98,8 @@ def _list_lengths(windows: tuple[Lookback, ...]) -> Integers:
 
 
 def _count(chosen: Chosen, windows: Sequence[Lookback], size: int) -> Counts:
-    return loops.count(chosen.moment, chosen.age, _lengths(windows), size)
+    order, lengths = _sort_lengths(tuple(windows))
+    return loops.count(chosen.moment, chosen.age, lengths, size)[order]
 
 
 def _add(chosen: Chosen, values: Integers, windows: Sequence[Lookback], size: int) -> Integers:
@@ -107,15 +120,14 @@ def _keep(chosen: Chosen, held: Mask, values: Integers) -> tuple[Chosen, Integer
     return Chosen(None, chosen.moment[rows], chosen.age[rows]), values[rows]
 
 
-def _in_days(microseconds: Integers, is_known: Mask | None = None) -> list[Column]:
-    days = microseconds / MICROSECONDS_PER_DAY
-    return [*days] if is_known is None else [*np.where(is_known, days, np.nan)]
+def _in_days(microseconds: Integers, least: int = -NEVER) -> list[Column]:
+    """List the columns in days; what is below the least, or never, is null."""
+    return [*loops.to_days(microseconds, least)]
 
 
-def _divide(parts: Array, whole: Array) -> Floats:
-    """Divide, null where there is nothing to divide by."""
-    quotient: Floats = np.divide(parts, whole, out=np.full(whole.shape, np.nan), where=whole > 0)
-    return quotient
+def _divide(parts: Array, whole: Array) -> list[Column]:
+    """List the quotients, null where there is nothing to divide by."""
+    return [*loops.divide(parts, whole)]
 
 
 def count_events(definition: "Definition", events: Events, windows: Sequence[Lookback]) -> list[Column]:
@@ -173,8 +185,7 @@ def tell_never(definition: "Definition", events: Events, windows: Sequence[Lookb
 def find_days_since(definition: "Definition", events: Events, windows: Sequence[Lookback]) -> list[Column]:
     """Days from the latest event in the window to the index."""
     chosen = choose(definition, events)
-    age = _find_least(chosen, chosen.age, windows, events.size)
-    return _in_days(age, age < NEVER)
+    return _in_days(_find_least(chosen, chosen.age, windows, events.size))
 
 
 def find_days_since_first(
@@ -182,15 +193,14 @@ def find_days_since_first(
 ) -> list[Column]:
     """Days from the earliest event in the window to the index."""
     chosen = choose(definition, events)
-    age = _find_most(chosen, chosen.age, windows, events.size)
-    return _in_days(age, age >= 0)
+    return _in_days(_find_most(chosen, chosen.age, windows, events.size), least=0)
 
 
 def find_longest(definition: "Definition", events: Events, windows: Sequence[Lookback]) -> list[Column]:
     """Largest value in the window, in days."""
     chosen = choose(definition, events)
-    most = _find_most(chosen, chosen.take(events.values[definition.measured]), windows, events.size)
-    return _in_days(most, most >= 0)
+    values = chosen.take(events.values[definition.measured])
+    return _in_days(_find_most(chosen, values, windows, events.size), least=0)
 
 
 def compute_mean(definition: "Definition", events: Events, windows: Sequence[Lookback]) -> list[Column]:
@@ -199,7 +209,7 @@ def compute_mean(definition: "Definition", events: Events, windows: Sequence[Loo
     values = chosen.take(events.values[definition.measured])
     known, values = _keep(chosen, values >= 0, values)
     counts = _count(known, windows, events.size).astype(np.int64)
-    return [*_divide(_add(known, values, windows, events.size), counts * MICROSECONDS_PER_DAY)]
+    return _divide(_add(known, values, windows, events.size), counts * MICROSECONDS_PER_DAY)
 
 
 def compute_decayed(definition: "Definition", events: Events, windows: Sequence[Lookback]) -> list[Column]:
@@ -228,8 +238,7 @@ def _list_pairs(chosen: Chosen, events: Events, measured: str) -> tuple[Chosen, 
 
 def find_smallest(definition: "Definition", events: Events, windows: Sequence[Lookback]) -> list[Column]:
     """Smallest gap, in days, between an event and the end of the one before it, both in the window."""
-    least = _find_least(*_list_gaps(definition, events), windows, events.size)
-    return _in_days(least, least < NEVER)
+    return _in_days(_find_least(*_list_gaps(definition, events), windows, events.size))
 
 
 def find_median_gap(definition: "Definition", events: Events, windows: Sequence[Lookback]) -> list[Column]:
@@ -239,7 +248,7 @@ def find_median_gap(definition: "Definition", events: Events, windows: Sequence[
     return [_find_median(gaps.moment[rows], lengths[rows], events.size) for rows in inside]
 
 
-def _find_median(moment: Places, values: Integers, size: int) -> Floats:
+def _find_median(moment: Moments, values: Integers, size: int) -> Floats:
     counts = np.bincount(moment, minlength=size)
     has_any = counts > 0
     in_order = values[np.lexsort((values, moment))]
@@ -270,7 +279,7 @@ def compute_burstiness(definition: "Definition", events: Events, windows: Sequen
 def compute_share(definition: "Definition", events: Events, windows: Sequence[Lookback]) -> list[Column]:
     """Share of the events `of` that are also `where`."""
     part = _count(choose_part(definition, events), windows, events.size)
-    return [*_divide(part, _count(choose_base(definition, events), windows, events.size))]
+    return _divide(part, _count(choose_base(definition, events), windows, events.size))
 
 
 def compute_pair_share(definition: "Definition", events: Events, windows: Sequence[Lookback]) -> list[Column]:
@@ -284,7 +293,7 @@ def compute_pair_share(definition: "Definition", events: Events, windows: Sequen
         _count(_list_pairs(chosen, events, definition.measured)[0], windows, events.size)
         for chosen in (choose_part(definition, events), choose_base(definition, events))
     )
-    return [*_divide(part, whole)]
+    return _divide(part, whole)
 
 
 def tell_last(definition: "Definition", events: Events, windows: Sequence[Lookback]) -> list[Column]:
@@ -334,7 +343,7 @@ def _find_youngest(chosen: Chosen, events: Events, measured: str) -> Chosen:
 
 def _count_by_value(
     definition: "Definition", events: Events, windows: Sequence[Lookback]
-) -> list[tuple[Places, Integers]]:
+) -> list[tuple[Moments, Integers]]:
     """Count the chosen events of each moment and value, for each window: moments and numbers."""
     chosen, coded = choose(definition, events), events.coded[definition.measured]
     codes = chosen.take(coded.codes)
@@ -344,15 +353,13 @@ def _count_by_value(
     ]
 
 
-def _add_all(moment: Places, values: Integers, size: int) -> Integers:
+def _add_all(moment: Moments, values: Integers, size: int) -> Integers:
     """Add up values per moment, without a window."""
-    total: Integers = loops.add(moment, np.zeros(len(moment), dtype=np.int64), values, _WHOLE, size)[0]
-    return total
+    return loops.add(moment, np.zeros(len(moment), dtype=np.int64), values, _WHOLE, size)
 
 
-def _find_most_of_all(moment: Places, values: Integers, size: int) -> Integers:
-    most: Integers = loops.find_most(moment, np.zeros(len(moment), dtype=np.int64), values, _WHOLE, size)[0]
-    return most
+def _find_most_of_all(moment: Moments, values: Integers, size: int) -> Integers:
+    return loops.find_most(moment, np.zeros(len(moment), dtype=np.int64), values, _WHOLE, size)
 
 
 def compute_continuity(definition: "Definition", events: Events, windows: Sequence[Lookback]) -> list[Column]:
@@ -364,7 +371,7 @@ def compute_continuity(definition: "Definition", events: Events, windows: Sequen
     columns: list[Column] = []
     for moment, n in _count_by_value(definition, events, windows):
         total = _add_all(moment, n, events.size)
-        columns.append(_divide(_add_all(moment, n * n, events.size) - total, total * (total - 1)))
+        columns += _divide(_add_all(moment, n * n, events.size) - total, total * (total - 1))
     return columns
 
 
@@ -377,8 +384,8 @@ def compute_concentration(
     """
     columns: list[Column] = []
     for moment, n in _count_by_value(definition, events, windows):
-        most = np.maximum(_find_most_of_all(moment, n, events.size), 0)
-        columns.append(_divide(most, _add_all(moment, n, events.size)))
+        most = _find_most_of_all(moment, n, events.size)
+        columns += _divide(most, _add_all(moment, n, events.size))
     return columns
 
 
@@ -391,8 +398,8 @@ def compute_entropy(definition: "Definition", events: Events, windows: Sequence[
     for moment, n in _count_by_value(definition, events, windows):
         total = _add_all(moment, n, events.size)
         terms = np.rint(n * np.log(n) * ENTROPY_SCALE).astype(np.int64)
-        weighted = _divide(_add_all(moment, terms, events.size) / ENTROPY_SCALE, total)
-        columns.append(np.maximum(np.log(np.maximum(total, 1)) - weighted, 0.0))
+        (weighted,) = loops.divide(_add_all(moment, terms, events.size) / ENTROPY_SCALE, total)
+        columns.append(np.maximum(np.log(np.maximum(total[0], 1)) - weighted, 0.0))
     return columns
 
 
@@ -422,8 +429,7 @@ def count_distinct_now(
 def find_days_open(definition: "Definition", events: Events, _windows: Sequence[Lookback]) -> list[Column]:
     """Days since the start of the interval open at the index that started latest."""
     is_open = _choose_open(definition, events)
-    age = loops.find_least(is_open.moment, is_open.age, is_open.age, _WHOLE, events.size)
-    return _in_days(age, age < NEVER)
+    return _in_days(loops.find_least(is_open.moment, is_open.age, is_open.age, _WHOLE, events.size))
 
 
 def read_value(definition: "Definition", events: Events, _windows: Sequence[Lookback]) -> list[Column]:

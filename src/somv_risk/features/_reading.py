@@ -61,7 +61,7 @@ def read_rows(
         for table, frame in zip(asked.tables, frames, strict=True)
     }
     return Prepared(
-        numbers=_find_numbers(moments[s.PERSON_ID], people),
+        numbers=_find_numbers(moments[s.PERSON_ID], people[s.PERSON_ID]),
         persons=make_persons(people, texts),
         tables=tables,
         hospital_since=find_hospital_since(tables),
@@ -117,23 +117,27 @@ def _number(rows: pl.LazyFrame, ids: pl.Series) -> pl.LazyFrame:
 _FIRST: Final = pl.lit(0, dtype=pl.Int32).alias(PERSON)
 
 
-def _find_numbers(person_ids: pl.Series, persons: pl.DataFrame) -> Numbers:
-    """Find the place of each person, or the place after the last.
+def _find_numbers(person_ids: pl.Series, persons: pl.Series) -> Numbers:
+    """Find the place of each person, or the place after the last."""
+    if person_ids.equals(persons):
+        return np.arange(len(persons), dtype=np.int32)
+    places = persons.to_frame().lazy().with_row_index(NUMBER).with_columns(pl.col(NUMBER).cast(pl.Int32))
+    return look_up(person_ids, places, len(persons))
+
+
+NUMBER: Final = "number"
+
+
+def look_up(person_ids: pl.Series, numbered: pl.LazyFrame, missing: int) -> Numbers:
+    """Look up the `number` of each person (Int32), in a frame that has each once.
 
     A person may stand in many rows, one after the other: the first one is looked up.
     """
-    if person_ids.equals(persons[s.PERSON_ID]):
-        return np.arange(persons.height, dtype=np.int32)
     starts = person_ids.ne_missing(person_ids.shift(1)).arg_true()
-    places = persons.lazy().select(s.PERSON_ID).with_row_index(PERSON)
-    found = (
-        person_ids.gather(starts)
-        .to_frame()
-        .lazy()
-        .join(places, on=s.PERSON_ID, how="left", maintain_order="left")
-    )
-    (numbers,) = collect([found.select(pl.col(PERSON).cast(pl.Int32).fill_null(persons.height))])
-    return np.repeat(numbers[PERSON].to_numpy(), np.diff(starts.to_numpy(), append=len(person_ids)))
+    first = person_ids.gather(starts).to_frame().lazy()
+    found = first.join(numbered, on=s.PERSON_ID, how="left", maintain_order="left")
+    (numbers,) = collect([found.select(pl.col(NUMBER).fill_null(missing))])
+    return np.repeat(numbers[NUMBER].to_numpy(), np.diff(starts.to_numpy(), append=len(person_ids)))
 
 
 def collect(frames: Iterable[pl.LazyFrame]) -> list[pl.DataFrame]:

@@ -23,9 +23,7 @@ from somv_risk.histories import CONTACT, PERSON
 
 # By far the largest tables, whose rows are only counted: those beyond the longest window are not read.
 LARGE_TABLES: Final = (s.PRIMARY_CARE,)
-GROUP_BITS: Final[Mapping[str, int]] = MappingProxyType(
-    {group: 1 << place for place, group in enumerate(load_groups())}
-)
+GROUPS: Final = tuple(load_groups())
 # What the views ask of a table, besides who and when.
 COLUMNS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
@@ -263,4 +261,6 @@ def _find_bits(codes: Coded) -> Codes:
 
 @cache
 def _find_groups(code: str) -> int:
-    return sum(bit for group, bit in GROUP_BITS.items() if code.startswith(load_groups()[group].prefixes))
+    return sum(
+        1 << place for place, group in enumerate(GROUPS) if code.startswith(load_groups()[group].prefixes)
+    )

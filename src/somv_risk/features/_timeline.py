@@ -14,6 +14,7 @@ from somv_risk.features._loops import (
     NO_VALUE,
     Integers,
     Mask,
+    Moments,
     Places,
     find_seen,
     join_spells,
@@ -37,7 +38,7 @@ class Seen:
     name: str
     table: Table
     row: Places
-    moment: Places
+    moment: Moments
     start_age: Integers
     end_age: Integers
 
@@ -85,7 +86,7 @@ class Stays:
     `has_psychiatric`. A stay is an admission once it has lasted 12 hours.
     """
 
-    moment: Places
+    moment: Moments
     start_age: Integers
     end_age: Integers
     sector: Coded

@@ -20,8 +20,9 @@ from somv_risk.features._loops import (
     find_next,
     join_spells,
     mark_inside,
+    spread_bits,
 )
-from somv_risk.features._tables import GROUP_BITS, Coded
+from somv_risk.features._tables import GROUPS, Coded
 from somv_risk.features._timeline import Seen, Stays, Timeline
 from somv_risk.histories import CONTACT
 
@@ -307,7 +308,7 @@ def build_diagnoses_view(timeline: Timeline) -> Events:
     }
     parts = [_list_diagnoses(timeline.see(table), tell) for table, tell in is_hospital.items()]
     told = _mix(parts)
-    groups = told["groups"]
+    groups = spread_bits(told["groups"], len(GROUPS))
     # All three number codes and contacts alike, so that the longest list of names has them all.
     columns = [(timeline.see(table).table.columns, code) for table, code in _CODES.items()]
     names = max((of_table[code].names for of_table, code in columns), key=len)
@@ -317,8 +318,7 @@ def build_diagnoses_view(timeline: Timeline) -> Events:
         told["moment"],
         told["start_age"],
         told["end_age"],
-        flags={IN_HOSPITAL: told["hospital"]}
-        | {group: (groups & bit) != 0 for group, bit in GROUP_BITS.items()},
+        flags={IN_HOSPITAL: told["hospital"], **dict(zip(GROUPS, groups, strict=True))},
         coded={s.CODE: Coded(told["code"], names), s.CONTACT_ID: Coded(told["contact"], contacts)},
     )
 
@@ -483,7 +483,9 @@ def build_background_view(timeline: Timeline) -> Events:
 
 
 def _number_dates(moments: Integers) -> Integers:
-    """Return the dates of moments as whole numbers such as 20260131."""
+    """Return the dates of moments as whole numbers such as 20260131; often all are the same."""
+    if len(moments) > 1 and (moments == moments[0]).all():
+        return np.repeat(_number_dates(moments[:1]), len(moments))
     days = moments.astype("datetime64[us]").astype("datetime64[D]")
     months, years = days.astype("datetime64[M]"), days.astype("datetime64[Y]")
     month, day = (months - years).astype(np.int64) + 1, (days - months).astype(np.int64) + 1
@@ -579,7 +581,7 @@ VIEWS: Final[Mapping[str, View]] = MappingProxyType(
         "diagnoses": View(
             build_diagnoses_view,
             (s.ADMISSIONS,),
-            (IN_HOSPITAL, *GROUP_BITS),
+            (IN_HOSPITAL, *GROUPS),
             (s.CONTACT_ID, s.CODE),
             (s.CODE,),
             also=(s.DIAGNOSES, s.PSYCHIATRIC_CONTACTS),
