@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from somv_risk.features._loops import Codes, Integers, Mask, Moments, Places, take_held
+from somv_risk.features._loops import Codes, Integers, Mask, Moments, Places
 from somv_risk.features._tables import Coded
 from somv_risk.features._timeline import AT_THE_INDEX, MOMENT
 
@@ -39,7 +39,7 @@ class Chosen:
 class Events:
     """The rows of a view beside each other: row i was seen from moment `moment[i]`, of 0 to `size` - 1.
 
-    Rows of a moment lie together. Ages are microseconds before the index; an open event reaches to the
+    Ages are microseconds before the index; an open event reaches to the
     index and ends at age 0. `flags` says what each event is, `values` holds whole numbers (-1 for none) and
     `coded` texts, which can be matched and counted.
     """
@@ -107,7 +107,8 @@ class Events:
         if not flags and not match and anchor != "end":
             return Chosen(None, self.moment, ages)
         held = self.having(flags, match)
-        return Chosen(*take_held(held & ~self.is_open if anchor == "end" else held, self.moment, ages))
+        rows = np.flatnonzero(held & ~self.is_open if anchor == "end" else held)
+        return Chosen(rows, self.moment[rows], ages[rows])
 
     def value(self, name: str) -> Integers:
         """Return one number per event, -1 where it has none."""

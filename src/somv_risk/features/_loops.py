@@ -91,18 +91,6 @@ def find_seen(
 
 
 @compiled
-def take_held(held: Mask, moment: Moments, age: Integers) -> tuple[Places, Moments, Integers]:
-    """Take the places, moments and ages of the events held."""
-    rows, moments = np.empty(len(held), np.int64), np.empty(len(held), np.int32)
-    ages = np.empty(len(held), np.int64)
-    taken = 0
-    for i in range(len(held)):
-        rows[taken], moments[taken], ages[taken] = i, moment[i], age[i]
-        taken += held[i]
-    return rows[:taken], moments[:taken], ages[:taken]
-
-
-@compiled
 def find_since(
     offsets: Integers,
     contact: Codes,
@@ -249,19 +237,20 @@ def mark_inside(
 def count(moment: Moments, age: Integers, windows: Integers, size: int) -> npt.NDArray[np.int32]:
     """Count the events in each window; the windows get longer.
 
-    Each event is counted in the shortest window it lies in, and then the longer ones get what these have.
+    Each event is counted in the shortest window it lies in, or in none of them at the end, without a branch
+    that the processor would have to guess; then the longer windows get what the shorter ones have.
     """
-    counts = np.zeros((len(windows), size), np.int32)
+    counts = np.zeros((len(windows) + 1, size), np.int32)
     for i in range(len(moment)):
         shortest = 0
         for w in range(len(windows)):
             shortest += age[i] > windows[w]
-        if shortest < len(windows):
-            counts[shortest, moment[i]] += 1
+        counts[shortest, moment[i]] += 1
     for w in range(1, len(windows)):
+        longer, shorter = counts[w], counts[w - 1]
         for m in range(size):
-            counts[w, m] += counts[w - 1, m]
-    return counts
+            longer[m] += shorter[m]
+    return counts[: len(windows)]
 
 
 @compiled
@@ -341,7 +330,10 @@ def count_in_span(moment: Moments, age: Integers, span: int) -> Integers:
 
 @compiled
 def find_youngest(moment: Moments, code: Codes, codes: int, age: Integers) -> tuple[Moments, Integers]:
-    """Find the age of the youngest event with each code of a moment: pairs of moment and age."""
+    """Find the age of the youngest event with each code of a moment: pairs of moment and age.
+
+    The events of a moment lie together.
+    """
     pair = np.full(codes, -1, np.int32)
     found, youngest = np.empty(len(moment), np.int32), np.empty(len(moment), np.int64)
     pairs = 0
@@ -361,7 +353,10 @@ def find_youngest(moment: Moments, code: Codes, codes: int, age: Integers) -> tu
 def count_by_code(
     moment: Moments, code: Codes, codes: int, age: Integers, window: int
 ) -> tuple[Moments, Integers]:
-    """Count the events in the window with each code of a moment: pairs of moment and number."""
+    """Count the events in the window with each code of a moment: pairs of moment and number.
+
+    The events of a moment lie together.
+    """
     pair = np.full(codes, -1, np.int32)
     found, number = np.empty(len(moment), np.int32), np.empty(len(moment), np.int64)
     pairs = 0
@@ -384,10 +379,10 @@ def count_by_code(
 def to_days(microseconds: Integers, least: int) -> npt.NDArray[np.float64]:
     """Turn microseconds into days; what is below the least, or never, is null."""
     days = np.empty(microseconds.shape)
-    for w in range(microseconds.shape[0]):
-        for m in range(microseconds.shape[1]):
-            known = least <= microseconds[w, m] < NEVER
-            days[w, m] = microseconds[w, m] / MICROSECONDS_PER_DAY if known else np.nan
+    for w in range(len(days)):
+        told, row = microseconds[w], days[w]
+        for m in range(len(row)):
+            row[m] = told[m] / MICROSECONDS_PER_DAY if least <= told[m] < NEVER else np.nan
     return days
 
 
@@ -395,9 +390,10 @@ def to_days(microseconds: Integers, least: int) -> npt.NDArray[np.float64]:
 def divide(parts: npt.NDArray[Any], whole: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     """Divide, null where there is nothing to divide by."""
     quotient = np.empty(parts.shape)
-    for w in range(parts.shape[0]):
-        for m in range(parts.shape[1]):
-            quotient[w, m] = parts[w, m] / whole[w, m] if whole[w, m] > 0 else np.nan
+    for w in range(len(quotient)):
+        part, base, row = parts[w], whole[w], quotient[w]
+        for m in range(len(row)):
+            row[m] = part[m] / base[m] if base[m] > 0 else np.nan
     return quotient
 
 

@@ -17,7 +17,7 @@ import polars as pl
 
 from somv_risk.features import _loops as loops
 from somv_risk.features._events import Array, Chosen, Events
-from somv_risk.features._loops import NEVER, Integers, Mask, Moments, Places
+from somv_risk.features._loops import NEVER, Codes, Integers, Mask, Moments, Places
 from somv_risk.features._tables import Coded
 from somv_risk.windows import MICROSECONDS_PER_DAY, Lookback
 
@@ -313,7 +313,8 @@ def find_most_within(definition: "Definition", events: Events, windows: Sequence
     span is the same for all windows.
     """
     chosen = choose(definition, events)
-    if not _is_in_order(chosen):
+    is_older = chosen.age[1:] <= chosen.age[:-1]
+    if not (_are_together(chosen.moment) and (is_older | (np.diff(chosen.moment) > 0)).all()):
         order = np.lexsort((-chosen.age, chosen.moment))
         chosen = Chosen(None, chosen.moment[order], chosen.age[order])
     span = (definition.within_days or 0) * MICROSECONDS_PER_DAY
@@ -322,10 +323,18 @@ def find_most_within(definition: "Definition", events: Events, windows: Sequence
     return [*np.maximum(most, 0).astype(np.int32)]
 
 
-def _is_in_order(chosen: Chosen) -> bool:
-    """Whether those chosen lie in order of moment and time."""
-    falls = chosen.age[1:] <= chosen.age[:-1]
-    return bool((falls | (chosen.moment[1:] != chosen.moment[:-1])).all())
+def _are_together(moment: Moments) -> bool:
+    """Whether events lie in order of moment; those of several kinds lie one kind after the other."""
+    return bool((moment[1:] >= moment[:-1]).all())
+
+
+def _gather(chosen: Chosen, codes: Codes) -> tuple[Moments, Codes, Integers]:
+    """Return moment, code and age of those chosen, with what is seen from a moment lying together."""
+    moment, code, age = chosen.moment, chosen.take(codes), chosen.age
+    if _are_together(moment):
+        return moment, code, age
+    order = np.argsort(moment, kind="stable")
+    return moment[order], code[order], age[order]
 
 
 def count_distinct(definition: "Definition", events: Events, windows: Sequence[Lookback]) -> list[Column]:
@@ -337,8 +346,8 @@ def count_distinct(definition: "Definition", events: Events, windows: Sequence[L
 def _find_youngest(chosen: Chosen, events: Events, measured: str) -> Chosen:
     """Find the youngest of those chosen for each moment and value."""
     coded = events.coded[measured]
-    found = loops.find_youngest(chosen.moment, chosen.take(coded.codes), len(coded), chosen.age)
-    return Chosen(None, *found)
+    moment, code, age = _gather(chosen, coded.codes)
+    return Chosen(None, *loops.find_youngest(moment, code, len(coded), age))
 
 
 def _count_by_value(
@@ -346,11 +355,8 @@ def _count_by_value(
 ) -> list[tuple[Moments, Integers]]:
     """Count the chosen events of each moment and value, for each window: moments and numbers."""
     chosen, coded = choose(definition, events), events.coded[definition.measured]
-    codes = chosen.take(coded.codes)
-    return [
-        loops.count_by_code(chosen.moment, codes, len(coded), chosen.age, window.microseconds)
-        for window in windows
-    ]
+    moment, code, age = _gather(chosen, coded.codes)
+    return [loops.count_by_code(moment, code, len(coded), age, window.microseconds) for window in windows]
 
 
 def _add_all(moment: Moments, values: Integers, size: int) -> Integers:

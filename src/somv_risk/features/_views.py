@@ -349,9 +349,8 @@ def _take(columns: Mapping[str, Array], rows: Array) -> dict[str, Array]:
 
 
 def _mix(parts: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
-    """Put events of several kinds together, those of a moment beside each other."""
-    columns: dict[str, Array] = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    return _take(columns, np.argsort(columns["moment"], kind="stable"))
+    """Put events of several kinds together, one kind after the other."""
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def build_conditions_view(timeline: Timeline) -> Events:
