@@ -15,6 +15,7 @@ from small_world import SELDOM, build_cohort, worlds
 from somv_risk import schema as s
 from somv_risk.features import _chunks as chunks
 from somv_risk.features import _engine as engine
+from somv_risk.features import _views as views
 from somv_risk.features import build_features, load_catalogue
 from somv_risk.matrix import build_matrices, build_matrix, learn_encoding
 from somv_risk.store import scan_store, write_store
@@ -53,6 +54,14 @@ def test_chunks_and_threads_change_nothing(world, moments_per_chunk):
         patch.setattr(chunks, "MOMENTS_PER_CHUNK", moments_per_chunk)
         patch.setattr(engine, "FEW_MOMENTS", 0)
         assert_frame_equal(query.collect(), at_once, check_exact=True)
+
+
+def test_many_hospitals_with_many_departments_are_told_apart(region, cohort, built, monkeypatch):
+    monkeypatch.setattr(views, "MOST_UNITS", 0)
+    names = [name for name in built.columns if "department" in name or "continuity" in name]
+    assert names
+    found = build_features(region, cohort).select(names).collect()
+    assert_frame_equal(found, built.select(names), check_exact=True)
 
 
 def test_a_store_of_several_buckets_gives_what_the_memory_gives(stored, cohort, built):

@@ -21,9 +21,10 @@ from somv_risk.cohort import Cohort
 from somv_risk.errors import ConfigError
 from somv_risk.features._catalogue import load_catalogue
 from somv_risk.features._chunks import Chunk, Lookout, list_lookouts, work_ahead
+from somv_risk.features._events import Events
 from somv_risk.features._loops import Integers
-from somv_risk.features._measures import Column
-from somv_risk.features._spec import Feature
+from somv_risk.features._measures import MEASURES, Column, choose
+from somv_risk.features._spec import Definition, Feature
 from somv_risk.features._tables import Coded
 from somv_risk.features._timeline import Timeline
 from somv_risk.features._views import VIEWS, build_view
@@ -94,7 +95,8 @@ def _stream(
 ) -> Iterator[pl.DataFrame]:
     """Compute what a collected query needs of the features: the columns it reads, then the rows it keeps."""
     cohort = rows.collect(engine="in-memory")
-    wanted = [f for f in features if with_columns is None or f.name in with_columns]
+    named = None if with_columns is None else set(with_columns)
+    wanted = [feature for feature in features if named is None or feature.name in named]
     kept = list(compute_features(histories, cohort, wanted, lags, _keep_columns))
     assemble = _assemble_rows if cohort.height <= FEW_ROWS else _assemble_columns
     frame = pl.concat([cohort, assemble(kept, wanted)], how="horizontal")
@@ -214,12 +216,17 @@ def _measure(timeline: Timeline, features: Sequence[Feature], absent: Collection
     for definition, group in groupby(features, lambda feature: feature.definition):
         same = list(group)
         events = None if definition.events in absent else build_view(definition.events, timeline)
-        if events:
+        if events and not _finds_nothing(definition, events):
             windows = [feature.window for feature in same if feature.window is not None]
             yield from zip(same, same[0].measure.compute(definition, events, windows), strict=True)
         else:
             none = None if events is None else same[0].measure.when_none
             yield from ((feature, _fill(none, timeline.size)) for feature in same)
+
+
+def _finds_nothing(definition: Definition, events: Events) -> bool:
+    """Whether no event is what is asked for; of one citizen few events are, and nothing need be added up."""
+    return not MEASURES[definition.measure].needs_where and not len(choose(definition, events))
 
 
 def _fill(value: float | None, size: int) -> Column:

@@ -31,6 +31,9 @@ class Chosen:
     moment: Moments
     age: Integers
 
+    def __len__(self) -> int:
+        return len(self.moment)
+
     def take(self, values: Array) -> Array:
         """Return the chosen entries."""
         return values if self.rows is None else values[self.rows]

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from types import MappingProxyType
 from typing import Final, cast
 
@@ -74,7 +75,8 @@ def _ask(moments: pl.DataFrame, features: Sequence[Feature]) -> _Asked:
     earliest, latest = cast("datetime", times.min()), cast("datetime", times.max())
     reach = _find_reach(features)
     is_in_reach = pl.lit(value=True) if reach is None else started >= earliest - reach
-    return _Asked(_list_tables(features), started < latest, is_in_reach, reach)
+    views = frozenset(feature.definition.events for feature in features)
+    return _Asked(_list_tables(views), started < latest, is_in_reach, reach)
 
 
 Scans = tuple[pl.LazyFrame, dict[str, pl.LazyFrame]]
@@ -141,14 +143,17 @@ def look_up(person_ids: pl.Series, numbered: pl.LazyFrame, missing: int) -> Numb
 
 
 def collect(frames: Iterable[pl.LazyFrame]) -> list[pl.DataFrame]:
-    """Collect frames whose plans may share parts."""
-    return pl.collect_all(list(frames), engine="in-memory")
+    """Collect frames; planning more than what saves reading takes longer than the work for one citizen."""
+    return pl.collect_all(list(frames), engine="in-memory", optimizations=_PLANNING)
 
 
-def _list_tables(features: Sequence[Feature]) -> list[str]:
-    views = {feature.definition.events for feature in features}
+_PLANNING: Final = pl.QueryOptFlags.none().update(predicate_pushdown=True, projection_pushdown=True)
+
+
+@cache
+def _list_tables(views: frozenset[str]) -> tuple[str, ...]:
     read = {table for name in views for table in (*VIEWS[name].tables, *VIEWS[name].also)}
-    return [table for table in s.EVENT_TABLES if table in read]
+    return tuple(table for table in s.EVENT_TABLES if table in read)
 
 
 def _find_reach(features: Sequence[Feature]) -> timedelta | None:
@@ -156,7 +161,9 @@ def _find_reach(features: Sequence[Feature]) -> timedelta | None:
 
     The rows of such a table are only counted, one by one, so that older ones cannot matter.
     """
-    large = {name for name, view in VIEWS.items() if set(LARGE_TABLES) & set(view.tables)}
-    windows = [feature.window for feature in features if feature.definition.events in large]
+    windows = [feature.window for feature in features if feature.definition.events in _LARGE_VIEWS]
     days = [window.days for window in windows if window is not None]
     return timedelta(days=max(days)) if days and len(days) == len(windows) else None
+
+
+_LARGE_VIEWS: Final = frozenset(name for name, view in VIEWS.items() if set(LARGE_TABLES) & set(view.tables))

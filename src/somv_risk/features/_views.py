@@ -37,6 +37,7 @@ FOLLOW_UPS: Final = (14, 30)  # days
 COMMUNITY_CONTACT_TYPES: Final = ("outpatient", "home_visit", "virtual")
 OUTSIDE_LABOUR_MARKET: Final = ("social_assistance", "sickness", "rehabilitation", "early_retirement")
 LONG_TERM: Final = ("diabetes", "copd", "heart_failure", "renal", "liver", "epilepsy", "dementia")
+MOST_UNITS: Final = 100_000
 SECTORS: Final = ("somatic", "psychiatric", "substance", "social", "care", "employment")
 SECTOR_OF_SERVICE: Final[Mapping[str, str]] = MappingProxyType(
     dict.fromkeys(s.SERVICES, "social")
@@ -135,9 +136,12 @@ def build_contacts_view(timeline: Timeline) -> Events:
 
 def _combine(hospital: Coded, department: Coded) -> Coded:
     """Give each department of each hospital, and each one of no hospital, a code of its own."""
-    codes = (hospital.codes + 1) * len(department) + department.codes
-    names = range((len(hospital) + 1) * len(department))
-    return Coded(np.where(department.codes == NO_VALUE, np.int32(NO_VALUE), codes), names)
+    codes = (hospital.codes.astype(np.int64) + 1) * len(department) + department.codes
+    units = (len(hospital) + 1) * len(department)
+    if units > MOST_UNITS:  # far more than occur: number those that do
+        occurring, codes = np.unique(codes, return_inverse=True)
+        units = len(occurring)
+    return Coded(np.where(department.codes == NO_VALUE, NO_VALUE, codes).astype(np.int32), range(units))
 
 
 def _is_new(seen: Seen, coded: Coded) -> Mask:
