@@ -49,7 +49,7 @@ def build_and_drop(folder: Path, store: str, index_times: list[str]) -> Report:
 
     def count_rows() -> int:
         histories, cohort, encoding = _open(folder / store, _read_moments(index_times), load_catalogue())
-        return sum(rows.cohort.height for rows in build_matrices(histories, cohort, encoding))
+        return sum(len(rows) for rows in build_matrices(histories, cohort, encoding))
 
     load_loops()
     rows, cost = measure(count_rows)
@@ -61,7 +61,7 @@ def build_in_a_loop(folder: Path, store: str, index_times: list[str]) -> Report:
     moments = _read_moments(index_times)
     load_loops()
     rows, cost = measure(
-        lambda: sum(_build(folder / store, [moment], load_catalogue()).cohort.height for moment in moments)
+        lambda: sum(len(_build(folder / store, [moment], load_catalogue())) for moment in moments)
     )
     return cost | {"rows": rows}
 

@@ -19,11 +19,19 @@ Places = npt.NDArray[np.integer]
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Cohort rows (`person_id`, `index_time`), their places in the cohort, and their matrix."""
+    """The matrix of some rows of a cohort, and the places at which these stand there."""
 
-    cohort: pl.DataFrame
+    keys: pl.DataFrame
     places: Places
     matrix: Matrix
+
+    @property
+    def cohort(self) -> pl.DataFrame:
+        """The rows themselves: `person_id`, `index_time`."""
+        return self.keys[self.places]
+
+    def __len__(self) -> int:
+        return len(self.places)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +114,7 @@ def build_matrix(
 
     computed = compute_features(histories, cohort, encoding.features, lags, keep)
     places = np.concatenate([np.empty(0, dtype=np.int64), *(chunk for chunk, _ in computed)])
-    return Rows(cohort.select(KEY)[places], places, matrix)
+    return Rows(cohort.select(KEY), places, matrix)
 
 
 def build_matrices(
@@ -124,7 +132,7 @@ def build_matrices(
         return matrix
 
     for places, matrix in compute_features(histories, cohort, encoding.features, lags, keep):
-        yield Rows(keys[places], places, matrix)
+        yield Rows(keys, places, matrix)
 
 
 def _make_matrix(rows: int, encoding: Encoding) -> Matrix:
