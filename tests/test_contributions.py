@@ -6,9 +6,12 @@ from math import factorial
 import lightgbm
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import somv_risk as sr
-from somv_risk.contributions import compute_contributions
+from somv_risk import contributions
+from somv_risk.contributions import compute_contributions, explain_trees
 from somv_risk.errors import ModelError
 from somv_risk.features import load_catalogue
 from somv_risk.reasons import sum_themes
@@ -170,22 +173,127 @@ def test_no_rows_have_no_contributions():
     assert compute_contributions(grow(matrix), matrix[:0]).shape == (0, FEATURES + 1)
 
 
-def test_trees_whose_explanation_does_not_add_up_are_refused():
+def test_contributions_that_do_not_add_up_to_the_raw_score_are_refused():
     matrix = draw_matrix(300, seed=10)
 
     class Crooked:
-        """A booster whose contributions miss its raw scores by a little."""
+        """A booster whose raw scores are a little off what its trees say."""
 
         def __init__(self, booster, off):
             self.booster, self.off = booster, off
 
         def predict(self, rows, **options):
-            return self.booster.predict(rows, **options) + self.off * ("pred_contrib" in options)
+            return self.booster.predict(rows, **options) + self.off * ("raw_score" in options)
+
+        def __getattr__(self, name):
+            return getattr(self.booster, name)
 
     booster = grow(matrix)
     compute_contributions(Crooked(booster, 1e-8), matrix)
     with pytest.raises(ModelError, match="miss the raw score"):
-        compute_contributions(Crooked(booster, 1e-6), matrix)
+        compute_contributions(Crooked(booster, 1e-5), matrix)
+
+
+# --- LightGBM's own contributions, of any model
+
+
+@st.composite
+def boosters(draw):
+    """Draw a model and rows: of few or many leaves, with missing values, zeros, categories."""
+    seed, missing = draw(st.integers(0, 10_000)), draw(st.sampled_from([0.0, 0.2]))
+    categories = draw(st.sampled_from([[], [1]]))
+    matrix = draw_matrix(400, seed, missing=missing, categories=categories) - draw(st.integers(0, 3))
+    booster = grow(
+        np.maximum(matrix, 0) if categories else matrix,
+        seed=seed,
+        rounds=draw(st.integers(1, 6)),
+        categories=categories,
+        num_leaves=draw(st.sampled_from([2, 8, 31, 100])),
+        max_depth=draw(st.sampled_from([-1, 3, 6])),
+        min_data_in_leaf=draw(st.sampled_from([1, 5])),
+        zero_as_missing=draw(st.booleans()),
+        min_data_per_group=3,
+        cat_smooth=1.0,
+        bagging_fraction=0.7,
+        bagging_freq=1,
+    )
+    return booster, matrix[:50]
+
+
+@given(boosters())
+def test_contributions_are_those_of_lightgbm(drawn):
+    booster, rows = drawn
+    told = explain_trees(booster, rows)
+    expected = booster.predict(rows, pred_contrib=True)
+    largest = max(1.0, np.abs(expected).max())
+    np.testing.assert_allclose(told.values, expected[:, :-1], rtol=0, atol=1e-9 * largest)
+    np.testing.assert_allclose(told.base, expected[:, -1], rtol=0, atol=1e-9 * largest)
+
+
+def test_trees_of_more_splits_than_a_word_has_bits():
+    rng = np.random.default_rng(11)
+    matrix = rng.normal(size=(3_000, FEATURES))
+    settings = {"num_leaves": 300, "min_data_in_leaf": 1, "verbosity": -1, "num_threads": 1}
+    booster = lightgbm.train(settings, lightgbm.Dataset(matrix, rng.normal(size=3_000)), 3)
+    assert max(tree["num_leaves"] for tree in booster.dump_model()["tree_info"]) > 200
+    expected = booster.predict(matrix[:200], pred_contrib=True)
+    np.testing.assert_allclose(explain_trees(booster, matrix[:200]).values, expected[:, :-1], atol=1e-9)
+
+
+def test_neither_threads_nor_chunks_nor_company_change_a_bit(monkeypatch):
+    matrix = draw_matrix(500, seed=12, missing=0.1)
+    booster = grow(matrix, rounds=8, num_leaves=40, min_data_in_leaf=2)
+    at_once = explain_trees(booster, matrix).values
+    monkeypatch.setattr(contributions, "ROWS_PER_CHUNK", 37)
+    np.testing.assert_array_equal(explain_trees(booster, matrix, threads=2).values, at_once)
+    for row in (0, 123, 499):
+        alone = explain_trees(booster, matrix[row : row + 1]).values
+        np.testing.assert_array_equal(alone[0], at_once[row])
+
+
+def test_a_model_read_from_its_text_is_explained_alike():
+    matrix = draw_matrix(300, seed=13)
+    booster = grow(matrix)
+    read = lightgbm.Booster(model_str=booster.model_to_string())
+    np.testing.assert_array_equal(explain_trees(read, matrix).values, explain_trees(booster, matrix).values)
+
+
+def test_a_booster_that_grows_is_read_again():
+    matrix = draw_matrix(300, seed=14)
+    booster = lightgbm.Booster(
+        {"objective": "binary", "verbosity": -1}, lightgbm.Dataset(matrix, matrix[:, 0] > 5)
+    )
+    for _ in range(2):
+        booster.update()
+        assert_additive(booster, matrix)
+
+
+def assert_additive(booster, rows):
+    told = explain_trees(booster, rows)
+    raw = booster.predict(rows, raw_score=True)
+    assert raw.std() > 0
+    np.testing.assert_allclose(told.values.sum(axis=1) + told.base, raw, rtol=0, atol=1e-9)
+
+
+def test_a_random_forest_adds_up_to_its_raw_score():
+    matrix = draw_matrix(300, seed=15)
+    assert_additive(grow(matrix, boosting="rf", bagging_fraction=0.5, bagging_freq=1), matrix)
+
+
+def test_models_of_several_scores_or_linear_leaves_are_refused():
+    matrix = draw_matrix(300, seed=16)
+    data = lightgbm.Dataset(matrix, matrix[:, 0] // 4)
+    booster = lightgbm.train({"objective": "multiclass", "num_class": 3, "verbosity": -1}, data, 2)
+    with pytest.raises(ModelError, match="several scores"):
+        explain_trees(booster, matrix)
+    with pytest.raises(ModelError, match="linear"):
+        explain_trees(grow(np.nan_to_num(matrix), linear_tree=True), matrix)
+
+
+def test_rows_of_another_width_are_refused():
+    matrix = draw_matrix(100, seed=17)
+    with pytest.raises(ModelError, match="7 features, the model 8"):
+        explain_trees(grow(matrix), matrix[:, :7])
 
 
 # --- The trained model

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from somv_risk.features import _loops as loops
 from somv_risk.features._loops import NEVER, NO_VALUE, UNTOLD
+from somv_risk.machine_code import compiled
 
 SIZE = 3
 WINDOWS = np.array([3, 5, 9], dtype=np.int64)
@@ -281,4 +282,4 @@ def test_loops_are_compiled_where_nothing_can_be_kept(monkeypatch):
         return loop
 
     monkeypatch.setattr("numba.njit", refuse)
-    assert loops.compiled(lambda number: number + 1)(1) == 2
+    assert compiled(lambda number: number + 1)(1) == 2

@@ -3,18 +3,14 @@
 Each loop goes once through events that lie in order of moment, and within it in order of time where that
 is said. Ages are microseconds before the index; -1 stands for no code. Nothing here knows what the events
 are: meaning is given by the views and measures that call it.
-
-Compiled code is kept on disk beside this file, or in the user's cache where that cannot be written to, so
-that only the first call after an installation waits for it (some seconds for all loops together).
 """
 
-from collections.abc import Callable
-from functools import cache, wraps
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
+from somv_risk.machine_code import compiled
 from somv_risk.windows import MICROSECONDS_PER_DAY
 
 Integers = npt.NDArray[np.int64]
@@ -26,28 +22,6 @@ Mask = npt.NDArray[np.bool_]
 NEVER: Final = int(np.iinfo(np.int64).max)
 UNTOLD: Final = int(np.iinfo(np.int64).min)  # a `known_at` that is not given
 NO_VALUE: Final = -1
-
-Loop = TypeVar("Loop", bound=Callable[..., Any])
-
-
-def compiled(loop: Loop) -> Loop:
-    """Compile a loop when it is first called; loops do not call each other."""
-
-    @cache
-    def compile_loop() -> Callable[..., Any]:
-        from numba import njit  # noqa: PLC0415 - a quarter of a second to import
-
-        try:
-            machine_code: Callable[..., Any] = njit(loop, nogil=True, cache=True)
-        except RuntimeError:  # no folder can be written to
-            machine_code = njit(loop, nogil=True)
-        return machine_code
-
-    @wraps(loop)
-    def call(*arguments: Any) -> Any:  # noqa: ANN401 - those of the loop
-        return compile_loop()(*arguments)
-
-    return call  # type: ignore[return-value]
 
 
 # Looking back
