@@ -104,8 +104,8 @@ def build_matrix(
 
     Returns
     -------
-    The cohort rows in the order in which they were worked out (by part of the histories and index
-    time), and their matrix of shape (rows, features), stored by column.
+    The cohort rows in the order in which they were worked out (by part of the histories, else as they
+    stood), and their matrix of shape (rows, features), stored by column.
     """
     matrix = _make_matrix(cohort.height, encoding)
 
@@ -122,7 +122,7 @@ def build_matrices(
 ) -> Iterator[Rows]:
     """Build the same matrix piece by piece, for what does not fit into memory at once.
 
-    A piece holds some thousand rows of one part of the histories, in order of index time.
+    A piece holds some thousand rows of one part of the histories, in the order of the cohort.
     """
     keys = cohort.select(KEY)
 

@@ -32,7 +32,7 @@ class Chunk:
     """Some moments of a lookout, its `rows`; `places` are the cohort rows that ask for them."""
 
     places: Integers
-    rows: Integers
+    rows: slice
     lookout: "Lookout"
 
     def look_back(self) -> Timeline:
@@ -64,18 +64,19 @@ class Lookout:
                 self._prepared = read_rows(self._histories, self._moments, self._features, self._lags)
             return self._prepared
 
-    def look_back(self, rows: Integers) -> Timeline:
+    def look_back(self, rows: slice) -> Timeline:
         """Look back from some of the moments."""
         prepared = self.prepare()
         return Timeline(prepared, prepared.numbers[rows], self._index[rows])
 
     def list_chunks(self) -> Iterator[Chunk]:
-        """List the chunks, of about the same size, in order of time."""
-        order = np.argsort(self._index, kind="stable")
-        chunks = -(-len(order) // MOMENTS_PER_CHUNK)
-        for first, last in pairwise(np.linspace(0, len(order), chunks + 1).astype(int).tolist()):
-            rows = order[first:last]
-            yield Chunk(self._places[rows], rows, self)
+        """List the chunks, of about the same size, in the order of the cohort.
+
+        Where this is that of the persons, their rows are still at hand for the next index time.
+        """
+        chunks = -(-len(self._places) // MOMENTS_PER_CHUNK)
+        for first, last in pairwise(np.linspace(0, len(self._places), chunks + 1).astype(int).tolist()):
+            yield Chunk(self._places[first:last], slice(first, last), self)
 
 
 def list_lookouts(

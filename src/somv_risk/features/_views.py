@@ -486,14 +486,13 @@ def build_background_view(timeline: Timeline) -> Events:
 
 
 def _number_dates(moments: Integers) -> Integers:
-    """Return the dates of moments as whole numbers such as 20260131; often all are the same."""
-    if len(moments) > 1 and (moments == moments[0]).all():
-        return np.repeat(_number_dates(moments[:1]), len(moments))
-    days = moments.astype("datetime64[us]").astype("datetime64[D]")
+    """Return the dates of moments as whole numbers such as 20260131; many moments have few dates."""
+    distinct = np.unique(moments)
+    days = distinct.astype("datetime64[us]").astype("datetime64[D]")
     months, years = days.astype("datetime64[M]"), days.astype("datetime64[Y]")
     month, day = (months - years).astype(np.int64) + 1, (days - months).astype(np.int64) + 1
     numbers: Integers = (years.astype(np.int64) + 1970) * 10_000 + month * 100 + day
-    return numbers
+    return numbers[np.searchsorted(distinct, moments)]
 
 
 def build_view(name: str, timeline: Timeline) -> Events:
