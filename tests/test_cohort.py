@@ -1,16 +1,17 @@
 """Cohort: who is eligible, how many each rule left out, and what cannot be asked."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
 
+import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from drawn import draw_histories
 from reference import reference_cohort
 from small_world import INDEX, INDEX_TIMES, build_histories, person_rows
-from somv_risk.cohort import make_cohort, parse_moment
+from somv_risk.cohort import compute_age_years, make_cohort, parse_moment
 from somv_risk.errors import ConfigError
 
 NOON = INDEX + timedelta(hours=12)
@@ -26,6 +27,24 @@ def make(persons, moments, **minimums):
 def test_the_cohort_is_what_the_reference_says(persons, moments, age, days):
     cohort = make(persons, moments, minimum_age_years=age, minimum_residence_days=days)
     assert cohort.rows.collect().rows() == reference_cohort({"persons": persons}, moments, age, days)
+
+
+@given(
+    st.dates(date(1890, 1, 1), date(2030, 1, 1)),
+    st.dates(date(1990, 1, 1), date(2030, 1, 1)),
+    st.integers(0, 100),
+)
+@example(date(2004, 2, 29), date(2022, 2, 28), 18)
+@example(date(2004, 2, 29), date(2022, 3, 1), 18)
+@example(date(2006, 3, 1), date(2024, 2, 29), 18)
+@example(date(1990, 1, 1), date(2024, 2, 29), 100)
+def test_being_old_enough_is_having_so_many_completed_years(born, day, age):
+    index = datetime.combine(day, time(9, 30))
+    histories = draw_histories(person={"birth_date": born})
+    rows = histories.persons.select("birth_date", pl.lit(index).alias("index_time"))
+    is_old_enough = born <= day and rows.select(compute_age_years() >= age).collect().item()
+    cohort = make_cohort(histories, [index], minimum_age_years=age, minimum_residence_days=0)
+    assert cohort.rows.collect().height == is_old_enough
 
 
 @given(all_persons, some_moments)

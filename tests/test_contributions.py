@@ -14,6 +14,7 @@ from somv_risk import contributions
 from somv_risk.contributions import compute_contributions, explain_trees
 from somv_risk.errors import ModelError
 from somv_risk.features import load_catalogue
+from somv_risk.forest import read_forest
 from somv_risk.reasons import sum_themes
 
 FEATURES = 8
@@ -230,6 +231,16 @@ def test_contributions_are_those_of_lightgbm(drawn):
     np.testing.assert_allclose(told.base, expected[:, -1], rtol=0, atol=1e-9 * largest)
 
 
+def test_categories_are_whole_numbers_cut_towards_zero():
+    matrix = draw_matrix(400, seed=6, categories=(1,))
+    booster = grow(matrix, categories=[1], min_data_per_group=5, cat_smooth=1.0)
+    rows = np.repeat(matrix[:1], 6, axis=0)
+    rows[:, 1] = [-0.5, 0.5, 2.9, 3.999, -1.0, 70_000.0]
+    expected = booster.predict(rows, pred_contrib=True)
+    assert len(np.unique(expected[:, 1])) > 2
+    np.testing.assert_allclose(explain_trees(booster, rows).values, expected[:, :-1], atol=1e-9)
+
+
 def test_trees_of_more_splits_than_a_word_has_bits():
     rng = np.random.default_rng(11)
     matrix = rng.normal(size=(3_000, FEATURES))
@@ -288,6 +299,18 @@ def test_models_of_several_scores_or_linear_leaves_are_refused():
         explain_trees(booster, matrix)
     with pytest.raises(ModelError, match="linear"):
         explain_trees(grow(np.nan_to_num(matrix), linear_tree=True), matrix)
+
+
+@pytest.mark.parametrize("categories", [[], [0]])
+def test_more_places_than_a_code_can_tell_apart_are_refused(monkeypatch, categories):
+    matrix = draw_matrix(300, seed=18)[:, :1]
+    settings = {"num_leaves": 4, "min_data_per_group": 5, "cat_smooth": 1.0, "verbosity": -1}
+    data = lightgbm.Dataset(matrix, matrix[:, 0] % 4, categorical_feature=categories)
+    text = lightgbm.train(settings, data, 1).model_to_string()
+    assert read_forest(text).by_category.tolist() == [bool(categories)]
+    monkeypatch.setattr("somv_risk.forest.MOST_PLACES", 2)
+    with pytest.raises(ModelError, match="more than 2 thresholds or categories"):
+        read_forest(text)
 
 
 def test_rows_of_another_width_are_refused():

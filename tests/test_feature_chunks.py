@@ -56,6 +56,32 @@ def test_chunks_and_threads_change_nothing(world, moments_per_chunk):
         assert_frame_equal(query.collect(), at_once, check_exact=True)
 
 
+def test_rows_put_together_one_by_one_are_those_put_together_by_column(region, cohort, built, monkeypatch):
+    few = cohort.sample(40, seed=1)
+    by_column = build_features(region, few).collect()
+    monkeypatch.setattr(engine, "FEW_ROWS", 40)
+    assert_frame_equal(build_features(region, few).collect(), by_column, check_exact=True)
+    assert_frame_equal(by_column, few.join(built, on=few.columns, how="left", maintain_order="left"))
+
+
+def test_who_has_no_id_has_no_events(region, cohort):
+    moments = pl.concat(
+        [pl.DataFrame({s.PERSON_ID: [None], s.INDEX_TIME: [cohort[0, 1]]}, cohort.schema), cohort]
+    )
+    first, *others = build_features(region, moments).select("age", "acute_admissions_365d").collect().rows()
+    assert first == (None, 0)
+    assert others == build_features(region, cohort).select("age", "acute_admissions_365d").collect().rows()
+
+
+def test_closed_sets_may_be_texts_or_in_another_order(region, cohort, built):
+    order = pl.Enum([*reversed(s.PRIMARY_CARE_KINDS), "unheard_of"])
+    benefits = region.social_benefits.with_columns(pl.col(s.BENEFIT).cast(pl.String))
+    care = region.primary_care.with_columns(pl.col(s.KIND).cast(pl.String).cast(order))
+    tables = region.tables | {s.PRIMARY_CARE: care, s.SOCIAL_BENEFITS: benefits}
+    found = build_features(replace(region, tables=tables), cohort).collect()
+    assert_frame_equal(found, built, check_exact=True)
+
+
 def test_many_hospitals_with_many_departments_are_told_apart(region, cohort, built, monkeypatch):
     monkeypatch.setattr(views, "MOST_UNITS", 0)
     names = [name for name in built.columns if "department" in name or "continuity" in name]

@@ -242,6 +242,25 @@ def test_the_evidence_of_a_smallest_gap_has_both_its_sides_in_the_window():
     assert list_starts(smallest, admissions=admissions) == [80]
 
 
+def test_the_evidence_of_different_values_has_no_event_without_one():
+    admissions = """
+        started_at ended_at hospital
+        -60d       -59d     Nykøbing
+        -50d       -49d     .
+        -40d       -39d     Roskilde
+        -30d       -29d     Nykøbing
+    """
+    distinct = define(measure="distinct", value="hospital")
+    assert measure(distinct, admissions=admissions) == 2
+    assert list_starts(distinct, admissions=admissions) == [30, 40]
+
+
+def test_the_evidence_of_a_longest_gap_is_nothing_where_no_stay_follows_another():
+    longest = define(measure="longest", events="stays", value="gap")
+    assert measure(longest, admissions="started_at\n-60d") is None
+    assert list_starts(longest, admissions="started_at\n-60d") == []
+
+
 def test_the_evidence_of_a_last_one_is_the_last_whatever_it_is():
     admissions = """
         started_at ended_at department

@@ -3,7 +3,7 @@
 It is read from the text that LightGBM writes, which is exact and needs no walk through nested nodes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -13,7 +13,8 @@ import numpy.typing as npt
 from somv_risk.errors import ModelError
 
 WORD: Final = 64  # decisions per word of a mask
-_NONE_MISSING, _ZERO_MISSING, _NAN_MISSING = 0, 1, 2
+MOST_PLACES: Final = 65_533  # of a feature; a code has 16 bits, and two are kept for zero and not known
+_ZERO_MISSING, _NAN_MISSING = 1, 2
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -93,7 +94,8 @@ def read_forest(text: str) -> Forest:
     Raises
     ------
     ModelError
-        If a tree has linear leaves, or the model has several scores per row.
+        If a tree has linear leaves, or the model has several scores per row, or more than 65,533 thresholds
+        or categories of one feature.
     """
     header, *blocks = text.split("\nTree=")
     facts = _read_lines(header)
@@ -131,42 +133,60 @@ def _read_tree(block: str) -> Tree:
 
 def _build_forest(width: int, trees: list[Tree]) -> Forest:
     grown = [tree for tree in trees if len(tree.feature)]
-    feature = _join([tree.feature for tree in grown], np.int64)
-    threshold = _join([tree.threshold for tree in grown], np.float64)
-    decision = _join([tree.decision for tree in grown], np.int64)
-    by_category = (decision & 1) > 0
-    thresholds = tuple(np.unique(threshold[(feature == f) & ~by_category]) for f in range(width))
-    missing, goes_left = (decision >> 2) & 3, (decision & 2) > 0
-    zero_goes_left = np.where(missing == _ZERO_MISSING, goes_left, threshold >= 0.0)
-    paths = [_Paths(tree) for tree in grown]
-    words = max((-(-len(tree.feature) // WORD) for tree in grown), default=1)
-    steps = [step for own in paths for path in own.steps for step in path.values()]
-    places = [np.searchsorted(thresholds[f], t) for f, t in zip(feature, threshold, strict=True)]
+    feature, threshold = _join(grown, "feature"), _join(grown, "threshold")
+    by_category = (_join(grown, "decision") & 1) > 0
+    thresholds = [np.unique(threshold[(feature == f) & ~by_category]) for f in range(width)]
+    sets = _list_sets([values for tree in grown for values in _read_sets(tree)])
+    if max(sets.shape[1], *map(len, thresholds)) > MOST_PLACES:
+        raise ModelError(f"A feature has more than {MOST_PLACES:,} thresholds or categories. Use fewer bins.")
     return Forest(
         width=width,
-        base=sum(_find_expected(tree) for tree in trees),
-        bounds=_offset(len(own) for own in thresholds),
+        base=sum(map(_find_expected, trees)),
+        bounds=_offset(map(len, thresholds)),
         thresholds=np.concatenate([np.empty(0), *thresholds]),
         by_category=np.isin(np.arange(width), feature[by_category]),
-        trees=Trees(
-            split_offsets=_offset(len(tree.feature) for tree in grown),
-            feature=feature,
-            place=np.array(places, dtype=np.int64),
-            left_if_missing=np.where(missing == _NAN_MISSING, goes_left, zero_goes_left),
-            left_if_zero=zero_goes_left,
-            category=np.where(by_category, np.cumsum(by_category) - 1, -1),
-            sets=_list_sets([values for tree in grown for values in _read_sets(tree)]),
-            leaf_offsets=_offset(len(tree.leaf_value) for tree in grown),
-            leaf_value=_join([tree.leaf_value for tree in grown], np.float64),
-            step_offsets=_offset(len(path) for own in paths for path in own.steps),
-            ratio=np.array([step.ratio for step in steps], dtype=np.float64),
-            local=np.array([own.local[f] for own in paths for path in own.steps for f in path], np.int64),
-            select=_to_words([step.select for step in steps], words),
-            want=_to_words([step.want for step in steps], words),
-            local_offsets=_offset(len(own.local) for own in paths),
-            local_feature=_join([np.array(list(own.local), np.int64) for own in paths], np.int64),
-        ),
+        trees=Trees(**_list_splits(grown, thresholds), sets=sets, **_list_steps(grown)),
     )
+
+
+def _list_splits(grown: list[Tree], thresholds: list[Floats]) -> dict[str, npt.NDArray[Any]]:
+    """List the splits, node by node and tree by tree."""
+    feature, threshold, decision = (_join(grown, name) for name in ("feature", "threshold", "decision"))
+    by_category, goes_left, missing = (decision & 1) > 0, (decision & 2) > 0, (decision >> 2) & 3
+    zero_goes_left = np.where(missing == _ZERO_MISSING, goes_left, threshold >= 0.0)
+    places = [np.searchsorted(thresholds[f], t) for f, t in zip(feature, threshold, strict=True)]
+    return {
+        "split_offsets": _offset(len(tree.feature) for tree in grown),
+        "feature": feature,
+        "place": np.array(places, dtype=np.int64),
+        "left_if_missing": np.where(missing == _NAN_MISSING, goes_left, zero_goes_left),
+        "left_if_zero": zero_goes_left,
+        "category": np.where(by_category, np.cumsum(by_category) - 1, -1),
+    }
+
+
+def _list_steps(grown: list[Tree]) -> dict[str, npt.NDArray[Any]]:
+    """List the leaves, and the steps on the path to each."""
+    local = [_number_features(tree) for tree in grown]
+    paths = [(own, path) for own, tree in zip(local, grown, strict=True) for path in _list_paths(tree)]
+    steps = [step for _, path in paths for step in path.values()]
+    words = max((-(-len(tree.feature) // WORD) for tree in grown), default=1)
+    return {
+        "leaf_offsets": _offset(len(tree.leaf_value) for tree in grown),
+        "leaf_value": _join(grown, "leaf_value"),
+        "step_offsets": _offset(len(path) for _, path in paths),
+        "ratio": np.array([step.ratio for step in steps], dtype=np.float64),
+        "local": np.array([own[feature] for own, path in paths for feature in path], dtype=np.int64),
+        "select": _to_words([step.select for step in steps], words),
+        "want": _to_words([step.want for step in steps], words),
+        "local_offsets": _offset(map(len, local)),
+        "local_feature": np.array([feature for own in local for feature in own], dtype=np.int64),
+    }
+
+
+def _number_features(tree: Tree) -> dict[int, int]:
+    """Number the features of a tree from 0."""
+    return {feature: number for number, feature in enumerate(np.unique(tree.feature).tolist())}
 
 
 class Step(NamedTuple):
@@ -177,13 +197,10 @@ class Step(NamedTuple):
     ratio: float = 1.0
 
 
-class _Paths:
-    """The paths to the leaves of a tree: its features on them, and each step by feature."""
-
-    def __init__(self, tree: Tree) -> None:
-        self.local = {feature: number for number, feature in enumerate(np.unique(tree.feature).tolist())}
-        found = dict(_walk(tree))
-        self.steps = [found[leaf] for leaf in range(len(tree.leaf_value))]
+def _list_paths(tree: Tree) -> list[dict[int, Step]]:
+    """List the path to each leaf, step by feature."""
+    found = dict(_walk(tree))
+    return [found[leaf] for leaf in range(len(tree.leaf_value))]
 
 
 def _walk(tree: Tree) -> Iterator[tuple[int, dict[int, Step]]]:
@@ -224,12 +241,14 @@ def _find_expected(tree: Tree) -> float:
     return float(tree.leaf_value @ tree.leaf_count / tree.leaf_count.sum())
 
 
-def _offset(lengths: Any) -> Ints:  # noqa: ANN401 - any iterable of lengths
+def _offset(lengths: Iterable[int]) -> Ints:
     return np.cumsum([0, *lengths], dtype=np.int64)
 
 
-def _join(arrays: list[npt.NDArray[Any]], kind: Any) -> npt.NDArray[Any]:  # noqa: ANN401 - a NumPy type
-    return np.concatenate([np.empty(0, dtype=kind), *arrays])
+def _join(grown: list[Tree], name: str) -> npt.NDArray[Any]:
+    """Join one kind of rows of all trees."""
+    kind = np.float64 if name in {"threshold", "leaf_value"} else np.int64
+    return np.concatenate([np.empty(0, dtype=kind), *(getattr(tree, name) for tree in grown)])
 
 
 def _to_words(masks: list[int], words: int) -> Words:

@@ -34,7 +34,6 @@ from somv_risk.forest import Floats, Ints, Mask, Trees, Words
 from somv_risk.machine_code import compiled
 
 MOST_TABULATED: Final = 8  # features on a path; of more, each pattern that occurs is worked out
-
 ZERO: Final = float(np.float32(1e-35))  # LightGBM takes what lies this near to zero for zero
 
 Codes = npt.NDArray[np.uint16]
@@ -56,7 +55,8 @@ def code_rows(
     """Replace values by their places among the thresholds; `codes` has the shape (features, rows).
 
     A value that is not known has the first code behind the places, zero the one after it. A category is
-    its own code; `others` stands for those that no split knows, or that are not known.
+    a whole number, what is behind its point is cut off, and it is its own code; `others` stands for those
+    that no split knows, or that are not known.
     """
     for feature in range(len(by_category)):
         first, last = bounds[feature], bounds[feature + 1]
@@ -66,7 +66,7 @@ def code_rows(
         for r in range(len(own)):
             value = np.float64(matrix[r, feature])
             if by_category[feature]:
-                own[r] = np.uint16(value) if 0.0 <= value < others else others
+                own[r] = np.uint16(value) if -1.0 < value < others else others
             elif np.isnan(value):
                 own[r] = last - first + 1
             elif abs(value) <= ZERO:
@@ -169,7 +169,7 @@ def find_taken(masks: Words, row: int, select: Words, want: Words, taken: Mask) 
         taken[j] = True
         for w in range(len(masks)):
             taken[j] &= (masks[w, row] ^ want[j, w]) & select[j, w] == 0
-        pattern |= taken[j] << j
+        pattern |= int(taken[j]) << j
     return pattern
 
 

@@ -32,6 +32,7 @@ from somv_risk.histories import Histories
 
 # Below this, starting threads takes longer than the work.
 FEW_MOMENTS: Final = 1_000
+# Up to here, rows are put together one by one instead of column by column.
 FEW_ROWS: Final = 8
 
 Result = TypeVar("Result")

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from somv_risk.features._loops import Codes, Integers, Mask, Moments, Places
+from somv_risk.features._loops import NO_VALUE, Integers, Mask, Moments, Places
 from somv_risk.features._tables import Coded
 from somv_risk.features._timeline import AT_THE_INDEX, MOMENT
 
@@ -17,7 +17,6 @@ START_AGE: Final = "start_age"
 END_AGE: Final = "end_age"
 
 Array = npt.NDArray[Any]
-Asked = tuple[tuple[str, ...], Mapping[str, tuple[str, ...]], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,24 +112,19 @@ class Events:
         rows = np.flatnonzero(held & ~self.is_open if anchor == "end" else held)
         return Chosen(rows, self.moment[rows], ages[rows])
 
-    def value(self, name: str) -> Integers:
-        """Return one number per event, -1 where it has none."""
-        return self.values[name]
-
-    def code(self, name: str) -> tuple[Codes, int]:
-        """Return one code per event, -1 where it has none, and how many codes there may be."""
-        coded = self.coded[name]
-        return coded.codes, len(coded)
-
     def to_frame(self) -> pl.DataFrame:
         """Return the events as a frame: `moment`, `start_age`, `end_age` (null while open), and the rest."""
-        ends = pl.Series(END_AGE, self.end_age)
-        return pl.DataFrame(
-            {MOMENT: self.moment, START_AGE: self.start_age} | dict(self.flags) | dict(self.values)
-        ).with_columns(
-            ends.set(ends == AT_THE_INDEX, None),
-            *(pl.Series(name, coded.codes) for name, coded in self.coded.items()),
+        numbers = {name: coded.codes for name, coded in self.coded.items()} | dict(self.values)
+        return pl.DataFrame({MOMENT: self.moment, START_AGE: self.start_age, **self.flags}).with_columns(
+            _to_series(END_AGE, self.end_age, AT_THE_INDEX),
+            *(_to_series(name, values, NO_VALUE) for name, values in numbers.items()),
         )
+
+
+def _to_series(name: str, values: Array, none: int) -> pl.Series:
+    """Return numbers as a series, one of them as null."""
+    series = pl.Series(name, values)
+    return series.set(series == none, None)
 
 
 def match_text(coded: Coded, patterns: tuple[str, ...]) -> Mask:

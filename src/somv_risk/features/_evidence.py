@@ -85,16 +85,15 @@ def _behind(feature: Feature) -> pl.Expr:
         return reaches_in
     begins_inside = feature.lookback.contains(_anchor(feature))
     if definition.measure in _OF_GAPS:
-        has_gap = pl.col(definition.measured) >= 0
-        inside = pl.col(START_AGE) + pl.col(definition.measured) <= feature.lookback.microseconds
-        return has_gap & inside
+        return pl.col(START_AGE) + pl.col(definition.measured) <= feature.lookback.microseconds
     return begins_inside | reaches_in if definition.anchor == "part" else begins_inside
 
 
 def _narrow(selected: pl.LazyFrame, feature: Feature) -> pl.LazyFrame:
     """Keep, of the events looked at, those that decide the value."""
     if feature.definition.measure == "distinct":
-        latest_first = selected.sort(MOMENT, START_AGE, END_AGE)
+        counted = selected.filter(pl.col(feature.definition.measured).is_not_null())
+        latest_first = counted.sort(MOMENT, START_AGE, END_AGE)
         return latest_first.unique([MOMENT, feature.definition.measured], keep="first", maintain_order=True)
     rule = _DECISIVE.get(feature.definition.measure)
     if rule is not None:

@@ -80,13 +80,15 @@ def find_since(
     found = np.full(len(contact), NEVER)
     for p in range(min(len(offsets), len(other_offsets)) - 1):
         for r in range(other_offsets[p], other_offsets[p + 1]):
-            known = other_started[r] + lag if other_known[r] == UNTOLD else other_known[r]
-            earliest[other_contact[r]] = min(earliest[other_contact[r]], max(other_started[r], known))
+            if other_contact[r] >= 0:
+                known = other_started[r] + lag if other_known[r] == UNTOLD else other_known[r]
+                earliest[other_contact[r]] = min(earliest[other_contact[r]], max(other_started[r], known))
         for r in range(offsets[p], offsets[p + 1]):
             if contact[r] >= 0:
                 found[r] = earliest[contact[r]]
         for r in range(other_offsets[p], other_offsets[p + 1]):
-            earliest[other_contact[r]] = NEVER
+            if other_contact[r] >= 0:
+                earliest[other_contact[r]] = NEVER
     return found
 
 
@@ -100,11 +102,11 @@ def join_spells(
     """Join events of one key that overlap or lie at most `gap` apart, directly or through others.
 
     Gives the spell of each event, and for each spell its first event and the one that reaches farthest (of
-    several, the last). Spells are in order of their first event.
+    several, the last). Spells are in order of their first event. Events of no key are of one kind, too.
     """
     spell = np.empty(len(moment), np.int64)
     first, farthest = np.empty(len(moment), np.int64), np.empty(len(moment), np.int64)
-    current = np.full(keys, -1)
+    current = np.full(keys + 1, -1)  # the last place, which is -1 as well, is that of no key
     spells = 0
     for i in range(len(moment)):
         s = current[key[i]]

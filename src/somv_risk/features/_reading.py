@@ -135,7 +135,9 @@ def look_up(person_ids: pl.Series, numbered: pl.LazyFrame, missing: int) -> Numb
 
     A person may stand in many rows, one after the other: the first one is looked up.
     """
-    starts = person_ids.ne_missing(person_ids.shift(1)).arg_true()
+    is_other = person_ids.ne_missing(person_ids.shift(1)).to_numpy().copy()
+    is_other[:1] = True  # the first, even one who has no id
+    starts = pl.Series(np.flatnonzero(is_other))
     first = person_ids.gather(starts).to_frame().lazy()
     found = first.join(numbered, on=s.PERSON_ID, how="left", maintain_order="left")
     (numbers,) = collect([found.select(pl.col(NUMBER).fill_null(missing))])

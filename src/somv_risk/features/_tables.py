@@ -138,8 +138,6 @@ class Texts:
 
 
 _SAME: Final = MappingProxyType({s.CODE: s.DIAGNOSIS})
-
-
 _NEVER: Final = pl.lit(NEVER, dtype=pl.Int64)
 _UNTOLD: Final = pl.lit(UNTOLD, dtype=pl.Int64)
 _NOT_BORN: Final = pl.lit(float("nan"))
@@ -174,9 +172,10 @@ def encode_persons(persons: pl.LazyFrame, texts: Texts) -> pl.LazyFrame:
 
 def _encode_column(table: str, column: str, texts: Texts) -> pl.Expr:
     values = pl.col(s.CONTACT_ID).alias(CONTACT) if column == CONTACT else pl.col(column)
-    if _list_closed(table, column) is None:
-        values = values.cast(pl.Categorical(texts.of(column)))
-    return values.to_physical().cast(pl.Int32).fill_null(_NO_TEXT)
+    is_closed = _list_closed(table, column) is not None
+    # The order of a closed set is the schema's, whatever a frame that nobody checked may have.
+    dtype = s.get_columns(table)[column] if is_closed else pl.Categorical(texts.of(column))
+    return values.cast(dtype).to_physical().cast(pl.Int32).fill_null(_NO_TEXT)
 
 
 def make_table(rows: pl.DataFrame, table: str, persons: int, lags: Lags, texts: Texts) -> Table:
