@@ -742,6 +742,15 @@ def test_different_long_term_conditions_are_counted_once_each(codes, expected):
     assert look_back(admissions=drawn)["long_term_conditions_1825d"] == expected
 
 
+@pytest.mark.parametrize(("known_at", "expected"), [("-1us", 1), ("0", 0), ("+1us", 0)])
+def test_a_diagnosis_is_of_the_hospital_once_its_contact_is_known_to_be(known_at, expected):
+    features = look_back(
+        admissions=f"started_at known_at contact_id\n-9d {known_at} a0",
+        diagnoses="started_at ended_at contact_id code\n-9d -8d a0 F102",
+    )
+    assert features["alcohol_contacts_365d"] == expected
+
+
 def test_conditions_come_from_every_table_with_diagnoses_and_need_none_of_the_optional_ones():
     drawn = "started_at ended_at diagnosis\n-1825d -1824d E119\n-1825d-1us -1824d J440\n-1d . I500"
     features = look_back(
