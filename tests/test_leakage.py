@@ -202,3 +202,12 @@ def list_known(histories, table, index, lags) -> list[str]:
 def test_an_index_moment_has_no_time_zone():
     with pytest.raises(ConfigError):
         assert_no_future_leakage(HAND_MADE, "2025-03-01T00:00Z")
+
+
+@pytest.mark.parametrize("known_at", ["0", "+1us", "+9d"])
+def test_a_diagnosis_tells_nothing_of_a_contact_that_is_known_later(known_at):
+    histories = draw_histories(
+        admissions=f"started_at known_at contact_id\n-9d {known_at} a0",
+        diagnoses="started_at ended_at contact_id code\n-9d -8d a0 F102",
+    )
+    assert_no_future_leakage(histories, INDEX)
