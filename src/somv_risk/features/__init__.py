@@ -17,7 +17,7 @@ from somv_risk.features._spec import (
     list_features,
     read_definition,
 )
-from somv_risk.features._tables import Coded
+from somv_risk.features._texts import Coded
 from somv_risk.features._views import VIEWS, View
 
 __all__ = [

@@ -25,7 +25,7 @@ from somv_risk.features._events import Events
 from somv_risk.features._loops import Integers
 from somv_risk.features._measures import MEASURES, Column, choose
 from somv_risk.features._spec import Definition, Feature
-from somv_risk.features._tables import Coded
+from somv_risk.features._texts import Coded
 from somv_risk.features._timeline import Timeline
 from somv_risk.features._views import VIEWS, build_view
 from somv_risk.histories import Histories

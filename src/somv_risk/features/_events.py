@@ -10,7 +10,7 @@ import numpy.typing as npt
 import polars as pl
 
 from somv_risk.features._loops import NO_VALUE, Integers, Mask, Moments, Places
-from somv_risk.features._tables import Coded
+from somv_risk.features._texts import Coded
 from somv_risk.features._timeline import AT_THE_INDEX, MOMENT
 
 START_AGE: Final = "start_age"

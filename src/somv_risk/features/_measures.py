@@ -18,7 +18,7 @@ import polars as pl
 from somv_risk.features import _loops as loops
 from somv_risk.features._events import Array, Chosen, Events
 from somv_risk.features._loops import NEVER, Codes, Integers, Mask, Moments, Places
-from somv_risk.features._tables import Coded
+from somv_risk.features._texts import Coded
 from somv_risk.windows import MICROSECONDS_PER_DAY, Lookback
 
 if TYPE_CHECKING:

@@ -17,13 +17,13 @@ from somv_risk.features._tables import (
     LARGE_TABLES,
     Numbers,
     Prepared,
-    Texts,
     encode,
     encode_persons,
     find_hospital_since,
     make_persons,
     make_table,
 )
+from somv_risk.features._texts import Texts
 from somv_risk.features._views import VIEWS
 from somv_risk.histories import CONTACT, PERSON, Histories
 

@@ -4,7 +4,7 @@ Persons and texts become small numbers, rows lie in order of person and time. No
 moment: what may be seen from one is found out later.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
@@ -19,6 +19,7 @@ from somv_risk import schema as s
 from somv_risk.asof import Lags
 from somv_risk.codes import load_groups
 from somv_risk.features._loops import NEVER, NO_VALUE, UNTOLD, Codes, Integers, find_since
+from somv_risk.features._texts import Coded, Texts
 from somv_risk.histories import CONTACT, PERSON
 
 # By far the largest tables, whose rows are only counted: those beyond the longest window are not read.
@@ -43,38 +44,6 @@ CATEGORIES: Final = (s.SEX, s.MUNICIPALITY)
 _NO_GROUPS: Final = np.empty(0, dtype=np.int32)
 
 Numbers = npt.NDArray[np.int32]
-
-
-@dataclass(frozen=True, slots=True)
-class Coded:
-    """Texts as numbers: the place of each in `names`, -1 for none."""
-
-    codes: Codes
-    names: Sequence[Any] | pl.Series
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def take(self, rows: npt.NDArray[Any]) -> "Coded":
-        """Return the texts of some rows."""
-        return Coded(self.codes[rows], self.names)
-
-    def list_texts(self) -> list[str | None]:
-        """List the texts themselves."""
-        names = [*self.names, None]  # the last place is that of none
-        return [names[code] for code in self.codes.tolist()]
-
-    def are(self, *values: str) -> npt.NDArray[np.bool_]:
-        """Whether each text is one of the values; none is none of them."""
-        found = np.zeros(len(self.codes), dtype=np.bool_)
-        for place, name in enumerate(self.names):
-            if name in values:
-                found |= self.codes == place
-        return found
-
-    def without(self, value: str) -> "Coded":
-        """Return the same texts with one of them taken for none."""
-        return Coded(np.where(self.are(value), np.int32(NO_VALUE), self.codes), self.names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,24 +89,6 @@ class Prepared:
     reach: timedelta | None
 
 
-class Texts:
-    """The texts that occur in some tables, numbered by column; all diagnosis codes are numbered alike."""
-
-    def __init__(self) -> None:
-        self._categories: dict[str, pl.Categories] = {}
-        self._holds: list[pl.Series] = []
-
-    def of(self, column: str) -> pl.Categories:
-        """Return the texts of a column."""
-        name = _SAME.get(column, column)
-        if name not in self._categories:
-            self._categories[name] = pl.Categories.random()
-            # Categories forget their texts once nothing of their type is left.
-            self._holds.append(pl.Series([], dtype=pl.Categorical(self._categories[name])))
-        return self._categories[name]
-
-
-_SAME: Final = MappingProxyType({s.CODE: s.DIAGNOSIS})
 _NEVER: Final = pl.lit(NEVER, dtype=pl.Int64)
 _UNTOLD: Final = pl.lit(UNTOLD, dtype=pl.Int64)
 _NOT_BORN: Final = pl.lit(float("nan"))

@@ -20,7 +20,8 @@ from somv_risk.features._loops import (
     join_spells,
     order_ties,
 )
-from somv_risk.features._tables import LARGE_TABLES, Coded, Numbers, Prepared, Table
+from somv_risk.features._tables import LARGE_TABLES, Numbers, Prepared, Table
+from somv_risk.features._texts import Coded
 from somv_risk.stays import ADMISSION_MINIMUM, MERGE_GAP
 
 MOMENT: Final = "moment"

@@ -22,7 +22,8 @@ from somv_risk.features._loops import (
     mark_inside,
     spread_bits,
 )
-from somv_risk.features._tables import GROUPS, Coded
+from somv_risk.features._tables import GROUPS
+from somv_risk.features._texts import Coded
 from somv_risk.features._timeline import Seen, Stays, Timeline
 from somv_risk.histories import CONTACT
 
