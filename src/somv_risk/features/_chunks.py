@@ -52,7 +52,7 @@ class Lookout:
         lags: Lags,
     ) -> None:
         self._histories, self._features, self._lags = histories, features, lags
-        self._moments, self._places = cohort.select(KEY), places
+        self._moments, self._places = cohort[list(KEY)], places
         self._index = to_microseconds(cohort[s.INDEX_TIME])
         self._prepared: Prepared | None = None
         self._lock = Lock()
@@ -83,6 +83,9 @@ def list_lookouts(
     histories: Histories, cohort: pl.DataFrame, features: Sequence[Feature], lags: Lags
 ) -> Iterator[Lookout]:
     """List the lookouts of a cohort: one for each part of the histories that has any of its persons."""
+    if len(histories.parts) == 1:
+        yield Lookout(histories, cohort, np.arange(cohort.height), features, lags)
+        return
     for part, places in _split_cohort(histories, cohort):
         yield Lookout(part, cohort[places], places, features, lags)
 
@@ -90,9 +93,6 @@ def list_lookouts(
 def _split_cohort(histories: Histories, cohort: pl.DataFrame) -> Iterator[tuple[Histories, Integers]]:
     """Split cohort rows by the part of the histories that has the person; the first part has the unknown."""
     parts = histories.parts
-    if len(parts) == 1:
-        yield parts[0], np.arange(cohort.height)
-        return
     homes = pl.concat(
         part.persons.select(s.PERSON_ID, pl.lit(number, pl.Int32).alias(NUMBER))
         for number, part in enumerate(parts)

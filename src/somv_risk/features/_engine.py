@@ -221,15 +221,12 @@ def _measure(timeline: Timeline, features: Sequence[Feature], absent: Collection
             windows = [feature.window for feature in same if feature.window is not None]
             yield from zip(same, same[0].measure.compute(definition, events, windows), strict=True)
         else:
-            none = None if events is None else same[0].measure.when_none
-            yield from ((feature, _fill(none, timeline.size)) for feature in same)
+            column = timeline.repeat(None if events is None else same[0].measure.when_none)
+            yield from ((feature, column) for feature in same)
 
 
 def _finds_nothing(definition: Definition, events: Events) -> bool:
     """Whether no event is what is asked for; of one citizen few events are, and nothing need be added up."""
+    if not len(events):
+        return True
     return not MEASURES[definition.measure].needs_where and not len(choose(definition, events))
-
-
-def _fill(value: float | None, size: int) -> Column:
-    """Return the column of a feature of which nobody has an event: what stands for none, or null."""
-    return np.full(size, np.nan if value is None else value, dtype=np.float64)

@@ -100,12 +100,9 @@ def encode(rows: pl.LazyFrame, table: str, texts: Texts, *, is_numbered: bool) -
 
     Where contacts have no numbers yet (`contact`), their ids are numbered like any other text.
     """
-    started, ended = pl.col(s.STARTED_AT).to_physical(), pl.col(s.ENDED_AT).to_physical()
     return rows.select(
         PERSON,
-        started,
-        ended.fill_null(started if table in s.POINT_TABLES else _NEVER),
-        pl.col(s.KNOWN_AT).to_physical().fill_null(_UNTOLD),
+        *_encode_times(is_point=table in s.POINT_TABLES),
         *(
             pl.col(CONTACT) if column == CONTACT and is_numbered else _encode_column(table, column, texts)
             for column in COLUMNS[table]
@@ -113,20 +110,44 @@ def encode(rows: pl.LazyFrame, table: str, texts: Texts, *, is_numbered: bool) -
     )
 
 
+# Expressions are kept, since to make them takes as long as to run them for one citizen.
+
+
+@cache
+def _encode_times(*, is_point: bool) -> tuple[pl.Expr, ...]:
+    started, ended = pl.col(s.STARTED_AT).to_physical(), pl.col(s.ENDED_AT).to_physical()
+    return (
+        started,
+        ended.fill_null(started if is_point else _NEVER),
+        pl.col(s.KNOWN_AT).to_physical().fill_null(_UNTOLD),
+    )
+
+
 def encode_persons(persons: pl.LazyFrame, texts: Texts) -> pl.LazyFrame:
     """Turn what the views ask of persons into numbers beside their ids: a birth date is 19870205.0."""
+    categories = (_encode_column(s.PERSONS, column, texts) for column in CATEGORIES)
+    return persons.select(s.PERSON_ID, _encode_births(), *categories)
+
+
+@cache
+def _encode_births() -> pl.Expr:
     birth = pl.col(s.BIRTH_DATE)
     number = birth.dt.year() * 10_000 + birth.dt.month().cast(pl.Int32) * 100 + birth.dt.day()
-    categories = (_encode_column(s.PERSONS, column, texts) for column in CATEGORIES)
-    return persons.select(s.PERSON_ID, number.cast(pl.Float64).fill_null(_NOT_BORN), *categories)
+    return number.cast(pl.Float64).fill_null(_NOT_BORN)
 
 
 def _encode_column(table: str, column: str, texts: Texts) -> pl.Expr:
+    if _list_closed(table, column) is not None:
+        return _encode_closed(table, column)
     values = pl.col(s.CONTACT_ID).alias(CONTACT) if column == CONTACT else pl.col(column)
-    is_closed = _list_closed(table, column) is not None
+    return values.cast(pl.Categorical(texts.of(column))).to_physical().cast(pl.Int32).fill_null(_NO_TEXT)
+
+
+@cache
+def _encode_closed(table: str, column: str) -> pl.Expr:
     # The order of a closed set is the schema's, whatever a frame that nobody checked may have.
-    dtype = s.get_columns(table)[column] if is_closed else pl.Categorical(texts.of(column))
-    return values.cast(dtype).to_physical().cast(pl.Int32).fill_null(_NO_TEXT)
+    dtype = s.get_columns(table)[column]
+    return pl.col(column).cast(dtype).to_physical().cast(pl.Int32).fill_null(_NO_TEXT)
 
 
 def make_table(rows: pl.DataFrame, table: str, persons: int, lags: Lags, texts: Texts) -> Table:

@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from somv_risk import schema as s
@@ -26,6 +27,8 @@ from somv_risk.stays import ADMISSION_MINIMUM, MERGE_GAP
 
 MOMENT: Final = "moment"
 AT_THE_INDEX: Final = 0
+
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +134,20 @@ class Timeline:
         self._prepared = prepared
         self._seen: dict[str, Seen] = {}
         self.views: dict[str, Any] = {}  # those built, by name
+        self._repeated: dict[float | None, Floats] = {}
 
     @property
     def size(self) -> int:
         """How many moments are looked back from."""
         return len(self.index)
+
+    def repeat(self, value: float | None) -> Floats:
+        """Say the same of each moment; NaN stands for nothing."""
+        if value not in self._repeated:
+            column = np.full(self.size, np.nan if value is None else value, dtype=np.float64)
+            column.flags.writeable = False  # as many features share it
+            self._repeated[value] = column
+        return self._repeated[value]
 
     def see(self, name: str) -> Seen:
         """See the rows of a table that were known at each moment."""
