@@ -1,41 +1,66 @@
-"""Contributions: exact Shapley values of each feature, in log-odds."""
+"""Contributions: exact Shapley values of each feature, in log-odds, for one row or a population."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Literal
 from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from somv_risk.decisions import Codes, Places, Room, code_rows, find_different_rows, make_room, score_forest
 from somv_risk.errors import ModelError
-from somv_risk.forest import Forest, read_forest
+from somv_risk.forest import Forest, UnsupportedForestError, draw_probes, read_forest
+from somv_risk.machine_code import can_compile, compiled
 from somv_risk.matrix import Matrix
-from somv_risk.shapley import code_rows, explain_forest, list_nodes
+from somv_risk.shapley import Columns, Nodes, explain_forest, list_columns, list_nodes
 
 if TYPE_CHECKING:
     from lightgbm import Booster
 
-ADDITIVITY_TOLERANCE = 1e-6
+ADDITIVITY_TOLERANCE: Final = 1e-6
 # So many rows share most of their masks, and what is worked at still fits into the processor's cache.
 ROWS_PER_CHUNK: Final = 16_384
+# Below this share of different rows, it pays to leave out the repeated ones.
+WORTH_MERGING: Final = 0.9
 
+Method = Literal["quadrature", "lightgbm"]
 Floats = npt.NDArray[np.float64]
+AnyMatrix = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Contributions:
-    """Shapley values of shape (rows, features), and the base value that all rows have."""
+    """Shapley values of shape (rows, features), the base value of all rows, and their raw scores.
+
+    `method` says who worked them out: "lightgbm" where the trees are of a kind the quadrature does not know.
+    """
 
     values: Floats
     base: float
+    raw: Floats
+    method: Method
 
 
-def explain_trees(
-    booster: "Booster", matrix: npt.NDArray[Any], *, threads: int | None = None
-) -> Contributions:
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Shapley values added up by group, of shape (rows, groups), and the weightiest features of each row.
+
+    `top_features` and `top_values` have the shape (rows, top): places of features, and what they contribute,
+    the largest first, whatever their sign.
+    """
+
+    totals: Floats
+    base: float
+    raw: Floats
+    top_features: Places
+    top_values: Floats
+    method: Method
+
+
+def explain_trees(booster: "Booster", matrix: AnyMatrix, *, threads: int | None = None) -> Contributions:
     """Compute the exact path-dependent Shapley values of a LightGBM model, for any number of rows.
 
     Parameters
@@ -48,59 +73,267 @@ def explain_trees(
     Returns
     -------
     Values in units of the raw score (log-odds for a binary objective). With the base, a row sums to its raw
-    score within 1e-6; they equal LightGBM's `pred_contrib` within 1e-9 of the largest of them.
+    score within 1e-6; they equal LightGBM's `pred_contrib` within 1e-9 of the largest of them. The raw
+    scores are LightGBM's, to the bit.
 
     Raises
     ------
     ModelError
         If the model has several scores per row or linear leaves, or the matrix another number of features.
     """
-    forest = _read_once(booster)
-    if matrix.shape[1] != forest.width:
+    trees = _read_once(booster)
+    trees.check_width(matrix)
+    values, raw = np.empty((len(matrix), trees.width), order="F"), np.empty(len(matrix))
+    every = np.arange(trees.width)
+
+    def explain(rows: slice) -> None:
+        total, raw[rows] = trees.explain(matrix[rows], every)
+        values[rows] = total.T
+
+    _work(explain, len(matrix), threads)
+    return Contributions(values, trees.base, raw, trees.method)
+
+
+def summarise_trees(
+    booster: "Booster",
+    matrix: AnyMatrix,
+    groups: npt.ArrayLike,
+    *,
+    top: int = 0,
+    threads: int | None = None,
+) -> Summary:
+    """Add up the Shapley values of groups of features, and find the weightiest features of each row.
+
+    The values of all features are never held for more than some thousand rows at once, so that memory is
+    what the result takes.
+
+    Parameters
+    ----------
+    groups
+        The group of each feature, from 0.
+    top
+        How many features to tell of each row. None are the fastest.
+
+    Raises
+    ------
+    ModelError
+        As `explain_trees`, or if `groups` or `top` do not fit the model.
+    """
+    trees = _read_once(booster)
+    trees.check_width(matrix)
+    group_of = np.asarray(groups, dtype=np.int64)
+    if group_of.shape != (trees.width,) or group_of.min(initial=0) < 0:
+        raise ModelError(f"There are {trees.width} features. Give the group of each, from 0.")
+    if not 0 <= top <= trees.width:
+        raise ModelError(f"top is {top}. Give a number of features from 0 to {trees.width}.")
+    rows_of_result = len(matrix)
+    totals = np.zeros((rows_of_result, int(group_of.max(initial=-1)) + 1), order="F")
+    raw = np.empty(rows_of_result)
+    top_features = np.empty((rows_of_result, top), dtype=np.int32)
+    top_values = np.empty((rows_of_result, top))
+
+    def summarise(rows: slice) -> None:
+        if not top:
+            total, raw[rows] = trees.explain(matrix[rows], group_of)
+            totals[rows] = total.T
+            return
+        total, raw[rows] = trees.explain(matrix[rows], np.arange(trees.width))
+        add_groups(total, group_of, totals[rows])
+        find_top(total, top_features[rows], top_values[rows])
+
+    _work(summarise, rows_of_result, threads)
+    return Summary(totals, trees.base, raw, top_features, top_values, trees.method)
+
+
+def score_trees(booster: "Booster", matrix: AnyMatrix, *, threads: int | None = None) -> Floats:
+    """Compute the raw scores of any number of rows, to the bit those of LightGBM's `predict`.
+
+    Raises
+    ------
+    ModelError
+        As `explain_trees`.
+    """
+    trees = _read_once(booster)
+    trees.check_width(matrix)
+    raw = np.empty(len(matrix))
+
+    def score(rows: slice) -> None:
+        raw[rows] = trees.score(matrix[rows])
+
+    _work(score, len(matrix), threads)
+    return raw
+
+
+@compiled
+def add_groups(total: Floats, group_of: npt.NDArray[np.int64], totals: Floats) -> None:
+    """Add the values of features, of the shape (features, rows), to those of groups, (rows, groups)."""
+    for feature in range(len(total)):
+        for r in range(len(totals)):
+            totals[r, group_of[feature]] += total[feature, r]
+
+
+@compiled
+def find_top(total: Floats, features: Places, values: Floats) -> None:
+    """Find the features with the largest values of each row, whatever their sign; the first of equals.
+
+    `total` has the shape (features, rows), the others (rows, features told).
+    """
+    told = features.shape[1]
+    features[:] = -1
+    values[:] = 0.0
+    for feature in range(len(total)):
+        for r in range(len(features)):
+            value = total[feature, r]
+            place = told
+            while place > 0 and (features[r, place - 1] < 0 or abs(values[r, place - 1]) < abs(value)):
+                place -= 1
+            for later in range(told - 1, place, -1):
+                features[r, later], values[r, later] = features[r, later - 1], values[r, later - 1]
+            if place < told:
+                features[r, place], values[r, place] = feature, value
+
+
+@dataclass(frozen=True, slots=True)
+class _ByQuadrature:
+    """Trees that were read into a forest."""
+
+    forest: Forest
+    nodes: Nodes
+    columns: dict[bytes, Columns] = field(default_factory=dict)
+    method: Method = "quadrature"
+
+    @property
+    def width(self) -> int:
+        return self.forest.width
+
+    @property
+    def base(self) -> float:
+        return self.forest.base
+
+    def check_width(self, matrix: AnyMatrix) -> None:
+        _check_width(matrix, self.width)
+
+    def explain(self, matrix: AnyMatrix, column_of: npt.NDArray[np.int64]) -> tuple[Floats, Floats]:
+        """Return contributions of the shape (columns, rows), and raw scores."""
+        codes, room, which = _code(self.forest, matrix)
+        total, raw = np.zeros((int(column_of.max(initial=-1)) + 1, codes.shape[1])), np.zeros(codes.shape[1])
+        key = column_of.tobytes()
+        if key not in self.columns:
+            self.columns[key] = list_columns(self.forest.trees, column_of)
+        explain_forest(codes, self.forest.trees, self.columns[key], self.nodes, room, total, raw)
+        return (total, raw) if which is None else (total[:, which], raw[which])
+
+    def score(self, matrix: AnyMatrix) -> Floats:
+        """Return raw scores."""
+        codes, room, which = _code(self.forest, matrix)
+        raw = np.zeros(codes.shape[1])
+        score_forest(codes, self.forest.trees, room, raw)
+        return raw if which is None else raw[which]
+
+
+def _code(forest: Forest, matrix: AnyMatrix) -> tuple[Codes, Room, Places | None]:
+    """Replace values by codes; where many rows are the same, of different ones only, and which each is."""
+    codes = np.empty((forest.width, len(matrix)), dtype=forest.codes)
+    others = forest.trees.sets.shape[1] - 1
+    code_rows(
+        np.asfortranarray(matrix),
+        forest.is_used,
+        forest.bounds,
+        forest.thresholds,
+        forest.by_category,
+        others,
+        codes,
+    )
+    room = make_room(forest, len(matrix))
+    if len(matrix) < 2:
+        return codes, room, None
+    found = find_different_rows(codes, forest.is_used, room)
+    if found > WORTH_MERGING * len(matrix):
+        return codes, room, None
+    return np.ascontiguousarray(codes[:, room.different[:found]]), make_room(forest, found), room.which
+
+
+@dataclass(frozen=True, slots=True)
+class _ByLightGBM:
+    """Trees that only LightGBM knows how to explain."""
+
+    booster: "Booster"
+    method: Method = "lightgbm"
+
+    @property
+    def width(self) -> int:
+        return int(self.booster.num_feature())
+
+    @property
+    def base(self) -> float:
+        return float(self._explain(np.full((1, self.width), np.nan))[0, -1])
+
+    def check_width(self, matrix: AnyMatrix) -> None:
+        _check_width(matrix, self.width)
+
+    def explain(self, matrix: AnyMatrix, column_of: npt.NDArray[np.int64]) -> tuple[Floats, Floats]:
+        """Return contributions of the shape (columns, rows), and raw scores."""
+        told = self._explain(matrix)
+        total = np.zeros((int(column_of.max(initial=-1)) + 1, len(matrix)))
+        np.add.at(total, column_of, told[:, :-1].T)
+        return total, self.score(matrix)
+
+    def _explain(self, matrix: AnyMatrix) -> Floats:
+        return np.asarray(self.booster.predict(matrix, pred_contrib=True), dtype=np.float64)
+
+    def score(self, matrix: AnyMatrix) -> Floats:
+        """Return raw scores."""
+        return np.asarray(self.booster.predict(matrix, raw_score=True), dtype=np.float64)
+
+
+def _check_width(matrix: AnyMatrix, width: int) -> None:
+    if matrix.ndim != 2 or matrix.shape[1] != width:
         raise ModelError(
-            f"The rows have {matrix.shape[1]} features, the model {forest.width}. Give those it names."
+            f"The rows have {matrix.shape[-1]} features, the model {width}. Give those it names."
         )
-    values = np.zeros((len(matrix), forest.width))
-
-    def explain(first: int) -> None:
-        rows = slice(first, first + ROWS_PER_CHUNK)
-        _explain_rows(forest, matrix[rows], values[rows])
-
-    _work(explain, range(0, len(matrix), ROWS_PER_CHUNK), threads or pl.thread_pool_size())
-    return Contributions(values, forest.base)
 
 
-def _read_once(booster: "Booster") -> Forest:
-    """Read the forest of a booster, again only if it has other trees."""
-    known = _FORESTS.get(booster)
+def _read_once(booster: "Booster") -> _ByQuadrature | _ByLightGBM:
+    """Read the trees of a booster, again only if it has other ones."""
+    known = _KNOWN.get(booster)
     if known is None or known[0] != booster.num_trees():
-        known = (booster.num_trees(), read_forest(booster.model_to_string()))
-        _FORESTS[booster] = known
+        known = (booster.num_trees(), _read(booster))
+        _KNOWN[booster] = known
     return known[1]
 
 
-_FORESTS: "Final[WeakKeyDictionary[Booster, tuple[int, Forest]]]" = WeakKeyDictionary()
+def _read(booster: "Booster") -> _ByQuadrature | _ByLightGBM:
+    """Read the trees; where they cannot be, or LightGBM scores a row otherwise, it has to explain them."""
+    by_lightgbm = _ByLightGBM(booster)
+    if not can_compile():
+        return by_lightgbm
+    try:
+        forest = read_forest(booster.model_to_string())
+    except UnsupportedForestError:
+        return by_lightgbm
+    known = _ByQuadrature(forest, list_nodes(int(forest.trees.nodes.max(initial=1))))
+    probes = draw_probes(forest)
+    return known if np.array_equal(known.score(probes), by_lightgbm.score(probes)) else by_lightgbm
 
 
-def _work(task: Callable[[int], None], places: range, threads: int) -> None:
-    if threads == 1 or len(places) == 1:
-        for place in places:
-            task(place)
+_KNOWN: "Final[WeakKeyDictionary[Booster, tuple[int, _ByQuadrature | _ByLightGBM]]]" = WeakKeyDictionary()
+
+
+def _work(task: Callable[[slice], None], rows: int, threads: int | None) -> None:
+    """Do a task for all rows, chunk by chunk."""
+    chunks = [slice(first, min(first + ROWS_PER_CHUNK, rows)) for first in range(0, rows, ROWS_PER_CHUNK)]
+    workers = threads or pl.thread_pool_size()
+    if workers == 1 or len(chunks) <= 1:
+        for chunk in chunks:
+            task(chunk)
         return
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(task, places))
+    with ThreadPoolExecutor(workers) as pool:
+        list(pool.map(task, chunks))
 
 
-def _explain_rows(forest: Forest, matrix: npt.NDArray[Any], total: Floats) -> None:
-    """Add to `total` what each tree gives to the features of each row."""
-    codes = np.empty((forest.width, len(matrix)), dtype=np.uint16)
-    others = forest.trees.sets.shape[1] - 1
-    code_rows(np.asfortranarray(matrix), forest.bounds, forest.thresholds, forest.by_category, others, codes)
-    nodes, weights = list_nodes((forest.longest_path + 1) // 2)
-    explain_forest(codes, np.diff(forest.bounds) + 1, forest.trees, nodes, weights, total)
-
-
-def compute_contributions(booster: "Booster", matrix: Matrix) -> npt.NDArray[np.float64]:
+def compute_contributions(
+    booster: "Booster", matrix: Matrix, *, threads: int | None = None
+) -> npt.NDArray[np.float64]:
     """Compute path-dependent Shapley values of the raw score.
 
     Parameters
@@ -123,15 +356,13 @@ def compute_contributions(booster: "Booster", matrix: Matrix) -> npt.NDArray[np.
     Lundberg et al., From local explanations to global understanding with explainable AI for trees,
     Nature Machine Intelligence 2020, doi:10.1038/s42256-019-0138-9.
     """
-    if not len(matrix):
-        return np.empty((0, matrix.shape[1] + 1))
-    told = explain_trees(booster, matrix)
+    told = explain_trees(booster, matrix, threads=threads)
     values = np.column_stack([told.values, np.full(len(matrix), told.base)])
-    _check_additive(values, np.asarray(booster.predict(matrix, raw_score=True), dtype=np.float64))
+    _check_additive(values, told.raw)
     return values
 
 
 def _check_additive(values: npt.NDArray[np.float64], raw: npt.NDArray[np.float64]) -> None:
-    off = float(np.abs(values.sum(axis=1) - raw).max())
-    if off > ADDITIVITY_TOLERANCE:
+    off = float(np.abs(values.sum(axis=1) - raw).max(initial=0.0))
+    if not off <= ADDITIVITY_TOLERANCE:
         raise ModelError(f"Contributions miss the raw score by {off:.1e}. Use a model without linear trees.")

@@ -1,4 +1,4 @@
-"""The forest: the trees of a LightGBM model as arrays, with the path to every leaf.
+"""The forest: the trees of a LightGBM model as arrays, with what lies above and below every split.
 
 It is read from the text that LightGBM writes, which is exact and needs no walk through nested nodes.
 """
@@ -12,14 +12,19 @@ import numpy.typing as npt
 
 from somv_risk.errors import ModelError
 
-WORD: Final = 64  # decisions per word of a mask
-MOST_PLACES: Final = 65_533  # of a feature; a code has 16 bits, and two are kept for zero and not known
+MOST_PLACES: Final = 65_533  # of a feature; a code has 16 bits, and the first one is kept for what is missing
+ZERO: Final = float(np.float32(1e-35))  # LightGBM takes what lies this near to zero for zero
+NONE: Final = -1
+PROBES: Final = 256
 _ZERO_MISSING, _NAN_MISSING = 1, 2
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-Words = npt.NDArray[np.uint64]
 Mask = npt.NDArray[np.bool_]
+
+
+class UnsupportedForestError(ModelError):
+    """The trees are sound, but not of the kind that can be laid out as arrays here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,30 +46,33 @@ class Tree:
 class Trees(NamedTuple):
     """Trees one after the other; each kind of row has an array of offsets, one per tree and one at the end.
 
-    A split sends a row to the left if the row's code of the feature is at most `place`; the codes behind
-    the last are those of a missing value and of zero, for which `left_if_missing` and `left_if_zero` say so.
-    A split on categories sends those to the left that are in row `category` of `sets` (-1 for others); the
-    last column is that of all other categories.
-    A step is a feature on the path to a leaf: `select` and `want` are the splits on it and the way they must
-    go, `ratio` is the share of the training rows that went there, `local` the feature's number in the tree.
+    A split sends a row to the left if the row's code of `feature` lies from `first` to `last`, and a row
+    with the code `turned` the other way than that. A split on categories sends those to the left that are in
+    row `category` of `sets`, whose last column is that of all other categories. -1 stands for none.
+
+    From split s, branch 2 s goes left and branch 2 s + 1 right; a `child` below 0 is leaf -1 - child.
+    `into` is the branch that leads to a split, `earlier` the last one before it that splits on the same
+    feature. `ratio` is the share of the training rows that went this way at all splits on the feature so far.
+    Leaves are numbered from left to right: those to the left of a split are `leaf_from` to `leaf_to` - 1.
+    Splits, branches and leaves are numbered anew in each tree. `nodes` is how many a quadrature needs.
     """
 
     split_offsets: Ints
     feature: Ints
-    place: Ints
-    left_if_missing: Mask
-    left_if_zero: Mask
+    first: Ints
+    last: Ints
+    turned: Ints
     category: Ints
     sets: Mask
+    into: Ints
+    earlier: Ints
+    leaf_from: Ints
+    leaf_to: Ints
+    child: Ints
+    ratio: Floats
     leaf_offsets: Ints
     leaf_value: Floats
-    step_offsets: Ints
-    ratio: Floats
-    local: Ints
-    select: Words
-    want: Words
-    local_offsets: Ints
-    local_feature: Ints
+    nodes: Ints
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +80,7 @@ class Forest:
     """A model's trees, how many features it has, and its mean raw score.
 
     The thresholds of feature f, in order, are `thresholds[bounds[f]:bounds[f + 1]]`; `by_category` are the
-    features whose values are categories.
+    features whose values are categories, `is_used` those that any tree splits on.
     """
 
     width: int
@@ -80,12 +88,19 @@ class Forest:
     bounds: Ints
     thresholds: Floats
     by_category: Mask
+    is_used: Mask
     trees: Trees
 
     @property
-    def longest_path(self) -> int:
-        """The most features on the path to a leaf."""
-        return int(np.diff(self.trees.step_offsets).max(initial=1))
+    def most_splits(self) -> int:
+        """The most splits of a tree."""
+        return int(np.diff(self.trees.split_offsets).max(initial=1))
+
+    @property
+    def codes(self) -> type[np.unsignedinteger[Any]]:
+        """The smallest type that holds every code."""
+        most = max(int(np.diff(self.bounds).max(initial=0)) + 2, self.trees.sets.shape[1])
+        return np.uint8 if most <= np.iinfo(np.uint8).max + 1 else np.uint16
 
 
 def read_forest(text: str) -> Forest:
@@ -94,8 +109,9 @@ def read_forest(text: str) -> Forest:
     Raises
     ------
     ModelError
-        If a tree has linear leaves, or the model has several scores per row, or more than 65,533 thresholds
-        or categories of one feature.
+        If a tree has linear leaves, or the model has several scores per row.
+    UnsupportedForestError
+        If a feature has more than 65,533 thresholds or categories.
     """
     header, *blocks = text.split("\nTree=")
     facts = _read_lines(header)
@@ -103,6 +119,19 @@ def read_forest(text: str) -> Forest:
         raise ModelError("The model has several scores per row. Explain one with a single score.")
     trees = [_read_tree(block) for block in blocks]
     return _build_forest(int(facts["max_feature_idx"]) + 1, trees)
+
+
+def draw_probes(forest: Forest) -> Floats:
+    """Draw rows that lie on the thresholds of a forest, right beside them, at zero, or are missing."""
+    random = np.random.default_rng(0)
+    rows = np.zeros((PROBES, forest.width))
+    for feature in range(forest.width):
+        own = forest.thresholds[forest.bounds[feature] : forest.bounds[feature + 1]]
+        if forest.by_category[feature]:
+            own = np.arange(forest.trees.sets.shape[1] + 1.0)
+        edges = np.concatenate([[0.0, np.nan], own, np.nextafter(own, np.inf)])
+        rows[:, feature] = random.choice(edges, PROBES)
+    return rows
 
 
 def _read_lines(block: str) -> dict[str, str]:
@@ -132,92 +161,119 @@ def _read_tree(block: str) -> Tree:
 
 
 def _build_forest(width: int, trees: list[Tree]) -> Forest:
-    grown = [tree for tree in trees if len(tree.feature)]
-    feature, threshold = _join(grown, "feature"), _join(grown, "threshold")
-    by_category = (_join(grown, "decision") & 1) > 0
-    thresholds = [np.unique(threshold[(feature == f) & ~by_category]) for f in range(width)]
-    sets = _list_sets([values for tree in grown for values in _read_sets(tree)])
+    splits = [_list_splits(tree) for tree in trees]
+    feature, threshold, decision = (_join(trees, name) for name in ("feature", "threshold", "decision"))
+    by_category, missing = (decision & 1) > 0, (decision >> 2) & 3
+    thresholds = [
+        _list_thresholds(threshold[own := (feature == f) & ~by_category], missing[own]) for f in range(width)
+    ]
+    sets = _list_sets([values for tree in trees for values in _read_sets(tree)])
     if max(sets.shape[1], *map(len, thresholds)) > MOST_PLACES:
-        raise ModelError(f"A feature has more than {MOST_PLACES:,} thresholds or categories. Use fewer bins.")
+        raise UnsupportedForestError(
+            f"A feature has more than {MOST_PLACES:,} thresholds or categories. Use fewer bins."
+        )
+    arrays: dict[str, Any] = {
+        "split_offsets": _offset(len(tree.feature) for tree in trees),
+        "feature": feature,
+        **_place(feature, threshold, decision, thresholds),
+        "sets": sets,
+        "leaf_offsets": _offset(len(tree.leaf_value) for tree in trees),
+        **{name: np.concatenate([own[name] for own in splits]) for name in splits[0]},
+    }
     return Forest(
         width=width,
         base=sum(map(_find_expected, trees)),
         bounds=_offset(map(len, thresholds)),
         thresholds=np.concatenate([np.empty(0), *thresholds]),
         by_category=np.isin(np.arange(width), feature[by_category]),
-        trees=Trees(**_list_splits(grown, thresholds), sets=sets, **_list_steps(grown)),
+        is_used=np.isin(np.arange(width), feature),
+        trees=Trees(**arrays),
     )
 
 
-def _list_splits(grown: list[Tree], thresholds: list[Floats]) -> dict[str, npt.NDArray[Any]]:
-    """List the splits, node by node and tree by tree."""
-    feature, threshold, decision = (_join(grown, name) for name in ("feature", "threshold", "decision"))
+def _list_thresholds(of_splits: Floats, missing: Ints) -> Floats:
+    """List the thresholds of a feature; where zero is taken for missing, zero has a place of its own."""
+    if (missing == _ZERO_MISSING).any():
+        of_splits = np.append(of_splits, [np.nextafter(-ZERO, -1.0), ZERO])
+    return np.unique(of_splits)
+
+
+def _place(feature: Ints, threshold: Floats, decision: Ints, thresholds: list[Floats]) -> dict[str, Ints]:
+    """Say of each split which codes go left: 0 is missing, 1 the place up to the first threshold."""
     by_category, goes_left, missing = (decision & 1) > 0, (decision & 2) > 0, (decision >> 2) & 3
-    zero_goes_left = np.where(missing == _ZERO_MISSING, goes_left, threshold >= 0.0)
-    places = [np.searchsorted(thresholds[f], t) for f, t in zip(feature, threshold, strict=True)]
+    zero_is_below = threshold >= 0.0
+    missing_goes_left = np.where(missing == 0, zero_is_below, goes_left)
+    found = zip(feature, threshold, strict=True)
+    last = np.array([np.searchsorted(thresholds[f], t) + 1 for f, t in found], dtype=np.int64)
+    zero = np.array([np.searchsorted(thresholds[f], 0.0) + 1 for f in feature], dtype=np.int64)
+    is_turned = (missing == _ZERO_MISSING) & (goes_left != zero_is_below) & ~by_category
     return {
-        "split_offsets": _offset(len(tree.feature) for tree in grown),
-        "feature": feature,
-        "place": np.array(places, dtype=np.int64),
-        "left_if_missing": np.where(missing == _NAN_MISSING, goes_left, zero_goes_left),
-        "left_if_zero": zero_goes_left,
-        "category": np.where(by_category, np.cumsum(by_category) - 1, -1),
+        "first": np.where(missing_goes_left, 0, 1),
+        "last": last,
+        "turned": np.where(is_turned, zero, NONE),
+        "category": np.where(by_category, np.cumsum(by_category) - 1, NONE),
     }
 
 
-def _list_steps(grown: list[Tree]) -> dict[str, npt.NDArray[Any]]:
-    """List the leaves, and the steps on the path to each."""
-    local = [_number_features(tree) for tree in grown]
-    paths = [(own, path) for own, tree in zip(local, grown, strict=True) for path in _list_paths(tree)]
-    steps = [step for _, path in paths for step in path.values()]
-    words = max((-(-len(tree.feature) // WORD) for tree in grown), default=1)
+def _list_splits(tree: Tree) -> dict[str, npt.NDArray[Any]]:
+    """List what lies above and below each split, and the leaves from left to right."""
+    splits = len(tree.feature)
+    children = np.stack([tree.left, tree.right], axis=1)
+    if not (children > np.arange(splits)[:, None])[children >= 0].all():
+        raise UnsupportedForestError("A split stands before the one above it. Write the model with LightGBM.")
+    into, earlier, ratio, longest = _follow_branches(tree, children.tolist())
+    leaf_from, leaf_to, order = _order_leaves(children.tolist())
+    rank = np.empty(len(order), dtype=np.int64)
+    rank[order] = np.arange(len(order))
+    leaves = children < 0
+    children[leaves] = -1 - rank[-1 - children[leaves]]
     return {
-        "leaf_offsets": _offset(len(tree.leaf_value) for tree in grown),
-        "leaf_value": _join(grown, "leaf_value"),
-        "step_offsets": _offset(len(path) for _, path in paths),
-        "ratio": np.array([step.ratio for step in steps], dtype=np.float64),
-        "local": np.array([own[feature] for own, path in paths for feature in path], dtype=np.int64),
-        "select": _to_words([step.select for step in steps], words),
-        "want": _to_words([step.want for step in steps], words),
-        "local_offsets": _offset(map(len, local)),
-        "local_feature": np.array([feature for own in local for feature in own], dtype=np.int64),
+        "into": into,
+        "earlier": earlier,
+        "leaf_from": leaf_from,
+        "leaf_to": leaf_to,
+        "child": children.ravel(),
+        "ratio": ratio,
+        "leaf_value": tree.leaf_value[order],
+        "nodes": np.array([(longest + 1) // 2], dtype=np.int64),
     }
 
 
-def _number_features(tree: Tree) -> dict[int, int]:
-    """Number the features of a tree from 0."""
-    return {feature: number for number, feature in enumerate(np.unique(tree.feature).tolist())}
-
-
-class Step(NamedTuple):
-    """A feature on a path: its splits there and the way they go, one bit each, and the share that goes so."""
-
-    select: int = 0
-    want: int = 0
-    ratio: float = 1.0
-
-
-def _list_paths(tree: Tree) -> list[dict[int, Step]]:
-    """List the path to each leaf, step by feature."""
-    found = dict(_walk(tree))
-    return [found[leaf] for leaf in range(len(tree.leaf_value))]
-
-
-def _walk(tree: Tree) -> Iterator[tuple[int, dict[int, Step]]]:
-    """Walk to every leaf."""
-    waiting: list[tuple[int, dict[int, Step]]] = [(0, {})]
-    while waiting:
-        node, path = waiting.pop()
-        if node < 0:
-            yield -1 - node, path
-            continue
-        feature = int(tree.feature[node])
-        step = path.get(feature, Step())
-        for child, is_left in ((int(tree.left[node]), 1), (int(tree.right[node]), 0)):
+def _follow_branches(tree: Tree, children: list[list[int]]) -> tuple[Ints, Ints, Floats, int]:
+    """Follow the branches down: what leads to each split, and how many features lie on the longest path."""
+    into, earlier = np.full(len(children), NONE), np.full(len(children), NONE)
+    ratio, longest = np.ones(2 * len(children)), 1
+    latest: list[dict[int, int]] = [{} for _ in children]  # branch by feature, above each split
+    for split, feature in enumerate(tree.feature.tolist()):
+        above = latest[split]
+        earlier[split] = above.get(feature, NONE)
+        so_far = ratio[earlier[split]] if feature in above else 1.0
+        for branch, child in enumerate(children[split], 2 * split):
             count = tree.node_count[child] if child >= 0 else tree.leaf_count[-1 - child]
-            ratio = step.ratio * float(count / tree.node_count[node])
-            further = Step(step.select | 1 << node, step.want | is_left << node, ratio)
-            waiting.append((child, {**path, feature: further}))
+            ratio[branch] = so_far * (count / tree.node_count[split])
+            if child >= 0:
+                into[child], latest[child] = branch, {**above, feature: branch}
+            else:
+                longest = max(longest, len(above.keys() | {feature}))
+    return into, earlier, ratio, longest
+
+
+def _order_leaves(children: list[list[int]]) -> tuple[Ints, Ints, Ints]:
+    """Order the leaves from left to right: from which to which lie left of each split, and which they are."""
+    leaf_from, leaf_to = np.zeros(len(children), dtype=np.int64), np.zeros(len(children), dtype=np.int64)
+    order: list[int] = []
+    waiting = [(0, False)] if children else [(-1, False)]
+    while waiting:
+        split, is_left_done = waiting.pop()
+        if split < 0:
+            order.append(-1 - split)
+        elif is_left_done:
+            leaf_to[split] = len(order)
+            waiting.append((children[split][1], False))
+        else:
+            leaf_from[split] = len(order)
+            waiting += [(split, True), (children[split][0], False)]
+    return leaf_from, leaf_to, np.array(order, dtype=np.int64)
 
 
 def _read_sets(tree: Tree) -> Iterator[list[int]]:
@@ -249,9 +305,3 @@ def _join(grown: list[Tree], name: str) -> npt.NDArray[Any]:
     """Join one kind of rows of all trees."""
     kind = np.float64 if name in {"threshold", "leaf_value"} else np.int64
     return np.concatenate([np.empty(0, dtype=kind), *(getattr(tree, name) for tree in grown)])
-
-
-def _to_words(masks: list[int], words: int) -> Words:
-    lowest = (1 << WORD) - 1
-    listed = [[mask >> (WORD * word) & lowest for word in range(words)] for mask in masks]
-    return np.array(listed, dtype=np.uint64).reshape(-1, words)

@@ -1,43 +1,109 @@
 """Machine code: loops in plain Python that numba compiles when they are first called.
 
 Compiled code is kept on disk beside the module, or in the user's cache where that cannot be written to, so
-that only the first call after an installation waits for it.
+that only the first call after an installation waits for it, and says so.
 """
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Mapping
 from functools import cache, wraps
+from hashlib import sha256
+from importlib.util import find_spec
 from types import FunctionType
 from typing import Any, TypeVar
 
 Loop = TypeVar("Loop", bound=Callable[..., Any])
 
 
+class CompilationWarning(UserWarning):
+    """Loops are compiled, which happens once after an installation and takes some seconds."""
+
+
+def can_compile() -> bool:
+    """Whether numba is there."""
+    return find_spec("numba") is not None
+
+
 def compiled(loop: Loop) -> Loop:
     """Compile a loop when it is first called, and with it the compiled loops that it calls.
 
-    It must not refer to names of an enclosing function.
+    These become part of it: to hand arrays over would take longer than a short loop itself. It must not
+    refer to names of an enclosing function.
     """
 
     @cache
-    def compile_loop() -> Callable[..., Any]:
+    def link() -> FunctionType:
+        """Return the loop with those that it calls put in."""
         from numba import njit  # noqa: PLC0415 - a quarter of a second to import
 
         called = {name: loop.__globals__.get(name) for name in loop.__code__.co_names}
-        loops = {name: getattr(other, "compile_loop", None) for name, other in called.items()}
-        inner = {name: compile_inner() for name, compile_inner in loops.items() if compile_inner}
+        links = {name: getattr(other, "link", None) for name, other in called.items()}
+        linked = {name: link_other() for name, link_other in links.items() if link_other}
+        inner = {name: njit(other, nogil=True, inline="always") for name, other in linked.items()}
         function = FunctionType(
             loop.__code__, {**loop.__globals__, **inner}, loop.__name__, loop.__defaults__
         )
-        function.__qualname__, function.__module__ = loop.__qualname__, loop.__module__
+        # numba keeps code by this name, and does not notice when a loop of another module has changed.
+        function.__qualname__ = loop.__qualname__ + _sign(linked)
+        function.__module__ = loop.__module__
+        return function
+
+    @cache
+    def compile_loop() -> Callable[..., Any]:
+        from numba import njit  # noqa: PLC0415
+
+        _tell_when_compiling()
         try:
-            machine_code: Callable[..., Any] = njit(function, nogil=True, cache=True)
+            machine_code: Callable[..., Any] = njit(link(), nogil=True, cache=True)
         except RuntimeError:  # no folder can be written to
-            machine_code = njit(function, nogil=True)
+            machine_code = njit(link(), nogil=True)
         return machine_code
 
     @wraps(loop)
     def call(*arguments: Any) -> Any:  # noqa: ANN401 - those of the loop
         return compile_loop()(*arguments)
 
-    call.compile_loop = compile_loop  # type: ignore[attr-defined]
+    call.link = link  # type: ignore[attr-defined]
     return call  # type: ignore[return-value]
+
+
+def _sign(linked: Mapping[str, FunctionType]) -> str:
+    """Sign functions by what they do and the numbers they refer to."""
+    if not linked:
+        return ""
+    said = [
+        (function.__qualname__, function.__code__.co_code.hex(), function.__code__.co_consts, numbers)
+        for function in linked.values()
+        for numbers in [[function.__globals__.get(name) for name in function.__code__.co_names]]
+    ]
+    plain = [
+        (*facts, [number for number in numbers if isinstance(number, int | float)])
+        for *facts, numbers in said
+    ]
+    return "_" + sha256(repr(plain).encode()).hexdigest()[:16]
+
+
+@cache
+def _tell_when_compiling() -> None:
+    """Let the first loop that is compiled, rather than loaded, be told of."""
+    from numba.core import event  # noqa: PLC0415
+
+    class Teller(event.Listener):
+        """Tells once, and of the loops of this library only."""
+
+        is_told = False
+
+        def on_start(self, started: event.Event) -> None:
+            function = started.data["dispatcher"].py_func
+            if not self.is_told and function.__module__.startswith(f"{__package__}."):
+                self.is_told = True
+                warnings.warn(
+                    "Compiling loops, once after installation: this takes some seconds.",
+                    CompilationWarning,
+                    stacklevel=2,
+                )
+
+        def on_end(self, ended: event.Event) -> None:
+            """Nothing is told."""
+
+    event.register("numba:compile", Teller())  # type: ignore[no-untyped-call]

@@ -10,208 +10,198 @@ share of the training rows that took the path at all splits on i) and o_i, 1 if 
 all these splits and 0 otherwise. With S known, the leaf is worth v prod_{i in S} o_i prod_{i not in S} r_i.
 Averaging what j adds over the order in which features become known, with z the moment at which j does:
 
-    phi_j = v (o_j - r_j) integral_0^1 prod_{i != j} (r_i (1 - z) + o_i z) dz.
+    phi_j = v (o_j - r_j) integral_0^1 prod_{i != j} f_i(z) dz,    f_i(z) = r_i (1 - z) + o_i z.
 
 **Why the quadrature is exact.** The integrand is a polynomial of degree d - 1 in z, and Gauss-Legendre
-quadrature with n nodes is exact up to degree 2n - 1: ceil(d / 2) nodes are enough.
+quadrature with n nodes is exact up to degree 2 n - 1: ceil(d / 2) nodes are enough.
+
+**How a tree is walked.** At a node z of the quadrature, let F be the product of all f_i of a leaf. Then
+phi_j is the sum over leaves of v F (o_j - r_j) / f_j. Going down, each branch multiplies by its feature's f
+(divided by the f of an earlier branch on the same feature, which it replaces); going up, the v F of the
+leaves below are added. At each branch that sum, times (o - r) / f (less that of the earlier branch), is what
+its feature gets: two passes over the branches for each node, however many features a path has.
 
 **Why it is fast.** The value depends on the row only through the o_i, so through the splits at which it goes
 left: a mask of one bit per split. Rows with the same mask in a tree have the same values there, and the
-rows of a population share most of their masks. What a pattern of the o_i is worth at a leaf is kept.
-With m different masks per tree the cost is O(trees (splits rows + leaves d m)), and one addition per row
-and feature of the tree.
+rows of a population share most of their masks. With m different masks the cost of a tree is
+O(splits rows + splits d m), and one addition per row and feature of the tree.
 
-**Related.** Linear TreeSHAP (Yu et al. 2022, arXiv:2209.08192) uses the same polynomials, GPUTreeShap
-(Mitchell et al. 2022, doi:10.7717/peerj-cs.880) merges the splits on one feature, Woodelf shares masks.
+**Related.** TreeSHAP costs O(leaves d^2) per row; Linear TreeSHAP (Yu et al. 2022, arXiv:2209.08192) uses
+the same polynomials, GPUTreeShap (Mitchell et al. 2022, doi:10.7717/peerj-cs.880) merges the splits on one
+feature, Woodelf shares masks.
 """
 
-from typing import Any, Final
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from somv_risk.forest import Floats, Ints, Mask, Trees, Words
+from somv_risk.decisions import DECISIONS, Codes, Places, Room, Words, find_different, mark
+from somv_risk.forest import Floats, Ints, Trees
 from somv_risk.machine_code import compiled
 
-MOST_TABULATED: Final = 8  # features on a path; of more, each pattern that occurs is worked out
-ZERO: Final = float(np.float32(1e-35))  # LightGBM takes what lies this near to zero for zero
 
-Codes = npt.NDArray[np.uint16]
+class Nodes(NamedTuple):
+    """Nodes and weights of quadratures on [0, 1]: row n has those of n nodes."""
+
+    at: Floats
+    weight: Floats
 
 
-def list_nodes(most: int) -> tuple[Floats, Floats]:
-    """List nodes and weights on [0, 1]; row n is of n nodes, padded with weight 0."""
-    nodes, weights = np.zeros((most + 1, most)), np.zeros((most + 1, most))
+class Columns(NamedTuple):
+    """What contributions are added up into: `listed` are the columns that a tree has any for.
+
+    `local` says which of its tree's columns the feature of a split belongs to.
+    """
+
+    local: Ints
+    offsets: Ints
+    listed: Ints
+
+
+def list_nodes(most: int) -> Nodes:
+    """List the nodes and weights of quadratures of up to so many nodes."""
+    at, weight = np.zeros((most + 1, most)), np.zeros((most + 1, most))
     for n in range(1, most + 1):
-        points, weight = np.polynomial.legendre.leggauss(n)
-        nodes[n, :n], weights[n, :n] = (points + 1) / 2, weight / 2
-    return nodes, weights
+        points, weights = np.polynomial.legendre.leggauss(n)
+        at[n, :n], weight[n, :n] = (points + 1) / 2, weights / 2
+    return Nodes(at, weight)
 
 
-@compiled
-def code_rows(
-    matrix: npt.NDArray[Any], bounds: Ints, thresholds: Floats, by_category: Mask, others: int, codes: Codes
-) -> None:
-    """Replace values by their places among the thresholds; `codes` has the shape (features, rows).
-
-    A value that is not known has the first code behind the places, zero the one after it. A category is
-    a whole number, what is behind its point is cut off, and it is its own code; `others` stands for those
-    that no split knows, or that are not known.
-    """
-    for feature in range(len(by_category)):
-        first, last = bounds[feature], bounds[feature + 1]
-        if first == last and not by_category[feature]:
-            continue
-        own = codes[feature]
-        for r in range(len(own)):
-            value = np.float64(matrix[r, feature])
-            if by_category[feature]:
-                own[r] = np.uint16(value) if -1.0 < value < others else others
-            elif np.isnan(value):
-                own[r] = last - first + 1
-            elif abs(value) <= ZERO:
-                own[r] = last - first + 2
-            else:
-                own[r] = np.searchsorted(thresholds[first:last], value)
-
-
-@compiled
-def fill_masks(codes: Codes, missing: Ints, trees: Trees, tree: int, masks: Words) -> None:
-    """Fill in, for each row, at which splits of a tree it goes left; `masks` has the shape (words, rows)."""
-    masks[:] = 0
-    first = trees.split_offsets[tree]
-    for s in range(first, trees.split_offsets[tree + 1]):
-        feature, bit = trees.feature[s], np.uint64((s - first) % 64)
-        own, word = codes[feature], masks[(s - first) // 64]
-        if trees.category[s] >= 0:
-            goes_left = trees.sets[trees.category[s]]
-            for r in range(len(word)):
-                word[r] |= np.uint64(goes_left[own[r]]) << bit
-        else:
-            last, is_missing = np.uint16(trees.place[s]), np.uint16(missing[feature])
-            is_zero = np.uint16(missing[feature] + 1)
-            if_missing, if_zero = trees.left_if_missing[s], trees.left_if_zero[s]
-            for r in range(len(word)):
-                known = own[r] <= last
-                unknown = ((own[r] == is_missing) & if_missing) | ((own[r] == is_zero) & if_zero)
-                word[r] |= np.uint64(known | unknown) << bit
-
-
-@compiled
-def find_different(masks: Words, slots: Ints, different: Ints, which: Ints) -> int:
-    """Find the different masks: `different` lists a row of each, `which` the number of each row's mask.
-
-    `slots` is room for a hash table whose size is a power of two above the number of rows.
-    """
-    slots[:] = -1
-    found = 0
-    limit = np.uint64(len(slots) - 1)
-    for r in range(masks.shape[1]):
-        hashed = np.uint64(0)
-        for w in range(masks.shape[0]):
-            hashed = (hashed ^ masks[w, r]) * np.uint64(0x9E3779B97F4A7C15)
-            hashed ^= hashed >> np.uint64(29)
-        slot = hashed & limit
-        while True:
-            number = slots[slot]
-            if number < 0:
-                slots[slot] = found
-                different[found] = r
-                which[r] = found
-                found += 1
-                break
-            is_same = True
-            for w in range(masks.shape[0]):
-                is_same &= masks[w, r] == masks[w, different[number]]
-            if is_same:
-                which[r] = number
-                break
-            slot = (slot + np.uint64(1)) & limit
-    return found
-
-
-@compiled
-def explain_masks(
-    masks: Words, different: Ints, trees: Trees, tree: int, nodes: Floats, weights: Floats, values: Floats
-) -> None:
-    """Add what each different mask of a tree is worth; `values` has the shape (masks, features of the tree).
-
-    What a pattern of steps taken is worth at a leaf is worked out where it is first met, and kept.
-    """
-    most = 2 * nodes.shape[1]
-    taken, shares, before = np.empty(most, np.bool_), np.empty(most), np.empty(most + 1)
-    table = np.empty((1 << MOST_TABULATED, MOST_TABULATED))
-    is_known = np.empty(1 << MOST_TABULATED, np.bool_)
-    for leaf in range(trees.leaf_offsets[tree], trees.leaf_offsets[tree + 1]):
-        first, last = trees.step_offsets[leaf], trees.step_offsets[leaf + 1]
-        ratio, local = trees.ratio[first:last], trees.local[first:last]
-        select, want = trees.select[first:last], trees.want[first:last]
-        is_tabulated = len(ratio) <= MOST_TABULATED
-        is_known[:] = False
-        for m in range(len(different)):
-            pattern = find_taken(masks, different[m], select, want, taken)
-            share = table[pattern] if is_tabulated else shares
-            if not is_tabulated or not is_known[pattern]:
-                integrate(ratio, taken, nodes, weights, before, share)
-                for j in range(len(ratio)):
-                    share[j] *= trees.leaf_value[leaf] * (taken[j] - ratio[j])
-                if is_tabulated:
-                    is_known[pattern] = True
-            for j in range(len(ratio)):
-                values[m, local[j]] += share[j]
-
-
-@compiled
-def find_taken(masks: Words, row: int, select: Words, want: Words, taken: Mask) -> int:
-    """Find which steps of a path the row takes, and the pattern they make, one bit each."""
-    pattern = 0
-    for j in range(len(select)):
-        taken[j] = True
-        for w in range(len(masks)):
-            taken[j] &= (masks[w, row] ^ want[j, w]) & select[j, w] == 0
-        pattern |= int(taken[j]) << j
-    return pattern
-
-
-@compiled
-def integrate(
-    ratio: Floats, taken: Mask, nodes: Floats, weights: Floats, before: Floats, shares: Floats
-) -> None:
-    """Integrate, for each step, the product over all other steps; `before` is room to work in."""
-    d = len(ratio)
-    n = (d + 1) // 2
-    shares[:d] = 0.0
-    for k in range(n):
-        z = nodes[n, k]
-        before[0] = weights[n, k]
-        for j in range(d):
-            before[j + 1] = before[j] * (ratio[j] * (1.0 - z) + taken[j] * z)
-        after = 1.0
-        for j in range(d - 1, -1, -1):
-            shares[j] += before[j] * after
-            after *= ratio[j] * (1.0 - z) + taken[j] * z
+def list_columns(trees: Trees, column_of: Ints) -> Columns:
+    """List the columns of each tree; `column_of` says to which one each feature belongs."""
+    splits, columns = np.diff(trees.split_offsets), int(column_of.max(initial=0)) + 1
+    tree = np.repeat(np.arange(len(splits)), splits)
+    pairs, place = np.unique(tree * columns + column_of[trees.feature], return_inverse=True)
+    offsets = np.searchsorted(pairs, np.arange(len(splits) + 1) * columns)
+    return Columns(place - offsets[tree], offsets, pairs % columns)
 
 
 @compiled
 def explain_forest(
-    codes: Codes, missing: Ints, trees: Trees, nodes: Floats, weights: Floats, total: Floats
+    codes: Codes, trees: Trees, columns: Columns, nodes: Nodes, room: Room, total: Floats, raw: Floats
 ) -> None:
-    """Add to `total`, of shape (rows, features), what each tree gives to the features of each row."""
-    rows = codes.shape[1]
-    masks = np.empty((trees.select.shape[1], rows), np.uint64)
-    size = 2
-    while size < 2 * rows:
-        size *= 2
-    slots, different, which = np.empty(size, np.int64), np.empty(rows, np.int64), np.empty(rows, np.int64)
+    """Add to `total`, of the shape (columns, rows), what each tree gives them, and to `raw` the leaves."""
     for tree in range(len(trees.split_offsets) - 1):
-        splits = trees.split_offsets[tree + 1] - trees.split_offsets[tree]
-        of_tree = masks[: (splits + 63) // 64]
-        fill_masks(codes, missing, trees, tree, of_tree)
-        found = find_different(of_tree, slots, different, which)
-        features = trees.local_feature[trees.local_offsets[tree] : trees.local_offsets[tree + 1]]
-        values = np.zeros((found, len(features)))
-        explain_masks(of_tree, different[:found], trees, tree, nodes, weights, values)
-        for r in range(rows):
-            own = values[which[r]]
-            for k in range(len(features)):
-                total[r, features[k]] += own[k]
+        words = mark(codes, trees, tree, DECISIONS, room)
+        different = room.different[: find_different(words, room)]
+        first, last = columns.offsets[tree], columns.offsets[tree + 1]
+        values = np.zeros((last - first, len(different)))
+        explain_masks(words, different, trees, tree, columns.local, nodes, room, values)
+        for local in range(last - first):
+            column = columns.listed[first + local]
+            for r in range(len(raw)):
+                total[column, r] += values[local, room.which[r]]
+        leaves = np.empty(len(different))
+        for m in range(len(different)):
+            leaves[m] = find_leaf(words, different[m], trees, tree)
+        for r in range(len(raw)):
+            raw[r] += leaves[room.which[r]]
+
+
+@compiled
+def find_leaf(words: Words, row: int, trees: Trees, tree: int) -> float:
+    """Find the value of the leaf where a row ends, by its decisions."""
+    first = trees.split_offsets[tree]
+    split = 0 if trees.split_offsets[tree + 1] > first else -1
+    while split >= 0:
+        goes_left = words[split // 64, row] >> np.uint64(split % 64) & np.uint64(1)
+        split = trees.child[2 * (first + split) + 1 - int(goes_left)]
+    value: float = trees.leaf_value[trees.leaf_offsets[tree] - 1 - split]
+    return value
+
+
+@compiled
+def explain_masks(
+    words: Words,
+    different: Places,
+    trees: Trees,
+    tree: int,
+    local: Ints,
+    nodes: Nodes,
+    room: Room,
+    values: Floats,
+) -> None:
+    """Add what each mask of a tree is worth to `values`, of the shape (columns of the tree, masks)."""
+    n, lanes = trees.nodes[tree], room.taken.shape[1]
+    for start in range(0, len(different), lanes):
+        rows = different[start : start + lanes]
+        take(words, rows, trees, tree, room.taken)
+        for k in range(n):
+            z = nodes.at[n, k]
+            if len(rows) == 1:  # known when it is compiled, this makes one row twice as fast
+                descend(trees, tree, z, nodes.weight[n, k], 1, room)
+                ascend(trees, tree, z, local, start, 1, room, values)
+            else:
+                descend(trees, tree, z, nodes.weight[n, k], len(rows), room)
+                ascend(trees, tree, z, local, start, len(rows), room, values)
+
+
+@compiled
+def take(words: Words, rows: Places, trees: Trees, tree: int, taken: Floats) -> None:
+    """Tell of each branch whether a row takes it and all earlier ones on its feature: 1, or else 0."""
+    first = trees.split_offsets[tree]
+    for split in range(trees.split_offsets[tree + 1] - first):
+        left, right, earlier = 2 * split, 2 * split + 1, trees.earlier[first + split]
+        for m in range(len(rows)):
+            was_taken = taken[earlier, m] if earlier >= 0 else 1.0
+            bit = words[split // 64, rows[m]] >> np.uint64(split % 64) & np.uint64(1)
+            taken[left, m] = was_taken * np.float64(bit)
+            taken[right, m] = was_taken - taken[left, m]
+
+
+@compiled
+def descend(trees: Trees, tree: int, z: float, weight: float, lanes: int, room: Room) -> None:
+    """Multiply, on the way down to each branch, the f of all features there, and the weight of the node."""
+    taken, flow = room.taken, room.flow
+    first, root = trees.split_offsets[tree], len(flow) - 1
+    flow[root] = weight
+    for split in range(trees.split_offsets[tree + 1] - first):
+        earlier, above = trees.earlier[first + split], trees.into[first + split]
+        if above < 0:
+            above = root
+        for branch in range(2 * split, 2 * split + 2):
+            ratio = trees.ratio[2 * first + branch]
+            missed = ratio * (1 - z)
+            if earlier < 0:
+                for m in range(lanes):
+                    flow[branch, m] = flow[above, m] * (missed + taken[branch, m] * z)
+            else:
+                # f is missed + taken z; that of the earlier branch, by which it is divided, has two cases.
+                before = trees.ratio[2 * first + earlier]
+                if_taken = 1 / (before * (1 - z) + z)
+                if_missed = ratio / before if before > 0 else 0.0
+                for m in range(lanes):
+                    both = (missed + taken[branch, m] * z) * if_taken
+                    flow[branch, m] = flow[above, m] * (if_missed + taken[earlier, m] * (both - if_missed))
+
+
+@compiled
+def ascend(
+    trees: Trees, tree: int, z: float, local: Ints, start: int, lanes: int, room: Room, values: Floats
+) -> None:
+    """Add up what flows from the leaves, and give each feature its part of it at each of its branches."""
+    taken, flow, if_taken, if_missed = room.taken, room.flow, room.if_taken, -1 / (1 - z)
+    first, first_leaf = trees.split_offsets[tree], trees.leaf_offsets[tree]
+    splits = trees.split_offsets[tree + 1] - first
+    for branch in range(2 * splits):  # what (o - r) / f is
+        ratio = trees.ratio[2 * first + branch]
+        if_taken[branch] = (1 - ratio) / (ratio * (1 - z) + z)
+    for split in range(splits - 1, -1, -1):
+        earlier, column = trees.earlier[first + split], local[first + split]
+        for branch in range(2 * split, 2 * split + 2):
+            child, more = trees.child[2 * first + branch], if_taken[branch] - if_missed
+            if child < 0:
+                value = trees.leaf_value[first_leaf - 1 - child]
+                for m in range(lanes):
+                    flow[branch, m] *= value
+            else:
+                for m in range(lanes):
+                    flow[branch, m] = flow[2 * child, m] + flow[2 * child + 1, m]
+            if earlier < 0:
+                for m in range(lanes):
+                    values[column, start + m] += flow[branch, m] * (if_missed + taken[branch, m] * more)
+            else:
+                less = if_missed - if_taken[earlier]
+                for m in range(lanes):
+                    share = taken[earlier, m] * less + taken[branch, m] * more
+                    values[column, start + m] += flow[branch, m] * share
