@@ -39,6 +39,7 @@ FLOORS = {
     "references": 2,
     "forest": 2,
     "shapley": 2,
+    "decisions": 2,
     "contributions": 2,
     "reasons": 2,
     "scoring": 3,
@@ -58,6 +59,7 @@ FLOORS = {
     "pipeline": 4,
     "demo": 4,
     "console": 4,
+    "plots": 4,
     "cli": 4,
 }
 PURE, LAZY = range(4), range(2)

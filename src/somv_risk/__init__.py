@@ -19,7 +19,8 @@ from somv_risk.sources import from_frames, from_omop, read_histories
 
 if TYPE_CHECKING:
     from somv_risk.config import read_definitions
-    from somv_risk.explanation import explain_person
+    from somv_risk.contributions import explain_trees
+    from somv_risk.explanation import explain_person, explain_region
     from somv_risk.model import RiskModel, load_model
     from somv_risk.pipeline import train
     from somv_risk.scoring import score
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 _LATE = {
     "RiskModel": "somv_risk.model",
     "explain_person": "somv_risk.explanation",
+    "explain_region": "somv_risk.explanation",
+    "explain_trees": "somv_risk.contributions",
     "load_model": "somv_risk.model",
     "read_definitions": "somv_risk.config",
     "score": "somv_risk.scoring",
@@ -39,6 +42,8 @@ __all__ = [
     "RiskModel",
     "build_features",
     "explain_person",
+    "explain_region",
+    "explain_trees",
     "from_frames",
     "from_omop",
     "label_outcomes",

@@ -295,9 +295,10 @@ def _check_width(matrix: AnyMatrix, width: int) -> None:
 
 def _read_once(booster: "Booster") -> _ByQuadrature | _ByLightGBM:
     """Read the trees of a booster, again only if it has other ones."""
+    state = (booster.num_trees(), booster.best_iteration)
     known = _KNOWN.get(booster)
-    if known is None or known[0] != booster.num_trees():
-        known = (booster.num_trees(), _read(booster))
+    if known is None or known[0] != state:
+        known = (state, _read(booster))
         _KNOWN[booster] = known
     return known[1]
 
@@ -316,7 +317,8 @@ def _read(booster: "Booster") -> _ByQuadrature | _ByLightGBM:
     return known if np.array_equal(known.score(probes), by_lightgbm.score(probes)) else by_lightgbm
 
 
-_KNOWN: "Final[WeakKeyDictionary[Booster, tuple[int, _ByQuadrature | _ByLightGBM]]]" = WeakKeyDictionary()
+_Known = tuple[tuple[int, int], _ByQuadrature | _ByLightGBM]
+_KNOWN: "Final[WeakKeyDictionary[Booster, _Known]]" = WeakKeyDictionary()
 
 
 def _work(task: Callable[[slice], None], rows: int, threads: int | None) -> None:

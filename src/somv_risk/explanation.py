@@ -3,19 +3,23 @@
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
 import polars as pl
 
 from somv_risk import schema as s
 from somv_risk.asof import KEY
 from somv_risk.cohort import Moment, parse_moment
-from somv_risk.contributions import compute_contributions
-from somv_risk.features import Feature, list_evidence
+from somv_risk.contributions import Summary, compute_contributions, summarise_trees
+from somv_risk.features import THEMES, Feature, list_evidence
 from somv_risk.histories import Histories
+from somv_risk.matrix import build_matrices
 from somv_risk.model import RiskModel
 from somv_risk.reasons import Reason, build_reasons
-from somv_risk.scoring import choose_persons, collect_features
+from somv_risk.scoring import RISK, choose_persons, collect_features
 
 SHOWN_EVENTS: Final = 5
+RAW, BASE, TOP = "raw", "base", "top"
+CONTRIBUTION: Final = pl.Struct({"feature": pl.String, "contribution": pl.Float64})
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +81,62 @@ def explain_person(
         evidence=evidence,
         contributions=_tabulate(model.features, values[0, :-1].tolist()),
     )
+
+
+def explain_region(
+    model: RiskModel, histories: Histories, index_time: Moment, *, top: int = 5
+) -> pl.DataFrame:
+    """Explain the risk of every eligible person by theme, and so what drives the risk of a region.
+
+    Memory holds the features of some thousand persons at a time.
+
+    Parameters
+    ----------
+    top
+        How many features to tell of each person.
+
+    Returns
+    -------
+    One row per eligible person, in order of their id: `person_id`, `index_time`, `risk` (0 to 1), `raw` (the
+    log-odds before calibration), `base`, one column for each theme of the model, and `top` (list of feature
+    and contribution, the largest first, whatever their sign). Contributions are in log-odds: themes
+    and base sum to `raw`.
+
+    Raises
+    ------
+    CohortError
+        If nobody is eligible.
+    """
+    rows = choose_persons(model, histories, parse_moment(index_time), None)
+    groups = [THEMES.index(feature.definition.theme) for feature in model.features]
+    names = np.array([feature.name for feature in model.features])
+    pieces = [
+        pl.concat([piece.cohort, _list_themes(model, told, groups), _list_top(told, names)], how="horizontal")
+        for piece in build_matrices(histories, rows, model.encoding, lags=model.lags)
+        for told in [summarise_trees(model.main.booster, piece.matrix, groups, top=top)]
+    ]
+    return pl.concat(pieces).sort(s.PERSON_ID)
+
+
+def _list_themes(model: RiskModel, told: Summary, groups: list[int]) -> pl.DataFrame:
+    return pl.DataFrame(
+        {
+            RISK: model.main.calibration.predict_risk(told.raw),
+            RAW: told.raw,
+            BASE: np.full(len(told.raw), told.base),
+            **{THEMES[group]: told.totals[:, group] for group in sorted(set(groups))},
+        }
+    )
+
+
+def _list_top(told: Summary, names: np.ndarray[tuple[int], np.dtype[np.str_]]) -> pl.DataFrame:
+    """List the weightiest features of each row, in a frame of one column."""
+    rows, top = told.top_features.shape
+    pairs = pl.DataFrame(
+        {"feature": names[told.top_features.ravel()], "contribution": told.top_values.ravel()}
+    )
+    listed = pairs.to_struct(TOP).reshape((rows, top)).cast(pl.List(CONTRIBUTION))
+    return listed.to_frame()
 
 
 def _tabulate(features: tuple[Feature, ...], contributions: list[float]) -> pl.DataFrame:

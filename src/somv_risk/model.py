@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from somv_risk.asof import Lags
 from somv_risk.calibration import Calibration
+from somv_risk.contributions import score_trees
 from somv_risk.errors import ModelError
 from somv_risk.features import Feature, describe_definition, read_definition
 from somv_risk.matrix import Encoding, Matrix
@@ -52,9 +53,7 @@ class Head:
 
     def predict_raw(self, matrix: Matrix) -> npt.NDArray[np.float64]:
         """Return the raw score (log-odds) of each row."""
-        if not len(matrix):
-            return np.empty(0)
-        return np.asarray(self.booster.predict(matrix, raw_score=True), dtype=np.float64)
+        return score_trees(self.booster, matrix)
 
     def predict_risk(self, matrix: Matrix) -> npt.NDArray[np.float64]:
         """Return the calibrated risk of each row."""

@@ -1,8 +1,9 @@
 """Scoring: from raw histories to ranked persons with risks and reasons."""
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Final, Literal
 
@@ -40,6 +41,7 @@ REASON: Final = pl.Struct(
     }
 )
 FEW_ROWS: Final = 1_000
+TOLD_AT_ONCE: Final = 16_384  # persons whose contributions are held at a time
 _RAW: Final = "raw"
 _PLACE: Final = "place"
 
@@ -111,13 +113,14 @@ def score(
     ranked = _rank(_score_rows(model, histories, frame, matrix)).with_columns(
         _flag(model, capacity, threshold)
     )
-    explained = ranked.filter(_is_explained(explain))[_PLACE].to_list()
     absent = [table for table in model.tables if table in histories.absent]
-    told = explain_rows(
-        model, frame[explained], matrix[explained], count=reasons, language=language, absent=absent
-    )
+    tell = partial(explain_rows, model, count=reasons, language=language, absent=absent)
+    told = [
+        _tell_reasons(part.select(_PLACE, is_told=_is_explained(explain)), frame, matrix, tell)
+        for part in ranked.iter_slices(TOLD_AT_ONCE)
+    ]
     notes = render_warnings(absent, moment, histories.data_end, language=language)
-    return _attach(ranked, dict(zip(explained, told, strict=True)), notes)
+    return _attach(ranked, pl.concat(told), notes)
 
 
 def choose_persons(
@@ -228,8 +231,20 @@ def _is_explained(explain: Explain) -> pl.Expr:
     return {"flagged": pl.col(FLAGGED), "all": pl.lit(value=True), "none": pl.lit(value=False)}[explain]
 
 
-def _attach(ranked: pl.DataFrame, told: dict[int, list[Reason]], notes: Sequence[str]) -> pl.DataFrame:
-    reasons = [[_to_struct(reason) for reason in told.get(place, [])] for place in ranked[_PLACE]]
+def _tell_reasons(
+    asked: pl.DataFrame,
+    frame: pl.DataFrame,
+    matrix: Matrix,
+    tell: Callable[[pl.DataFrame, Matrix], list[list[Reason]]],
+) -> pl.Series:
+    """Tell the reasons of those asked for, and none of the others; all the rest is let go of."""
+    places = asked.filter("is_told")[_PLACE].to_list()
+    told = dict(zip(places, tell(frame[places], matrix[places]), strict=True))
+    rows = [[_to_struct(reason) for reason in told.get(place, [])] for place in asked[_PLACE]]
+    return pl.Series(REASONS, rows, dtype=pl.List(REASON))
+
+
+def _attach(ranked: pl.DataFrame, reasons: pl.Series, notes: Sequence[str]) -> pl.DataFrame:
     return ranked.select(
         s.PERSON_ID,
         s.INDEX_TIME,
@@ -238,7 +253,7 @@ def _attach(ranked: pl.DataFrame, told: dict[int, list[Reason]], notes: Sequence
         RANK,
         FLAGGED,
         KNOWN_OR_NEW,
-        pl.Series(REASONS, reasons, dtype=pl.List(REASON)),
+        reasons,
         UNFINISHED_RISK,
         pl.Series(WARNINGS, [list(notes)] * ranked.height, dtype=pl.List(pl.String)),
     )
