@@ -1,5 +1,9 @@
 """Loops: the compiled code gives what plain definitions over a handful of events give."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -283,3 +287,45 @@ def test_loops_are_compiled_where_nothing_can_be_kept(monkeypatch):
 
     monkeypatch.setattr("numba.njit", refuse)
     assert compiled(lambda number: number + 1)(1) == 2
+
+
+# --- How loops are compiled
+
+
+def test_a_loop_has_another_name_once_one_that_it_calls_has_changed():
+    """numba keeps code on disk by name, and sees changes of the loop's own module only."""
+
+    def link(number):
+        scope = {"compiled": compiled, "__name__": __name__}
+        inner = f"@compiled\ndef inner(x):\n    return x + {number}\n"
+        exec(inner + "@compiled\ndef outer(x):\n    return inner(x)\n", scope)  # noqa: S102 - our own two loops
+        return scope["outer"].link()
+
+    assert link(1).__qualname__ == link(1).__qualname__
+    assert link(1).__qualname__ != link(2).__qualname__
+
+
+def test_that_loops_are_compiled_is_told_once_and_not_when_they_are_loaded(tmp_path):
+    code = """
+import os
+import subprocess
+import sys
+
+import numpy as np
+from somv_risk.features._loops import count, add
+none = np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int64), np.zeros(1, dtype=np.int64)
+count(*none, 1)
+add(none[0], none[1], none[1], none[2], 1)
+"""
+    told = [
+        subprocess.run(  # noqa: S603 - our own command
+            [sys.executable, "-c", code],
+            env=os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stderr
+        for _ in range(2)
+    ]
+    assert told[0].count("Compiling loops, once after installation") == 1
+    assert told[1] == ""

@@ -1,6 +1,7 @@
 """The command line: the same verbs as the library."""
 
 import sys
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
@@ -89,7 +90,8 @@ DataEndOption = Annotated[str | None, typer.Option("--data-end", help="Moment at
 
 
 def main() -> None:
-    """Run the command line; a known error is one sentence and its own exit code."""
+    """Run the command line; a known error is one sentence and its own exit code, a warning is a note."""
+    warnings.showwarning = _note
     try:
         app()
     except errors.SomvRiskError as error:
@@ -97,6 +99,10 @@ def main() -> None:
             f"[bold red]Error:[/] {escape(str(error))}", highlight=False
         )
         sys.exit(EXIT_CODES.get(type(error), 1))
+
+
+def _note(message: Warning | str, *_: object, **__: object) -> None:
+    Console(stderr=True, soft_wrap=True).print(f"Note: {escape(str(message))}", highlight=False)
 
 
 @app.command()
