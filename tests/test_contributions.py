@@ -103,6 +103,13 @@ def test_contributions_are_shapley_values_where_a_feature_is_split_on_again_and_
     assert_exact(booster, matrix[:20, :2])
 
 
+def test_contributions_are_shapley_values_of_ten_features():
+    matrix = np.hstack([draw_matrix(400, seed=20, missing=0.2), draw_matrix(400, seed=21)[:, :2]])
+    booster = grow(matrix, columns=(8, 9), rounds=3, feature_fraction=0.7, num_leaves=20)
+    assert set(range(10)) == {feature for path in list_splits(booster) for feature in path}
+    assert_exact(booster, matrix[:4])
+
+
 def test_contributions_are_shapley_values_with_categories():
     matrix = draw_matrix(400, seed=6, missing=0.1, categories=(1,))
     booster = grow(matrix, categories=[1], min_data_per_group=5, cat_smooth=1.0)

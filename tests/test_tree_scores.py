@@ -123,7 +123,7 @@ def test_more_places_than_a_byte_tells_apart():
     matrix = rng.normal(size=(4_000, 2))
     settings = {"num_leaves": 500, "min_data_in_leaf": 1, "max_bin": 2_000, "verbosity": -1}
     booster = lightgbm.train(settings, lightgbm.Dataset(matrix, np.sin(20 * matrix[:, 0])), 3)
-    assert read_forest(booster.model_to_string()).codes is np.uint16
+    assert read_forest(booster.model_to_string()).codes == np.uint16
     repeated = np.repeat(matrix[:300], 3, axis=0)
     assert_same_scores(booster, repeated)
     expected = booster.predict(repeated, pred_contrib=True)

@@ -66,7 +66,8 @@ def explain_trees(booster: "Booster", matrix: AnyMatrix, *, threads: int | None 
     Parameters
     ----------
     matrix
-        Rows to explain, of shape (rows, features); NaN is missing.
+        Rows to explain, of shape (rows, features); NaN is missing. Numbers of 32 bits are as good as of 64:
+        they are only compared with thresholds, and all sums have 64.
     threads
         How many threads work; by default as many as Polars has. The result is the same, to the bit.
 

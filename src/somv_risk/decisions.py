@@ -55,7 +55,7 @@ class Room(NamedTuple):
 
 def make_room(forest: Forest, rows: int) -> Room:
     """Make room for some rows of a forest."""
-    bits = max(forest.most_splits + 1, forest.width * forest.codes().itemsize * BYTE)
+    bits = max(forest.most_splits + 1, forest.width * forest.codes.itemsize * BYTE)
     branches = 2 * forest.most_splits
     lanes = min(max(MOST_FLOWS // branches, 1), MOST_LANES, max(rows, 1))
     return Room(

@@ -80,7 +80,8 @@ class Forest:
     """A model's trees, how many features it has, and its mean raw score.
 
     The thresholds of feature f, in order, are `thresholds[bounds[f]:bounds[f + 1]]`; `by_category` are the
-    features whose values are categories, `is_used` those that any tree splits on.
+    features whose values are categories, `is_used` those that any tree splits on. `codes` is the smallest
+    type that holds every code; the largest tree has `most_splits`.
     """
 
     width: int
@@ -89,18 +90,9 @@ class Forest:
     thresholds: Floats
     by_category: Mask
     is_used: Mask
+    codes: np.dtype[np.unsignedinteger[Any]]
+    most_splits: int
     trees: Trees
-
-    @property
-    def most_splits(self) -> int:
-        """The most splits of a tree."""
-        return int(np.diff(self.trees.split_offsets).max(initial=1))
-
-    @property
-    def codes(self) -> type[np.unsignedinteger[Any]]:
-        """The smallest type that holds every code."""
-        most = max(int(np.diff(self.bounds).max(initial=0)) + 2, self.trees.sets.shape[1])
-        return np.uint8 if most <= np.iinfo(np.uint8).max + 1 else np.uint16
 
 
 def read_forest(text: str) -> Forest:
@@ -168,7 +160,8 @@ def _build_forest(width: int, trees: list[Tree]) -> Forest:
         _list_thresholds(threshold[own := (feature == f) & ~by_category], missing[own]) for f in range(width)
     ]
     sets = _list_sets([values for tree in trees for values in _read_sets(tree)])
-    if max(sets.shape[1], *map(len, thresholds)) > MOST_PLACES:
+    most_codes = max([sets.shape[1], *(len(own) + 2 for own in thresholds)])
+    if most_codes > MOST_PLACES + 2:
         raise UnsupportedForestError(
             f"A feature has more than {MOST_PLACES:,} thresholds or categories. Use fewer bins."
         )
@@ -187,6 +180,8 @@ def _build_forest(width: int, trees: list[Tree]) -> Forest:
         thresholds=np.concatenate([np.empty(0), *thresholds]),
         by_category=np.isin(np.arange(width), feature[by_category]),
         is_used=np.isin(np.arange(width), feature),
+        codes=np.dtype(np.uint8 if most_codes <= 1 << 8 else np.uint16),
+        most_splits=max([1, *(len(tree.feature) for tree in trees)]),
         trees=Trees(**arrays),
     )
 
