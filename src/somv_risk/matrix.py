@@ -57,21 +57,20 @@ class Encoding:
         The precision is the same in training and scoring, for one row and for a region, because the
         trees compare against thresholds.
         """
-        missing = [name for name in self.names if name not in frame.columns]
+        given = set(frame.columns)
+        missing = [name for name in self.names if name not in given]
         if missing:
             raise ModelError(f"Features {missing} are missing. Build the features the model names.")
-        numbers = frame.select(self._express(feature) for feature in self.features)
-        return np.ascontiguousarray(numbers.to_numpy(), dtype=np.float32)
+        categories = [self._number(feature) for feature in self.features if feature.is_category]
+        numbers = frame[self.names].with_columns(categories).cast(pl.Float32)
+        return np.ascontiguousarray(numbers.to_numpy())
 
-    def _express(self, feature: Feature) -> pl.Expr:
-        return self._number(pl.col(feature.name), feature).cast(pl.Float32)
-
-    def _number(self, column: pl.Expr, feature: Feature) -> pl.Expr:
-        """Replace categories by their numbers."""
-        if not feature.is_category:
-            return column
+    def _number(self, feature: Feature) -> pl.Expr:
+        """Replace a category by its number."""
         values = self.categories[feature.name]
-        return column.replace_strict(list(values), range(len(values)), default=None, return_dtype=pl.Int32)
+        return pl.col(feature.name).replace_strict(
+            list(values), range(len(values)), default=None, return_dtype=pl.Int32
+        )
 
     def fill(self, matrix: Matrix, columns: Iterable[tuple[Feature, Column]]) -> None:
         """Fill a matrix with computed columns; the numbers are those of `to_matrix`."""
