@@ -162,13 +162,17 @@ def _frame_ids(ids: Sequence[str]) -> pl.LazyFrame:
 
 
 def collect_features(model: RiskModel, histories: Histories, rows: pl.DataFrame) -> pl.DataFrame:
-    """Collect the features the model names, one row per given row.
-
-    Starting the streaming engine takes longer than all the work for a few persons; both engines give the
-    same bits.
-    """
+    """Collect the features the model names, one row per given row."""
     features = build_features(histories, rows, model.features, lags=model.lags)
-    return features.collect(engine="in-memory" if rows.height <= FEW_ROWS else "streaming")
+    return features.collect(engine=_choose_engine(rows))
+
+
+def _choose_engine(rows: pl.DataFrame) -> Literal["in-memory", "streaming"]:
+    """Choose the engine: to start the streaming one takes longer than all the work for a few persons.
+
+    Both give the same bits.
+    """
+    return "in-memory" if rows.height <= FEW_ROWS else "streaming"
 
 
 def explain_rows(
@@ -203,7 +207,8 @@ def _score_rows(model: RiskModel, histories: Histories, frame: pl.DataFrame, mat
         dtype=pl.Float64,
     )
     rows = frame.select(s.PERSON_ID, s.INDEX_TIME)
-    past = count_past_events(histories, rows, model.main.target, model.lags).collect()[OUTCOME_EVENTS]
+    counted = count_past_events(histories, rows, model.main.target, model.lags)
+    past = counted.collect(engine=_choose_engine(rows))[OUTCOME_EVENTS]
     is_known = past >= model.main.target.min_count
     return rows.with_columns(
         pl.Series(_RAW, raw),
