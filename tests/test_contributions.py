@@ -1,5 +1,7 @@
 """Contributions: Shapley values as their definition says, by trying every coalition on a plain tree."""
 
+import gc
+import weakref
 from itertools import combinations
 from math import factorial
 
@@ -220,6 +222,31 @@ def test_a_model_read_from_its_text_is_explained_alike():
     np.testing.assert_array_equal(explain_trees(read, matrix).values, explain_trees(booster, matrix).values)
 
 
+def test_a_booster_whose_last_tree_is_another_is_read_again():
+    matrix = draw_matrix(300, seed=19)
+    booster = lightgbm.Booster(
+        {"objective": "none", "verbosity": -1}, lightgbm.Dataset(matrix, matrix[:, 0] > 5)
+    )
+    for column in (0, 1, 0):
+        booster.update(fobj=lambda raw, _, column=column: (raw - matrix[:, column], np.ones(len(raw))))
+    assert_additive(booster, matrix)
+    booster.rollback_one_iter()
+    booster.update(fobj=lambda raw, _: (raw - matrix[:, 2], np.ones(len(raw))))
+    assert_additive(booster, matrix)
+
+
+def test_a_booster_is_let_go_of(monkeypatch):
+    matrix = draw_matrix(100, seed=22)
+    for has_numba in (True, False):
+        monkeypatch.setattr(contributions, "can_compile", lambda has_numba=has_numba: has_numba)
+        booster = grow(matrix)
+        explain_trees(booster, matrix)
+        held = weakref.ref(booster)
+        del booster
+        gc.collect()
+        assert held() is None
+
+
 def test_a_booster_that_grows_is_read_again():
     matrix = draw_matrix(300, seed=14)
     booster = lightgbm.Booster(
@@ -242,7 +269,9 @@ def test_a_random_forest_adds_up_to_its_raw_score():
     assert_additive(grow(matrix, boosting="rf", bagging_fraction=0.5, bagging_freq=1), matrix)
 
 
-def test_models_of_several_scores_or_linear_leaves_are_refused():
+@pytest.mark.parametrize("has_numba", [True, False])
+def test_models_of_several_scores_or_linear_leaves_or_no_trees_are_refused(monkeypatch, has_numba):
+    monkeypatch.setattr(contributions, "can_compile", lambda: has_numba)
     matrix = draw_matrix(300, seed=16)
     data = lightgbm.Dataset(matrix, matrix[:, 0] // 4)
     booster = lightgbm.train({"objective": "multiclass", "num_class": 3, "verbosity": -1}, data, 2)
@@ -250,6 +279,9 @@ def test_models_of_several_scores_or_linear_leaves_are_refused():
         explain_trees(booster, matrix)
     with pytest.raises(ModelError, match="linear"):
         explain_trees(grow(np.nan_to_num(matrix), linear_tree=True), matrix)
+    nothing = lightgbm.Booster({"verbosity": -1}, lightgbm.Dataset(matrix, matrix[:, 0]))
+    with pytest.raises(ModelError, match="no trees"):
+        explain_trees(nothing, matrix)
 
 
 @pytest.mark.parametrize("categories", [[], [0]])
@@ -260,7 +292,7 @@ def test_more_places_than_a_code_can_tell_apart_are_refused(monkeypatch, categor
     text = lightgbm.train(settings, data, 1).model_to_string()
     assert read_forest(text).by_category.tolist() == [bool(categories)]
     monkeypatch.setattr("somv_risk.forest.MOST_PLACES", 2)
-    with pytest.raises(ModelError, match="more than 2 thresholds or categories"):
+    with pytest.raises(ModelError, match="more than 2 thresholds, or a higher category"):
         read_forest(text)
 
 

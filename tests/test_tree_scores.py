@@ -47,6 +47,18 @@ def test_what_lies_very_near_to_zero_is_zero_as_lightgbm_has_it():
         assert_same_scores(booster, np.array([[value, other] for value in tiny for other in tiny]))
 
 
+@pytest.mark.parametrize("kind", [np.int64, np.int8, np.float16, np.bool_])
+def test_other_numbers_become_floats_of_32_bits_as_in_lightgbm(kind):
+    matrix = draw_matrix(200, seed=13)
+    assert_same_scores(grow(matrix), matrix.astype(kind))
+    large = (2**24 + np.arange(400)).reshape(200, 2)
+    settings = {"verbosity": -1, "min_data_in_leaf": 1}
+    booster = lightgbm.train(settings, lightgbm.Dataset(large.astype(np.float64), large[:, 0] % 7), 5)
+    assert_same_scores(booster, large)
+    with pytest.raises(ModelError, match="Give numbers"):
+        score_trees(booster, large.astype(str))
+
+
 def test_thousands_of_trees_and_trees_of_one_leaf():
     matrix = draw_matrix(200, seed=2, missing=0.1)
     many = grow(matrix, rounds=3_000, num_leaves=3, learning_rate=0.01)

@@ -35,7 +35,8 @@ AnyMatrix = npt.NDArray[Any]
 class Contributions:
     """Shapley values of shape (rows, features), the base value of all rows, and their raw scores.
 
-    `method` says who worked them out: "lightgbm" where the trees are of a kind the quadrature does not know.
+    `method` says how they were worked out: "lightgbm" where numba is missing, the trees are of a kind that
+    the quadrature does not know, or LightGBM scores rows otherwise.
     """
 
     values: Floats
@@ -63,35 +64,40 @@ class Summary:
 def explain_trees(booster: "Booster", matrix: AnyMatrix, *, threads: int | None = None) -> Contributions:
     """Compute the exact path-dependent Shapley values of a LightGBM model, for any number of rows.
 
+    The trees of a booster are read once. Whoever changes a leaf in place (`set_leaf_output`) has to load the
+    model anew.
+
     Parameters
     ----------
     matrix
-        Rows to explain, of shape (rows, features); NaN is missing. Numbers of 32 bits are as good as of 64:
-        they are only compared with thresholds, and all sums have 64.
+        Rows to explain, of shape (rows, features); NaN is missing. Floats of 32 bits are as good as of 64:
+        they are only compared with thresholds, and all sums have 64. Other numbers become floats of 32
+        bits, as in LightGBM.
     threads
         How many threads work; by default as many as Polars has. The result is the same, to the bit.
 
     Returns
     -------
     Values in units of the raw score (log-odds for a binary objective). With the base, a row sums to its raw
-    score within 1e-6; they equal LightGBM's `pred_contrib` within 1e-9 of the largest of them. The raw
-    scores are LightGBM's, to the bit.
+    score within 1e-6; they equal LightGBM's `pred_contrib` within 1e-9 of the largest of them, except where
+    paths of some dozen features make `pred_contrib` inexact. The raw scores are LightGBM's, to the bit.
 
     Raises
     ------
     ModelError
-        If the model has several scores per row or linear leaves, or the matrix another number of features.
+        If the model has no trees, several scores per row or linear leaves, or the matrix another number of
+        features or something other than numbers.
     """
     trees = _read_once(booster)
-    trees.check_width(matrix)
-    values, raw = np.empty((len(matrix), trees.width), order="F"), np.empty(len(matrix))
+    given = _take_rows(matrix, trees.width)
+    values, raw = np.empty((len(given), trees.width), order="F"), np.empty(len(given))
     every = np.arange(trees.width)
 
     def explain(rows: slice) -> None:
-        total, raw[rows] = trees.explain(matrix[rows], every)
+        total, raw[rows] = trees.explain(given[rows], every)
         values[rows] = total.T
 
-    _work(explain, len(matrix), threads)
+    _work(explain, len(given), threads)
     return Contributions(values, trees.base, raw, trees.method)
 
 
@@ -121,28 +127,27 @@ def summarise_trees(
         As `explain_trees`, or if `groups` or `top` do not fit the model.
     """
     trees = _read_once(booster)
-    trees.check_width(matrix)
+    given = _take_rows(matrix, trees.width)
     group_of = np.asarray(groups, dtype=np.int64)
     if group_of.shape != (trees.width,) or group_of.min(initial=0) < 0:
         raise ModelError(f"There are {trees.width} features. Give the group of each, from 0.")
     if not 0 <= top <= trees.width:
         raise ModelError(f"top is {top}. Give a number of features from 0 to {trees.width}.")
-    rows_of_result = len(matrix)
-    totals = np.zeros((rows_of_result, int(group_of.max(initial=-1)) + 1), order="F")
-    raw = np.empty(rows_of_result)
-    top_features = np.empty((rows_of_result, top), dtype=np.int32)
-    top_values = np.empty((rows_of_result, top))
+    totals = np.zeros((len(given), int(group_of.max(initial=-1)) + 1), order="F")
+    raw = np.empty(len(given))
+    top_features = np.empty((len(given), top), dtype=np.int32)
+    top_values = np.empty((len(given), top))
 
     def summarise(rows: slice) -> None:
         if not top:
-            total, raw[rows] = trees.explain(matrix[rows], group_of)
+            total, raw[rows] = trees.explain(given[rows], group_of)
             totals[rows] = total.T
             return
-        total, raw[rows] = trees.explain(matrix[rows], np.arange(trees.width))
+        total, raw[rows] = trees.explain(given[rows], np.arange(trees.width))
         add_groups(total, group_of, totals[rows])
         find_top(total, top_features[rows], top_values[rows])
 
-    _work(summarise, rows_of_result, threads)
+    _work(summarise, len(given), threads)
     return Summary(totals, trees.base, raw, top_features, top_values, trees.method)
 
 
@@ -155,13 +160,13 @@ def score_trees(booster: "Booster", matrix: AnyMatrix, *, threads: int | None = 
         As `explain_trees`.
     """
     trees = _read_once(booster)
-    trees.check_width(matrix)
-    raw = np.empty(len(matrix))
+    given = _take_rows(matrix, trees.width)
+    raw = np.empty(len(given))
 
     def score(rows: slice) -> None:
-        raw[rows] = trees.score(matrix[rows])
+        raw[rows] = trees.score(given[rows])
 
-    _work(score, len(matrix), threads)
+    _work(score, len(given), threads)
     return raw
 
 
@@ -210,9 +215,6 @@ class _ByQuadrature:
     @property
     def base(self) -> float:
         return self.forest.base
-
-    def check_width(self, matrix: AnyMatrix) -> None:
-        _check_width(matrix, self.width)
 
     def explain(self, matrix: AnyMatrix, column_of: npt.NDArray[np.int64]) -> tuple[Floats, Floats]:
         """Return contributions of the shape (columns, rows), and raw scores."""
@@ -269,9 +271,6 @@ class _ByLightGBM:
     def base(self) -> float:
         return float(self._explain(np.full((1, self.width), np.nan))[0, -1])
 
-    def check_width(self, matrix: AnyMatrix) -> None:
-        _check_width(matrix, self.width)
-
     def explain(self, matrix: AnyMatrix, column_of: npt.NDArray[np.int64]) -> tuple[Floats, Floats]:
         """Return contributions of the shape (columns, rows), and raw scores."""
         told = self._explain(matrix)
@@ -287,38 +286,40 @@ class _ByLightGBM:
         return np.asarray(self.booster.predict(matrix, raw_score=True), dtype=np.float64)
 
 
-def _check_width(matrix: AnyMatrix, width: int) -> None:
-    if matrix.ndim != 2 or matrix.shape[1] != width:
-        raise ModelError(
-            f"The rows have {matrix.shape[-1]} features, the model {width}. Give those it names."
-        )
+def _take_rows(matrix: AnyMatrix, width: int) -> AnyMatrix:
+    """Take rows as LightGBM does: of other numbers than floats it makes floats of 32 bits."""
+    rows = np.asarray(matrix)
+    if rows.ndim != 2 or rows.shape[1] != width:
+        raise ModelError(f"The rows have {rows.shape[-1]} features, the model {width}. Give those it names.")
+    if rows.dtype.kind not in "fiub":
+        raise ModelError(f"The rows are of type {rows.dtype}. Give numbers.")
+    return rows if rows.dtype in (np.float32, np.float64) else rows.astype(np.float32)
 
 
 def _read_once(booster: "Booster") -> _ByQuadrature | _ByLightGBM:
-    """Read the trees of a booster, again only if it has other ones."""
-    state = (booster.num_trees(), booster.best_iteration)
+    """Read the trees of a booster, again if there are other ones: more, fewer, or of other extreme leaves."""
+    state = (booster.num_trees(), booster.best_iteration, booster.lower_bound(), booster.upper_bound())
     known = _KNOWN.get(booster)
     if known is None or known[0] != state:
         known = (state, _read(booster))
         _KNOWN[booster] = known
-    return known[1]
+    return known[1] or _ByLightGBM(booster)
 
 
-def _read(booster: "Booster") -> _ByQuadrature | _ByLightGBM:
-    """Read the trees; where they cannot be, or LightGBM scores a row otherwise, it has to explain them."""
-    by_lightgbm = _ByLightGBM(booster)
-    if not can_compile():
-        return by_lightgbm
+def _read(booster: "Booster") -> _ByQuadrature | None:
+    """Read the trees; none where they cannot be, or LightGBM scores a row otherwise."""
     try:
         forest = read_forest(booster.model_to_string())
     except UnsupportedForestError:
-        return by_lightgbm
+        return None
+    if not can_compile():
+        return None
     known = _ByQuadrature(forest, list_nodes(int(forest.trees.nodes.max(initial=1))))
     probes = draw_probes(forest)
-    return known if np.array_equal(known.score(probes), by_lightgbm.score(probes)) else by_lightgbm
+    return known if np.array_equal(known.score(probes), _ByLightGBM(booster).score(probes)) else None
 
 
-_Known = tuple[tuple[int, int], _ByQuadrature | _ByLightGBM]
+_Known = tuple[tuple[int, int, float, float], _ByQuadrature | None]
 _KNOWN: "Final[WeakKeyDictionary[Booster, _Known]]" = WeakKeyDictionary()
 
 

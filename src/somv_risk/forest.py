@@ -101,11 +101,13 @@ def read_forest(text: str) -> Forest:
     Raises
     ------
     ModelError
-        If a tree has linear leaves, or the model has several scores per row.
+        If a tree has linear leaves, or the model has no trees or several scores per row.
     UnsupportedForestError
-        If a feature has more than 65,533 thresholds or categories.
+        If a feature has more than 65,533 thresholds, or a category of a higher number.
     """
     header, *blocks = text.split("\nTree=")
+    if not blocks:
+        raise ModelError("The model has no trees. Train it first.")
     facts = _read_lines(header)
     if facts.get("num_class", "1") != "1" or facts.get("num_tree_per_iteration", "1") != "1":
         raise ModelError("The model has several scores per row. Explain one with a single score.")
@@ -163,7 +165,7 @@ def _build_forest(width: int, trees: list[Tree]) -> Forest:
     most_codes = max([sets.shape[1], *(len(own) + 2 for own in thresholds)])
     if most_codes > MOST_PLACES + 2:
         raise UnsupportedForestError(
-            f"A feature has more than {MOST_PLACES:,} thresholds or categories. Use fewer bins."
+            f"A feature has more than {MOST_PLACES:,} thresholds, or a higher category. Use fewer bins."
         )
     arrays: dict[str, Any] = {
         "split_offsets": _offset(len(tree.feature) for tree in trees),

@@ -26,9 +26,11 @@ left: a mask of one bit per split. Rows with the same mask in a tree have the sa
 rows of a population share most of their masks. With m different masks the cost of a tree is
 O(splits rows + splits d m), and one addition per row and feature of the tree.
 
-**Related.** TreeSHAP costs O(leaves d^2) per row; Linear TreeSHAP (Yu et al. 2022, arXiv:2209.08192) uses
-the same polynomials, GPUTreeShap (Mitchell et al. 2022, doi:10.7717/peerj-cs.880) merges the splits on one
-feature, Woodelf shares masks.
+**Related.** Quadrature-TreeSHAP (Wettenstein et al. 2026, arXiv:2605.04497) and QuadraSHAP (2026,
+arXiv:2605.05870) published this integral and its ceil(d / 2) nodes, row by row; Linear TreeSHAP (Yu et al.
+2022, arXiv:2209.08192) uses the same polynomials, GPUTreeShap (Mitchell et al. 2022,
+doi:10.7717/peerj-cs.880) merges the splits on one feature, Woodelf (arXiv:2511.09376) works out the patterns
+of a leaf once for all rows.
 """
 
 from typing import NamedTuple
