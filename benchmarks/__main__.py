@@ -17,6 +17,7 @@ from benchmarks.plan import (
     measure_peers,
     measure_regions,
 )
+from benchmarks.reasons_plan import measure_reasons
 
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 SIZES = {
@@ -37,6 +38,7 @@ def measure_all(plan: Plan, *, skip_peers: bool) -> dict[str, Reports]:
         "features": measure_features(plan, with_duckdb=not skip_peers),
         "growth": measure_growth(plan),
         "index_times": measure_index_times(plan),
+        "reasons": measure_reasons(plan, skip_peers=skip_peers),
     }
     return measured if skip_peers else measured | {"peers": measure_peers(plan)}
 

@@ -5,9 +5,17 @@ import platform
 from importlib.metadata import version
 from pathlib import Path
 
-LIBRARIES = ("somv-risk", "polars", "lightgbm", "numpy", "numba")
+LIBRARIES = ("somv-risk", "polars", "lightgbm", "numpy", "numba", "shap")
 PINS = Path(__file__).parent / "peers"
-PEERS = ("duckdb", "timeseriesflattener", "featuretools")
+PEERS = (
+    "duckdb",
+    "timeseriesflattener",
+    "featuretools",
+    "lleaves",
+    "onnxruntime",
+    "tl2cgen",
+    "woodelf_explainer",
+)
 CPU_INFO, MEMORY_INFO = Path("/proc/cpuinfo"), Path("/proc/meminfo")
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from benchmarks.page_features import render_citizens, render_features, render_growth, render_peers
+from benchmarks.page_reasons import render_reasons
 from benchmarks.tables import Report, Reports, render_table, tell_peak
 
 
@@ -46,6 +47,7 @@ def render_page(
             measured["growth"], measured["index_times"], (sizes.persons, sizes.full), sizes.repeats
         ),
         *render_citizens(chain["build_citizens"], chain["score_citizens"]),
+        *render_reasons(measured["reasons"], sizes.repeats),
         "## A made-up region",
         _REGION,
         render_table(
@@ -67,6 +69,7 @@ def list_sentences(measured: Mapping[str, Reports]) -> list[str]:
         measured["regions"]["check_regions"],
         measured["chain"]["check_equality"],
         measured["features"]["checked"],
+        measured["reasons"]["checked"],
         *(peer["checked"] for peer in measured.get("peers", {}).values() if "checked" in peer),
     ]
     return [sentence for check in checks for sentence in check["sentences"]]

@@ -17,11 +17,11 @@ from benchmarks.peers.environments import PEERS, run_peer
 Report = dict[str, Any]
 Reports = dict[str, Report]
 
-INDEX_TIME = "2026-01-01"
+INDEX_TIME, YEAR_BEFORE = "2026-01-01", "2025-01-01"
 # Every quarter, the latest first.
 QUARTERS = tuple(f"{year}-{month:02}-01" for year in (2026, 2025, 2024, 2023) for month in (10, 7, 4, 1))[3:]
 INDEX_TIMES = (1, 2, 4, 12)
-SMALL, FULL, REGION = "small", "full", "store"
+SMALL, FULL, SECOND, REGION = "small", "full", "second", "store"
 SMALL_PERSONS, CHECKED_PERSONS = 2_000, 25_000
 
 
