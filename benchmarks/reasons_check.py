@@ -34,7 +34,7 @@ def check_model(folder: Path, model: str, file: str) -> Report:
     summed = _check_summaries(booster, spread(matrix, SUMMARISED_ROWS), largest)
     return {
         "difference": difference,
-        "sentence": f"`{model}`: the raw scores of {len(matrix):,} rows equal those of LightGBM, bit for bit; "
+        "sentence": f"`{model}`: the raw scores of {len(matrix):,} rows equal those of LightGBM to the bit; "
         f"the contributions of {len(sample):,} of them, spread over all, equal its `pred_contrib` (largest "
         f"difference {difference:.0e}, of contributions up to {largest:.1f}); with the base, those of all "
         f"rows add up to the raw score (to {gap:.0e}); those of {summed:,} rows add up to the sums by theme "
