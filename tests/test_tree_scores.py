@@ -295,20 +295,7 @@ def test_where_lightgbm_scores_otherwise_it_explains():
     assert_explained_by_lightgbm(Otherwise(grow(matrix)), matrix[:20])
 
 
-# --- The trained model
-
-
-def test_the_trained_model_is_explained_and_scored_as_lightgbm_does(model, region):
-    import somv_risk as sr  # noqa: PLC0415
-
-    rows = sr.make_cohort(region, [region.data_end]).rows.head(400).collect()
-    matrix = model.encoding.to_matrix(sr.build_features(region, rows, model.features).collect())
-    for head in model.heads.values():
-        expected = head.booster.predict(matrix, pred_contrib=True)
-        told = explain_trees(head.booster, matrix)
-        assert told.method == "quadrature"
-        np.testing.assert_allclose(told.values, expected[:, :-1], rtol=0, atol=1e-9)
-        assert_same_scores(head.booster, matrix)
+# --- A region
 
 
 def test_a_region_is_explained_by_theme(model, region):
