@@ -155,7 +155,6 @@ def _read_tree(block: str) -> Tree:
 
 
 def _build_forest(width: int, trees: list[Tree]) -> Forest:
-    splits = [_list_splits(tree) for tree in trees]
     feature, threshold, decision = (_join(trees, name) for name in ("feature", "threshold", "decision"))
     by_category, missing = (decision & 1) > 0, (decision >> 2) & 3
     thresholds = [
@@ -167,14 +166,7 @@ def _build_forest(width: int, trees: list[Tree]) -> Forest:
         raise UnsupportedForestError(
             f"A feature has more than {MOST_PLACES:,} thresholds, or a higher category. Use fewer bins."
         )
-    arrays: dict[str, Any] = {
-        "split_offsets": _offset(len(tree.feature) for tree in trees),
-        "feature": feature,
-        **_place(feature, threshold, decision, thresholds),
-        "sets": sets,
-        "leaf_offsets": _offset(len(tree.leaf_value) for tree in trees),
-        **{name: np.concatenate([own[name] for own in splits]) for name in splits[0]},
-    }
+    places = _place(feature, threshold, decision, thresholds)
     return Forest(
         width=width,
         base=sum(map(_find_expected, trees)),
@@ -184,8 +176,18 @@ def _build_forest(width: int, trees: list[Tree]) -> Forest:
         is_used=np.isin(np.arange(width), feature),
         codes=np.dtype(np.uint8 if most_codes <= 1 << 8 else np.uint16),
         most_splits=max([1, *(len(tree.feature) for tree in trees)]),
-        trees=Trees(**arrays),
+        trees=Trees(feature=feature, sets=sets, **places, **_lay_out(trees)),
     )
+
+
+def _lay_out(trees: list[Tree]) -> dict[str, npt.NDArray[Any]]:
+    """Lay the splits and leaves of all trees out, one tree after the other."""
+    splits = [_list_splits(tree) for tree in trees]
+    return {
+        "split_offsets": _offset(len(tree.feature) for tree in trees),
+        "leaf_offsets": _offset(len(tree.leaf_value) for tree in trees),
+        **{name: np.concatenate([own[name] for own in splits]) for name in splits[0]},
+    }
 
 
 def _list_thresholds(of_splits: Floats, missing: Ints) -> Floats:
@@ -195,7 +197,9 @@ def _list_thresholds(of_splits: Floats, missing: Ints) -> Floats:
     return np.unique(of_splits)
 
 
-def _place(feature: Ints, threshold: Floats, decision: Ints, thresholds: list[Floats]) -> dict[str, Ints]:
+def _place(
+    feature: Ints, threshold: Floats, decision: Ints, thresholds: list[Floats]
+) -> dict[str, npt.NDArray[Any]]:
     """Say of each split which codes go left: 0 is missing, 1 the place up to the first threshold."""
     by_category, goes_left, missing = (decision & 1) > 0, (decision & 2) > 0, (decision >> 2) & 3
     zero_is_below = threshold >= 0.0

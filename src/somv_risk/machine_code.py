@@ -6,7 +6,7 @@ that only the first call after an installation waits for it, and says so.
 
 import warnings
 from collections.abc import Callable, Mapping
-from functools import cache, wraps
+from functools import cache, partial, wraps
 from hashlib import sha256
 from importlib.util import find_spec
 from types import FunctionType
@@ -31,40 +31,40 @@ def compiled(loop: Loop) -> Loop:
     refer to names of an enclosing function.
     """
 
-    @cache
-    def link() -> FunctionType:
-        """Return the loop with those that it calls put in."""
-        from numba import njit  # noqa: PLC0415 - a quarter of a second to import
-
-        called = {name: loop.__globals__.get(name) for name in loop.__code__.co_names}
-        links = {name: getattr(other, "link", None) for name, other in called.items()}
-        linked = {name: link_other() for name, link_other in links.items() if link_other}
-        inner = {name: njit(other, nogil=True, inline="always") for name, other in linked.items()}
-        function = FunctionType(
-            loop.__code__, {**loop.__globals__, **inner}, loop.__name__, loop.__defaults__
-        )
-        # numba keeps code by this name, and does not notice when a loop of another module has changed.
-        function.__qualname__ = loop.__qualname__ + _sign(linked)
-        function.__module__ = loop.__module__
-        return function
-
-    @cache
-    def compile_loop() -> Callable[..., Any]:
-        from numba import njit  # noqa: PLC0415
-
-        _tell_when_compiling()
-        try:
-            machine_code: Callable[..., Any] = njit(link(), nogil=True, cache=True)
-        except RuntimeError:  # no folder can be written to
-            machine_code = njit(link(), nogil=True)
-        return machine_code
-
     @wraps(loop)
     def call(*arguments: Any) -> Any:  # noqa: ANN401 - those of the loop
-        return compile_loop()(*arguments)
+        return _compile(loop)(*arguments)
 
-    call.link = link  # type: ignore[attr-defined]
+    call.link = partial(_link, loop)  # type: ignore[attr-defined]
     return call  # type: ignore[return-value]
+
+
+@cache
+def _compile(loop: FunctionType) -> Callable[..., Any]:
+    from numba import njit  # noqa: PLC0415 - a quarter of a second to import
+
+    _tell_when_compiling()
+    try:
+        machine_code: Callable[..., Any] = njit(_link(loop), nogil=True, cache=True)
+    except RuntimeError:  # no folder can be written to
+        machine_code = njit(_link(loop), nogil=True)
+    return machine_code
+
+
+@cache
+def _link(loop: FunctionType) -> FunctionType:
+    """Return a loop with those that it calls put in."""
+    from numba import njit  # noqa: PLC0415
+
+    called = {name: loop.__globals__.get(name) for name in loop.__code__.co_names}
+    links = {name: getattr(other, "link", None) for name, other in called.items()}
+    linked = {name: link_other() for name, link_other in links.items() if link_other}
+    inner = {name: njit(other, nogil=True, inline="always") for name, other in linked.items()}
+    function = FunctionType(loop.__code__, {**loop.__globals__, **inner}, loop.__name__, loop.__defaults__)
+    # numba keeps code by this name, and does not notice when a loop of another module has changed.
+    function.__qualname__ = loop.__qualname__ + _sign(linked)
+    function.__module__ = loop.__module__
+    return function
 
 
 def _sign(linked: Mapping[str, FunctionType]) -> str:
