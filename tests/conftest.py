@@ -118,10 +118,11 @@ def run(monkeypatch, capsys) -> Callable[..., Told]:
         monkeypatch.setattr(sys, "argv", ["somv-risk", *map(str, arguments)])
         monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
         capsys.readouterr()
-        with warnings.catch_warnings(), pytest.raises(SystemExit) as stopped:
+        with warnings.catch_warnings():
             # Which test is the first to need a loop is not what a command's tests are about.
             warnings.simplefilter("ignore", CompilationWarning)
-            main()
+            with pytest.raises(SystemExit) as stopped:
+                main()
         return Told(int(stopped.value.code or 0), *capsys.readouterr())
 
     return run_command

@@ -197,7 +197,11 @@ def test_a_dirty_delivery_is_ingested_without_losing_a_row(run, tmp_path):
 
 def test_the_chain_says_nothing_on_stderr_when_it_is_not_a_terminal(chain):
     for told in chain[1].values():
-        assert told.stderr == ""
+        # The first command after an installation tells that it compiles loops.
+        said = [
+            line for line in told.stderr.splitlines() if not line.startswith("Note: Compiling loops, once")
+        ]
+        assert said == []
         assert not {"\r", "\x1b", "⠋"} & set(told.stdout)
 
 
