@@ -94,7 +94,7 @@ def prepare(histories: Histories, settings: TrainConfig, progress: Progress = ig
     CohortError
         If there are no hospital contacts.
     """
-    data_end = _find_data_end(histories)
+    data_end = find_data_end(histories)
     times, lags = settings.build_time_split(data_end), settings.build_lags()
     snapshots = _take_snapshots(histories, settings, times, progress)
     encoding = learn_categories(histories, snapshots["train"], settings.build_features(), lags)
@@ -156,7 +156,14 @@ def resolve_config(config: TrainConfig | Mapping[str, Any] | str | Path | None) 
     return read_config(config) if isinstance(config, str | Path) else parse_config(dict(config))
 
 
-def _find_data_end(histories: Histories) -> datetime:
+def find_data_end(histories: Histories) -> datetime:
+    """Find the moment until which events are complete.
+
+    Raises
+    ------
+    CohortError
+        If there are no hospital contacts.
+    """
     data_end: datetime | None = histories.follow_up_end().collect().item()
     if data_end is None:
         raise CohortError("There are no hospital contacts to learn from. Deliver table admissions with rows.")
