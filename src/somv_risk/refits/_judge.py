@@ -41,7 +41,7 @@ NOBODY_WITH: Final = "Nobody had the outcome."
 NO_TRAINING: Final = (
     "Training stopped: a part has too few events, or its scores do not rise with the outcome."
 )
-NUMBERS: Final = pl.Schema({VALUE: pl.Float64, LOW: pl.Float64, HIGH: pl.Float64, NOTE: pl.String})
+NUMBERS: Final = pl.Schema({VALUE: pl.Float64(), LOW: pl.Float64(), HIGH: pl.Float64(), NOTE: pl.String()})
 
 
 @dataclass(frozen=True, slots=True)

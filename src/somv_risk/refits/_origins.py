@@ -30,7 +30,7 @@ from somv_risk.splits import TimeSplit
 YEAR: Final = timedelta(days=365)
 STRAYS: Final = 1e-4  # share of contacts that may start before the data do: long stays reach far back
 STEP: Final = "training on other years"
-MEASURED: Final = pl.Schema({RANKING: pl.String, METRIC: pl.String, **NUMBERS})
+MEASURED: Final = pl.Schema({RANKING: pl.String(), METRIC: pl.String(), **NUMBERS})
 COLUMNS: Final = pl.Schema({"test_time": pl.Datetime("us"), "trained_until": pl.Datetime("us"), **MEASURED})
 
 

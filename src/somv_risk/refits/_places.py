@@ -44,12 +44,12 @@ FEW: Final = f"fewer than {SMALLEST}"
 KNOWS_THEM: Final = "Learnt from most of these persons at earlier moments, which flatters it."
 COLUMNS: Final = pl.Schema(
     {
-        s.MUNICIPALITY: pl.String,
-        "name": pl.String,
-        "rows": pl.Int64,
-        "events": pl.Int64,
-        RANKING: pl.String,
-        METRIC: pl.String,
+        s.MUNICIPALITY: pl.String(),
+        "name": pl.String(),
+        "rows": pl.Int64(),
+        "events": pl.Int64(),
+        RANKING: pl.String(),
+        METRIC: pl.String(),
         **NUMBERS,
     }
 )
