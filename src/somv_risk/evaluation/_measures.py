@@ -63,6 +63,14 @@ class Measure:
     compute: Callable[[FloatArray], FloatArray]
 
 
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """The numbers of a measure, shape (values,), and those of each draw, shape (draws, values)."""
+
+    values: FloatArray
+    draws: FloatArray
+
+
 def compute_tables(
     measures: Mapping[str, Measure], persons: int, resampling: Resampling
 ) -> dict[str, pl.DataFrame]:
@@ -73,20 +81,27 @@ def compute_tables(
     By name, the keys of the measure with `value`, `low`, `high` (95 % percentile interval) and `note`, a
     sentence where something must be said of the number or it, or its interval, is null.
     """
+    drawn = draw(measures, persons, resampling)
+    return {name: tabulate(measure.keys, drawn[name]) for name, measure in measures.items()}
+
+
+def draw(measures: Mapping[str, Measure], persons: int, resampling: Resampling) -> dict[str, Drawn]:
+    """Compute several measures for all persons and for each draw, the same draws for all measures."""
     ones = np.ones(persons)
     values = {name: measure.compute(ones) for name, measure in measures.items()}
-    drawn: dict[str, list[FloatArray]] = {name: [] for name in measures}
+    draws: dict[str, list[FloatArray]] = {name: [] for name in measures}
     for weights in resampling.draw_weights(persons):
         for name, measure in measures.items():
-            drawn[name].append(measure.compute(weights))
+            draws[name].append(measure.compute(weights))
     return {
-        name: tabulate(measure.keys, values[name], np.array(drawn[name]).reshape(-1, len(values[name])))
-        for name, measure in measures.items()
+        name: Drawn(numbers, np.array(draws[name]).reshape(-1, len(numbers)))
+        for name, numbers in values.items()
     }
 
 
-def tabulate(keys: pl.DataFrame, values: FloatArray, draws: FloatArray) -> pl.DataFrame:
-    """Put values and the intervals of their draws (shape: draws, values) beside their keys."""
+def tabulate(keys: pl.DataFrame, drawn: Drawn) -> pl.DataFrame:
+    """Put values and the intervals of their draws beside their keys."""
+    values, draws = drawn.values, drawn.draws
     low, high = compute_interval(draws)
     given = keys if NOTE in keys.columns else keys.with_columns(pl.lit(None, pl.String).alias(NOTE))
     if UNDEFINED not in given.columns:

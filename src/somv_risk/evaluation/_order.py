@@ -21,13 +21,17 @@ class Order:
     block: IntArray
     blocks: int
 
-    def add_up(self, amounts: FloatArray) -> FloatArray:
-        """Add up amounts, one for each case, by block."""
-        return np.asarray(np.bincount(self.block, amounts, self.blocks), dtype=np.float64)
+    def hold(self, amounts: FloatArray) -> "Holdings":
+        """Note who has how much of something, in the order of the blocks; most may have nothing."""
+        places = np.flatnonzero(amounts)
+        places = places[np.argsort(self.block[places], kind="stable")]
+        blocks, starts = np.unique(self.block[places], return_index=True)
+        return Holdings(places, amounts[places], starts, blocks)
 
-    def add_up_some(self, places: IntArray, amounts: FloatArray) -> FloatArray:
-        """Add up the amounts of the cases at some places by block; the others have none."""
-        return np.asarray(np.bincount(self.block[places], amounts, self.blocks), dtype=np.float64)
+    def weigh(self, weights: FloatArray) -> "Ladder":
+        """Weigh the cases of each block."""
+        cases = np.asarray(np.bincount(self.block, weights, self.blocks), dtype=np.float64)
+        return Ladder(cases, np.cumsum(cases))
 
 
 def put_in_order(score: FloatArray) -> Order:
@@ -37,39 +41,54 @@ def put_in_order(score: FloatArray) -> Order:
 
 
 @dataclass(frozen=True, slots=True)
-class Concentration:
-    """By block, the highest first: how many cases weigh there, and how many of them had the outcome."""
+class Holdings:
+    """What cases have of something: their places and amounts, and where each block of them starts."""
+
+    places: npt.NDArray[np.intp]
+    amounts: FloatArray
+    starts: npt.NDArray[np.intp]
+    blocks: IntArray
+
+    def weigh(self, weights: FloatArray) -> FloatArray:
+        """Add up the weighted amounts of each block that has any."""
+        weighed = weights[self.places] * self.amounts
+        return np.add.reduceat(weighed, self.starts) if len(self.starts) else weighed
+
+
+@dataclass(frozen=True, slots=True)
+class Ladder:
+    """How many cases weigh in each block, the highest first, and how many down to its end."""
 
     cases: FloatArray
-    events: FloatArray
+    ends: FloatArray
 
-    def compute_auroc(self) -> float:
+    def compute_auroc(self, held: Holdings, events: FloatArray) -> float:
         """Compute the area under the ROC curve; ties count one half. NaN without events or non-events.
 
         Source: Hanley and McNeil 1982, doi 10.1148/radiology.143.1.7063747.
         """
-        others = self.cases - self.events
-        positives, negatives = self.events.sum(), others.sum()
+        positives = events.sum()
+        negatives = self.ends[-1] - positives
         if positives <= 0 or negatives <= 0:
             return float("nan")
-        below = negatives - np.cumsum(others) + 0.5 * others
-        return float(self.events @ below / (positives * negatives))
+        tied = self.cases[held.blocks] - events
+        above = self.ends[held.blocks] - np.cumsum(events) - tied
+        return float(events @ (negatives - above - 0.5 * tied) / (positives * negatives))
 
-    def compute_average_precision(self) -> float:
+    def compute_average_precision(self, held: Holdings, events: FloatArray) -> float:
         """Compute the average precision: the mean, over events, of the precision down to their block."""
-        positives = self.events.sum()
+        positives = events.sum()
         if positives <= 0:
             return float("nan")
-        weighted = np.flatnonzero(self.events)
-        precision = np.cumsum(self.events)[weighted] / np.cumsum(self.cases)[weighted]
-        return float(self.events[weighted] @ precision / positives)
+        there = events > 0
+        precision = np.cumsum(events)[there] / self.ends[held.blocks][there]
+        return float(events[there] @ precision / positives)
 
-
-def take_from_top(cases: FloatArray, amounts: FloatArray, sizes: Sequence[float]) -> FloatArray:
-    """Add up the amounts of as many cases from the top as each size says; fewer if there are not so many.
-
-    `cases` and `amounts` are by block; of a block that does not fit whole, the part that fits counts.
-    """
-    ends, sums = np.cumsum(cases), np.cumsum(amounts)
-    taken = np.interp(sizes, np.concatenate([[0.0], ends]), np.concatenate([[0.0], sums]))
-    return np.asarray(taken, dtype=np.float64)
+    def take_from_top(self, held: Holdings, amounts: FloatArray, sizes: Sequence[float]) -> FloatArray:
+        """Add up what as many cases as each size says have; of the last block the part that fits counts."""
+        last = np.minimum(np.searchsorted(self.ends, sizes), len(self.ends) - 1)
+        inside = np.array(sizes) - (self.ends[last] - self.cases[last])
+        part = np.clip(inside / np.maximum(self.cases[last], 1e-300), 0, 1)
+        sums = np.concatenate([[0.0], np.cumsum(amounts)])
+        first, behind = np.searchsorted(held.blocks, last), np.searchsorted(held.blocks, last, side="right")
+        return np.asarray(sums[first] + part * (sums[behind] - sums[first]), dtype=np.float64)

@@ -10,7 +10,8 @@ import polars as pl
 from somv_risk.evaluation._capacities import CAPACITIES, Capacity, read_capacities
 from somv_risk.evaluation._cases import BoolArray, Cases, FloatArray
 from somv_risk.evaluation._measures import NOTE, UNDEFINED, Measure, Resampling, compute_tables
-from somv_risk.evaluation._order import Concentration, Order, put_in_order, take_from_top
+from somv_risk.evaluation._numbers import divide
+from somv_risk.evaluation._order import Holdings, Ladder, Order, put_in_order
 
 POPULATION: Final = "population"
 RANKING: Final = "ranking"
@@ -54,52 +55,52 @@ Row = tuple[str | None, int | None, str, str | None, str | None]
 
 @dataclass(frozen=True, slots=True)
 class _Ranked:
-    """One ranking of the cases of a population, and what is counted from its top."""
+    """One ranking of a population, who had the outcome, and what else is counted from its top.
+
+    `squares` are the squared errors of a risk; `amounts` are admissions and bed days, None if not given.
+    """
 
     name: str
     order: Order
-    risk: FloatArray | None
-    outcome: BoolArray
-    amounts: tuple[FloatArray | None, ...]
+    events: Holdings
+    amounts: tuple[Holdings | None, ...]
+    squares: FloatArray | None
 
     def compute(self, weights: FloatArray, sizes: Sequence[int]) -> tuple[list[float], list[float]]:
         """Compute the numbers of the whole ranking, and those of its lists, one list after the other."""
-        places = np.flatnonzero(self.outcome)
-        top = Concentration(self.order.add_up(weights), self.order.add_up_some(places, weights[places]))
-        whole = [top.compute_auroc(), top.compute_average_precision()]
-        if self.risk is not None:
-            whole.append(float(weights @ (self.risk - self.outcome) ** 2 / weights.sum()))
-        return whole, self._compute_lists(top, weights, sizes)
+        ladder, events = self.order.weigh(weights), self.events.weigh(weights)
+        whole = [
+            ladder.compute_auroc(self.events, events),
+            ladder.compute_average_precision(self.events, events),
+        ]
+        if self.squares is not None:
+            whole.append(float(weights @ self.squares / ladder.ends[-1]))
+        return whole, self._compute_lists(ladder, events, weights, sizes)
 
-    def _compute_lists(self, top: Concentration, weights: FloatArray, sizes: Sequence[int]) -> list[float]:
-        cases, events = top.cases.sum(), top.events.sum()
+    def _compute_lists(
+        self, ladder: Ladder, events: FloatArray, weights: FloatArray, sizes: Sequence[int]
+    ) -> list[float]:
+        cases, positives = ladder.ends[-1], events.sum()
         lengths = np.minimum(sizes, cases)
-        found = take_from_top(top.cases, top.events, sizes)
-        precision = _divide(found, lengths)
-        columns = [found, precision, _divide(found, events), _divide(precision, _divide(events, cases))]
-        columns.append(_divide(lengths, found))
-        for amount in self.amounts:
-            columns += self._compute_captured(top.cases, amount, weights, sizes)
-        return np.stack(columns, axis=1).ravel().tolist()
-
-    def _compute_captured(
-        self, cases: FloatArray, amount: FloatArray | None, weights: FloatArray, sizes: Sequence[int]
-    ) -> list[FloatArray]:
-        """Compute how much of an amount the lists hold, and what share of it all."""
-        if amount is None:
-            return [np.full(len(sizes), np.nan)] * 2
-        places = np.flatnonzero(amount)
-        by_block = self.order.add_up_some(places, (weights * amount)[places])
-        captured = take_from_top(cases, by_block, sizes)
-        return [captured, _divide(captured, by_block.sum())]
+        found = ladder.take_from_top(self.events, events, sizes)
+        precision = divide(found, lengths)
+        columns = [found, precision, divide(found, positives), divide(precision, divide(positives, cases))]
+        columns.append(divide(lengths, found))
+        for held in self.amounts:
+            columns += _compute_captured(ladder, held, weights, sizes)
+        numbers: list[float] = np.stack(columns, axis=1).ravel().tolist()
+        return numbers
 
 
-def _divide(above: FloatArray | float, below: FloatArray | float) -> FloatArray:
-    """Divide; NaN where there is nothing to divide by."""
-    parts, wholes = np.broadcast_arrays(np.float64(above), np.float64(below))
-    quotient = np.full(parts.shape, np.nan)
-    np.divide(parts, wholes, out=quotient, where=wholes > 0)
-    return quotient
+def _compute_captured(
+    ladder: Ladder, held: Holdings | None, weights: FloatArray, sizes: Sequence[int]
+) -> list[FloatArray]:
+    """Compute how much of something the lists hold, and what share of it all."""
+    if held is None:
+        return [np.full(len(sizes), np.nan)] * 2
+    amounts = held.weigh(weights)
+    captured = ladder.take_from_top(held, amounts, sizes)
+    return [captured, divide(captured, amounts.sum())]
 
 
 def measure_order(
@@ -147,13 +148,20 @@ _KEYS: Final = {
 
 
 def _rank(cases: Cases, name: str) -> _Ranked:
-    score = cases.rankings[name]
-    risk = score if name in cases.risks else None
-    return _Ranked(name, put_in_order(score), risk, cases.outcome, (cases.admissions, cases.bed_days))
+    score, outcome = cases.rankings[name], cases.outcome.astype(np.float64)
+    order = put_in_order(score)
+    amounts = (cases.admissions, cases.bed_days)
+    return _Ranked(
+        name=name,
+        order=order,
+        events=order.hold(outcome),
+        amounts=tuple(None if amount is None else order.hold(amount) for amount in amounts),
+        squares=(score - outcome) ** 2 if name in cases.risks else None,
+    )
 
 
 def _list_whole(ranked: _Ranked, *, is_first: bool) -> Iterator[Row]:
-    brier = ["brier"] if ranked.risk is not None else []
+    brier = ["brier"] if ranked.squares is not None else []
     note = ALL_EQUAL if ranked.order.blocks == 1 else None
     for metric in [*WHOLE, *brier, *([] if is_first else DIFFERENCES)]:
         yield None, None, metric, note, _WHY.get(metric)
