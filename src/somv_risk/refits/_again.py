@@ -1,7 +1,7 @@
 """Fitting again: to the rows that were prepared, each taken as often as its person is."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Final
 
 import numpy as np
@@ -69,14 +69,12 @@ def _count(prepared: Prepared, role: str, taken: pl.DataFrame) -> Places:
 
 
 def _repeat(part: Slice, times: Places) -> Slice:
-    """Repeat the places of a slice; the matrix is shared, and copied only while trees grow on it."""
-    counts = times[part.places]
-    return Slice(
-        matrix=part.matrix,
-        places=np.repeat(part.places, counts),
-        outcome=np.repeat(part.outcome, counts),
-        past_events=np.repeat(part.past_events, counts),
-    )
+    """Repeat the rows of a slice; the matrix is shared, and copied only while trees grow on it."""
+    rows = np.repeat(np.arange(len(part.places)), times[part.places])
+    aligned = {
+        field.name: getattr(part, field.name)[rows] for field in fields(part) if field.name != "matrix"
+    }
+    return replace(part, **aligned)
 
 
 def leave_out(prepared: Prepared, persons: pl.DataFrame) -> pl.DataFrame:

@@ -1,6 +1,6 @@
 """Judging: a fitted head beside its references and the national programme's rule, at one moment."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -11,8 +11,7 @@ import polars as pl
 
 from somv_risk import schema as s
 from somv_risk.errors import CohortError
-from somv_risk.evaluation import measure_rankings
-from somv_risk.evaluation._measures import Measure, Resampling, compute_tables
+from somv_risk.evaluation import Cases, judge_briefly
 from somv_risk.histories import Histories
 from somv_risk.matrix import Matrix
 from somv_risk.model import Head
@@ -34,10 +33,7 @@ LOW: Final = "low"
 HIGH: Final = "high"
 NOTE: Final = "note"
 PRECISION: Final = "precision"
-EXPECTED_OVER_OBSERVED: Final = "expected_over_observed"
-METRICS: Final = ("auroc", "auroc_difference", "average_precision", PRECISION)
 RISKS: Final = (MODEL, "penalised_logistic")
-NOBODY_WITH: Final = "Nobody had the outcome."
 NO_TRAINING: Final = (
     "Training stopped: a part has too few events, or its scores do not rise with the outcome."
 )
@@ -107,42 +103,11 @@ class Judge:
     capacity: str = "1 %"
 
     def measure(
-        self, judged: Judged, rankings: Mapping[str, FloatArray], risks: Sequence[str] = RISKS
+        self, judged: Judged, rankings: Mapping[str, FloatArray], risks: tuple[str, ...] = RISKS
     ) -> pl.DataFrame:
-        """Measure rankings of the same persons.
-
-        Returns
-        -------
-        Columns `ranking`, `persons` (on the list, for precision), `metric`, `value`, `low`, `high` (95 %, by
-        bootstrap of persons) and `note`. Metrics: auroc, auroc_difference (the first ranking minus this
-        one), average_precision, precision on the list, and expected_over_observed of the risks.
-
-        """
-        measured = measure_rankings(
-            judged.outcome, rankings, draws=self.draws, seed=self.seed, capacities=[self.capacity]
-        )
-        is_first = (pl.col(RANKING) == next(iter(rankings))) & (pl.col(METRIC) == "auroc_difference")
-        ratios = self._measure_ratios(judged, {name: rankings[name] for name in risks})
-        return pl.concat(
-            [measured.filter(pl.col(METRIC).is_in(METRICS) & ~is_first).select(ratios.columns), ratios]
-        )
-
-    def _measure_ratios(self, judged: Judged, risks: Mapping[str, FloatArray]) -> pl.DataFrame:
-        """Measure expected over observed events of each risk."""
-        outcome = judged.outcome.astype(np.float64)
-        table = np.stack([*risks.values()])
-
-        def compute(weights: FloatArray) -> FloatArray:
-            observed = float(weights @ outcome)
-            return (table @ weights) / observed if observed else np.full(len(table), np.nan)
-
-        keys = pl.DataFrame({RANKING: list(risks)}).with_columns(
-            pl.lit(None, pl.Int64).alias(PERSONS),
-            pl.lit(EXPECTED_OVER_OBSERVED).alias(METRIC),
-            pl.lit(NOBODY_WITH).alias("if_undefined"),
-        )
-        resampling = Resampling(self.draws, self.seed)
-        return compute_tables({"ratios": Measure(keys, compute)}, len(judged), resampling)["ratios"]
+        """Measure rankings of the same persons, as `judge_briefly` does."""
+        cases = Cases(judged.outcome, rankings, risks)
+        return judge_briefly(cases, capacity=self.capacity, draws=self.draws, seed=self.seed)
 
 
 USUAL: Final = Judge()

@@ -62,6 +62,8 @@ class Origin:
         planned, done = len(self.planned.train), len(self.times.train) if self.times else 0
         if done == planned:
             return None
+        if not done:
+            return "No training moment has a year of events before it."
         return (
             f"Trained at {done} of {planned} moments: the others have less than a year of events before them."
         )

@@ -4,11 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from somv_risk import schema as s
 from somv_risk.codes import load_municipalities
 from somv_risk.cohort import make_cohort
+from somv_risk.disclosure import FEW, SMALLEST, find_hidden
 from somv_risk.errors import CohortError, ConfigError
 from somv_risk.histories import Histories
 from somv_risk.pipeline import Prepared, Progress, ignore_progress
@@ -32,15 +35,13 @@ from somv_risk.refits._judge import (
     gather_judged,
     join_notes,
 )
-from somv_risk.samples import Sample, Snapshot, build_sample, label_rows
+from somv_risk.samples import Sample, Snapshot, build_sample, label_rows, name_label
 from somv_risk.splits import ROLE, ROLES
 
 Municipalities = Sequence[str] | Literal["all"]
 
 WITH_PLACE: Final = "model_with_place"
 STEP: Final = "training without a place"
-SMALLEST: Final = 5
-FEW: Final = f"fewer than {SMALLEST}"
 KNOWS_THEM: Final = "Learnt from most of these persons at earlier moments, which flatters it."
 COLUMNS: Final = pl.Schema(
     {
@@ -57,10 +58,14 @@ COLUMNS: Final = pl.Schema(
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A municipality, and everybody who lives in it (`person_id`)."""
+    """A municipality and its residents: `persons` are all (`person_id`), `rows` those who may test.
+
+    The rows are labelled as `Snapshot.rows` are; all have the role `test`, and a known outcome.
+    """
 
     code: str
     persons: pl.DataFrame
+    rows: pl.DataFrame
 
     @property
     def name(self) -> str:
@@ -99,94 +104,106 @@ def leave_places_out(
     ConfigError
         If a municipality is neither in the code lists nor in the histories.
     """
-    chosen = choose_places(histories, places)
+    codes = choose_places(histories, places)
+    chosen = find_residents(histories, fitted.prepared, codes)
+    hidden = find_few(fitted.prepared, chosen, is_whole=set(codes) >= set(choose_places(histories, "all")))
     tables = [pl.DataFrame(schema=COLUMNS)]
     for done, place in enumerate(chosen):
         progress(STEP, done, len(chosen))
-        tables.append(_judge_place(histories, fitted, place, judge))
+        tables.append(
+            tell_places([place.code], FEW) if hidden[done] else _judge_place(histories, fitted, place, judge)
+        )
     progress(STEP, len(chosen), len(chosen))
     return pl.concat(tables)
 
 
-def choose_places(histories: Histories, places: Municipalities) -> list[Place]:
-    """Choose municipalities by code, or all that occur, each with its residents."""
-    residents = histories.persons.select(s.PERSON_ID, s.MUNICIPALITY).collect()
-    occurring = residents[s.MUNICIPALITY].drop_nulls().unique().sort().to_list()
-    asked = occurring if places == "all" else list(dict.fromkeys(places))
-    unknown = [code for code in asked if code not in occurring and code not in load_municipalities()]
+def choose_places(histories: Histories, places: Municipalities) -> list[str]:
+    """Choose codes of municipalities: those named, or all that occur."""
+    occurring = histories.persons.select(pl.col(s.MUNICIPALITY).drop_nulls().unique().sort()).collect()
+    found = occurring.to_series().to_list()
+    asked = found if places == "all" else list(dict.fromkeys(places))
+    unknown = [code for code in asked if code not in found and code not in load_municipalities()]
     if unknown:
         raise ConfigError(
             f"Municipality {', '.join(unknown)} is neither in the code lists nor in the histories. "
-            f"Give codes such as {', '.join(occurring[:3] or list(load_municipalities())[:3])}."
+            f"Give codes such as {', '.join(found[:3] or list(load_municipalities())[:3])}."
         )
-    return [
-        Place(code, residents.filter(pl.col(s.MUNICIPALITY) == code).select(s.PERSON_ID)) for code in asked
-    ]
+    return asked
 
 
-def note_places(histories: Histories, places: Municipalities, note: str) -> pl.DataFrame:
-    """Say in one row per place why there is nothing to say."""
-    told = [
-        {s.MUNICIPALITY: place.code, "name": place.name, NOTE: note}
-        for place in choose_places(histories, places)
-    ]
+def tell_places(codes: Sequence[str], note: str) -> pl.DataFrame:
+    """Say in one row per municipality why there is nothing to say."""
+    names = load_municipalities()
+    told = [{s.MUNICIPALITY: code, "name": names.get(code, code), NOTE: note} for code in codes]
     return pl.DataFrame(told, schema=COLUMNS)
 
 
+def find_residents(histories: Histories, prepared: Prepared, codes: Sequence[str]) -> list[Place]:
+    """Find the residents of municipalities at the last test moment: all may test, whatever their role."""
+    settings, target = prepared.settings, prepared.settings.build_targets()[0]
+    residents = (
+        histories.persons.select(s.PERSON_ID, s.MUNICIPALITY)
+        .filter(pl.col(s.MUNICIPALITY).is_in(list(codes)))
+        .collect()
+    )
+    cohort = make_cohort(histories, [find_test_time(prepared)], **settings.cohort.model_dump())
+    chosen = cohort.rows.join(residents.lazy(), on=s.PERSON_ID, how="semi", maintain_order="left")
+    rows = chosen.with_columns(pl.lit("test", pl.Enum(ROLES)).alias(ROLE)).collect()
+    labelled = label_rows(histories, rows, [target], settings.build_lags())
+    known = labelled.filter(pl.col(name_label(target.name)).is_not_null())
+    persons = {code: residents.filter(pl.col(s.MUNICIPALITY) == code).select(s.PERSON_ID) for code in codes}
+    return [Place(code, some, known.join(some, on=s.PERSON_ID, how="semi")) for code, some in persons.items()]
+
+
+def find_few(prepared: Prepared, places: Sequence[Place], *, is_whole: bool) -> npt.NDArray[np.bool_]:
+    """Find the places too few of whose residents had the outcome, or had it not, for any number of them.
+
+    Where the places are the whole region, what is hidden must not be what the others leave over.
+    """
+    label = name_label(prepared.settings.build_targets()[0].name)
+    events = np.array([place.rows[label].sum() for place in places], dtype=np.float64)
+    others = np.array([place.rows.height for place in places]) - events
+    return find_hidden(events, others) if is_whole else np.minimum(events, others) < SMALLEST
+
+
 def _judge_place(histories: Histories, fitted: Fitted, place: Place, judge: Judge) -> pl.DataFrame:
-    sample = build_residents(histories, fitted.prepared, place)
-    judged = gather_judged(histories, fitted.prepared, sample)
-    return _state(place, judged, _measure_place(fitted, place, judged, judge))
-
-
-def build_residents(histories: Histories, prepared: Prepared, place: Place) -> Sample:
-    """Build the sample of all residents at the last test moment: all may test, whatever their role."""
-    moment, settings = find_test_time(prepared), prepared.settings
-    theirs = replace(histories.keep_persons(place.persons.lazy()), data_end=prepared.data_end)
-    cohort = make_cohort(theirs, [moment], **settings.cohort.model_dump())
-    rows = cohort.rows.with_columns(pl.lit("test", pl.Enum(ROLES)).alias(ROLE)).collect()
-    labelled = label_rows(theirs, rows, settings.build_targets()[:1], settings.build_lags())
-    snapshot = Snapshot(moment, cohort.attrition.collect(), labelled)
-    return build_sample(theirs, [snapshot], prepared.encoding, settings.build_lags())
-
-
-def _measure_place(fitted: Fitted, place: Place, judged: Judged, judge: Judge) -> pl.DataFrame:
     prepared = fitted.prepared
-    if min(judged.events, len(judged) - judged.events) < SMALLEST:
-        return pl.DataFrame({NOTE: [f"Persons with the outcome, or without it, are {FEW}."]})
     try:
         head = fit_again(prepared, leave_out(prepared, place.persons))
     except CohortError:
-        return pl.DataFrame({NOTE: [NO_TRAINING]})
+        return tell_places([place.code], NO_TRAINING)
+    judged = gather_judged(histories, prepared, build_residents(histories, prepared, place))
     without = judged.rank(prepared, head)
     rankings = {MODEL: without.pop(MODEL), WITH_PLACE: fitted.head.predict_risk(judged.matrix), **without}
-    return hide_few(judge.measure(judged, rankings, (*RISKS, WITH_PLACE)))
+    measured = judge.measure(judged, rankings, (*RISKS, WITH_PLACE))
+    return _state(place, judged, hide_few(measured))
+
+
+def build_residents(histories: Histories, prepared: Prepared, place: Place) -> Sample:
+    """Build the sample of the residents who may test."""
+    theirs = replace(histories.keep_persons(place.persons.lazy()), data_end=prepared.data_end)
+    snapshot = Snapshot(find_test_time(prepared), pl.DataFrame(), place.rows)
+    return build_sample(theirs, [snapshot], prepared.encoding, prepared.settings.build_lags())
 
 
 def hide_few(measured: pl.DataFrame) -> pl.DataFrame:
     """Hide the precision of a list that holds fewer than five persons with, or without, the outcome."""
     found = pl.col(VALUE) * pl.col(PERSONS)
     is_few = (pl.col(METRIC) == PRECISION) & (pl.min_horizontal(found, pl.col(PERSONS) - found) < SMALLEST)
-    said = pl.lit(f"Persons on the list with the outcome, or without it, are {FEW}.")
     return measured.with_columns(
         pl.when(~is_few).then(pl.col(VALUE, LOW, HIGH)),
-        pl.when(is_few).then(said).otherwise(NOTE).alias(NOTE),
+        pl.when(is_few).then(pl.lit(FEW)).otherwise(NOTE).alias(NOTE),
     )
 
 
 def _state(place: Place, judged: Judged, measured: pl.DataFrame) -> pl.DataFrame:
-    """State the place beside what was measured there; small numbers of persons are left unsaid."""
-    rows, events = len(judged), judged.events
-    is_few = min(events, rows - events) < SMALLEST
+    """State the place beside what was measured there, and what flatters the model that knows it."""
     knows = pl.when(pl.col(RANKING) == WITH_PLACE).then(pl.lit(KNOWS_THEM))
-    told = {
-        s.MUNICIPALITY: place.code,
-        "name": place.name,
-        "rows": rows if rows >= SMALLEST else None,
-        "events": None if is_few else events,
-    }
-    table = pl.concat([pl.DataFrame(schema=COLUMNS), measured.drop(PERSONS, strict=False)], how="diagonal")
-    return table.with_columns(
-        *(pl.lit(value, COLUMNS[name]).alias(name) for name, value in told.items()),
+    return measured.select(
+        pl.lit(place.code).alias(s.MUNICIPALITY),
+        pl.lit(place.name).alias("name"),
+        pl.lit(len(judged), pl.Int64).alias("rows"),
+        pl.lit(judged.events, pl.Int64).alias("events"),
+        pl.exclude(PERSONS, NOTE),
         join_notes(pl.col(NOTE), knows),
     )

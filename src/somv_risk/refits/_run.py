@@ -16,7 +16,7 @@ from somv_risk.pipeline import Progress, ignore_progress, prepare, resolve_confi
 from somv_risk.refits._again import Fitted, fit_whole
 from somv_risk.refits._judge import NO_TRAINING, NOTE, USUAL, Judge, judge_fitted
 from somv_risk.refits._origins import judge_origins, list_origins, tell_origin
-from somv_risk.refits._places import Municipalities, choose_places, leave_places_out, note_places
+from somv_risk.refits._places import Municipalities, choose_places, leave_places_out, tell_places
 from somv_risk.refits._seeds import note_stability, repeat_seeds
 
 ROLLING_ORIGIN: Final = "rolling_origin"
@@ -119,7 +119,7 @@ def _tell_impossible(histories: Histories, refits: Refits) -> dict[str, pl.DataF
     """Say of each table asked for that there are too few events for it."""
     tables = {}
     if refits.places:
-        tables[PLACES_LEFT_OUT] = note_places(histories, refits.places, NO_TRAINING)
+        tables[PLACES_LEFT_OUT] = tell_places(choose_places(histories, refits.places), NO_TRAINING)
     if refits.seeds:
         tables[LIST_STABILITY] = note_stability(NO_TRAINING)
     return tables

@@ -8,8 +8,7 @@ import numpy.typing as npt
 import polars as pl
 
 from somv_risk.errors import CohortError
-from somv_risk.evaluation import measure_rankings
-from somv_risk.evaluation._capacities import Capacity
+from somv_risk.evaluation import Capacity, measure_rankings
 from somv_risk.histories import Histories
 from somv_risk.model import Head, RiskModel
 from somv_risk.pipeline import Prepared, Progress, assemble_model, ignore_progress
