@@ -59,6 +59,7 @@ FLOORS = {
     "report": 4,
     "service": 4,
     "pipeline": 4,
+    "refits": 4,
     "demo": 4,
     "console": 4,
     "plots": 4,
