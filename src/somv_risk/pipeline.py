@@ -151,7 +151,8 @@ def _fit(target: Target, encoding: Encoding, samples: Mapping[str, Sample], sett
 
 def _add_metrics(model: RiskModel, test: Sample) -> RiskModel:
     metrics = [row for head in model.heads.values() for row in _measure_head(head, model.encoding, test)]
-    facts = dict(model.facts) | {"metrics": metrics}
+    chosen = {name: head.calibration.state_choice() for name, head in model.heads.items()}
+    facts = dict(model.facts) | {"metrics": metrics, "calibration": chosen}
     return replace(model, facts=MappingProxyType(facts | {"card": render_card(replace(model, facts=facts))}))
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 from somv_risk.calibration import fit_calibration
 from somv_risk.errors import CohortError, ConfigError
@@ -23,14 +24,15 @@ MINIMUM_EVENTS = 5
 class Slice:
     """Rows of one role: their places in a matrix and, aligned to these, what became of them.
 
-    `outcome` is that of the target, `past_events` are last year's acute admissions. The matrix has other rows
-    too and is shared by slices.
+    `outcome` is that of the target, `past_events` are last year's acute admissions, `persons` their ids. The
+    matrix has other rows too and is shared by slices.
     """
 
     matrix: Matrix
     places: Places
     outcome: npt.NDArray[np.bool_]
     past_events: npt.NDArray[np.float64]
+    persons: pl.Series
 
     def copy_rows(self) -> Matrix:
         """Copy the rows of the slice out of the matrix, to be held no longer than needed."""
@@ -62,7 +64,7 @@ def fit_head(target: Target, encoding: Encoding, slices: Mapping[str, Slice], se
     trees = grow_trees(encoding, fit, slices["stop"], settings)
     booster = load_trees(trees)
     raw = np.asarray(booster.predict(later.copy_rows(), raw_score=True), dtype=np.float64)
-    calibration = fit_calibration(raw, later.outcome)
+    calibration = fit_calibration(raw, later.outcome, later.persons)
     risk = calibration.predict_risk(raw)
     return Head(
         target=target,
