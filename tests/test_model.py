@@ -412,7 +412,7 @@ def test_nobody_is_both_learnt_from_and_tested_on(second):
 
 
 def test_each_part_uses_its_own_persons_at_its_own_moments(second, plan):
-    part_of = {"fit": "train", "stop": "train", "calibrate": "calibrate", "test": "test"}
+    part_of = {"fit": "train", "stop": "calibrate", "calibrate": "calibrate", "test": "test"}
     for role, part in part_of.items():
         moments = set(second[1].filter(pl.col("role") == role)["index_time"])
         assert moments == {datetime.fromisoformat(moment) for moment in plan["times"][part]}

@@ -29,7 +29,7 @@ Progress = Callable[[str, int, int], None]
 
 LIBRARIES: Final = ("somv-risk", "polars", "lightgbm", "scikit-learn", "numpy")
 PARTS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
-    {"train": ("fit", "stop"), "calibrate": ("calibrate",), "test": ("test",)}
+    {"train": ("fit",), "calibrate": ("stop", "calibrate"), "test": ("test",)}
 )
 
 

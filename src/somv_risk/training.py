@@ -51,7 +51,7 @@ class TreeSettings:
 
 
 def fit_head(target: Target, encoding: Encoding, slices: Mapping[str, Slice], settings: TreeSettings) -> Head:
-    """Fit trees on slice `fit`, stop by slice `stop`, calibrate on slice `calibrate`.
+    """Fit trees on slice `fit`, stop by the later slice `stop`, calibrate on slice `calibrate`.
 
     Raises
     ------
