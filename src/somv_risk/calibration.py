@@ -1,6 +1,6 @@
 """Calibration: from raw scores to probabilities, by one of three curves that is chosen on data."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
@@ -70,19 +70,40 @@ def fit_calibration(raw: FloatArray, outcome: Outcome, persons: npt.ArrayLike | 
     CohortError
         If the slice has no event or nothing but events, or raw scores do not rise with the outcome.
     """
-    _, person = np.unique(np.arange(len(raw)) if persons is None else persons, return_inverse=True)
+    person = _number(raw, persons)
     fit_platt(raw, outcome)
-    fold = _deal_folds(outcome, person)
-    losses = {kind: _cross_validate(fit, raw, outcome, fold) for kind, fit in FITS.items()}
+    losses = {kind: cross_validate(kind, raw, outcome, person) for kind in FITS}
     curve = FITS[_choose_kind(losses, person)](raw, outcome)
     means = {kind: None if loss is None else float(loss.mean()) for kind, loss in losses.items()}
     return Calibration(curve, MappingProxyType(means))
+
+
+def cross_validate(
+    kind: str, raw: FloatArray, outcome: Outcome, persons: npt.ArrayLike | None = None
+) -> FloatArray | None:
+    """Compute the log loss of each row by a curve fitted on other persons; None where a fit fails."""
+    fold = _deal_folds(outcome, _number(raw, persons))
+    losses = np.empty(len(raw))
+    for number in range(FOLDS):
+        is_held = fold == number
+        try:
+            curve = FITS[kind](raw[~is_held], outcome[~is_held])
+        except CohortError:
+            return None
+        losses[is_held] = compute_log_losses(outcome[is_held], curve.predict_risk(raw[is_held]))
+    return losses
 
 
 def compute_log_losses(outcome: Outcome, risk: FloatArray) -> FloatArray:
     """Compute the log loss of each row."""
     given = np.clip(np.where(outcome, risk, 1 - risk), _TINY, 1)
     return np.asarray(-np.log(given), dtype=np.float64)
+
+
+def _number(raw: FloatArray, persons: npt.ArrayLike | None) -> npt.NDArray[np.intp]:
+    """Number the persons from 0; by default each row is about another person."""
+    _, person = np.unique(np.arange(len(raw)) if persons is None else persons, return_inverse=True)
+    return person
 
 
 def _deal_folds(outcome: Outcome, person: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
@@ -96,24 +117,6 @@ def _deal_folds(outcome: Outcome, person: npt.NDArray[np.intp]) -> npt.NDArray[n
     fold = np.empty(len(has_event), dtype=np.intp)
     fold[np.lexsort((shuffled, has_event))] = np.arange(len(has_event)) % FOLDS
     return fold[person]
-
-
-def _cross_validate(
-    fit: Callable[[FloatArray, Outcome], Curve],
-    raw: FloatArray,
-    outcome: Outcome,
-    fold: npt.NDArray[np.intp],
-) -> FloatArray | None:
-    """Compute the log loss of each row by a curve fitted on other persons; None where a fit fails."""
-    losses = np.empty(len(raw))
-    for number in np.unique(fold):
-        is_held = fold == number
-        try:
-            curve = fit(raw[~is_held], outcome[~is_held])
-        except CohortError:
-            return None
-        losses[is_held] = compute_log_losses(outcome[is_held], curve.predict_risk(raw[is_held]))
-    return losses
 
 
 def _choose_kind(losses: Mapping[str, FloatArray | None], person: npt.NDArray[np.intp]) -> str:
