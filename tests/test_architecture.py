@@ -36,6 +36,7 @@ FLOORS = {
     "training": 2,
     "samples": 2,
     "calibration": 2,
+    "curves": 2,
     "references": 2,
     "forest": 2,
     "shapley": 2,
