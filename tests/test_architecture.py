@@ -44,6 +44,7 @@ FLOORS = {
     "reasons": 2,
     "scoring": 3,
     "explanation": 3,
+    "change": 3,
     "worklist": 3,
     "disclosure": 3,
     "evaluation": 3,
