@@ -41,6 +41,7 @@ FLOORS = {
     "shapley": 2,
     "decisions": 2,
     "contributions": 2,
+    "coalitions": 2,
     "reasons": 2,
     "scoring": 3,
     "explanation": 3,
@@ -61,6 +62,7 @@ FLOORS = {
     "demo": 4,
     "console": 4,
     "plots": 4,
+    "explanation_quality": 4,
     "cli": 4,
 }
 PURE, LAZY = range(4), range(2)

@@ -29,6 +29,7 @@ from somv_risk.scoring import choose_persons, collect_features
 
 SHOWN_EVENTS: Final = 5
 LEAST_SHARE: Final = 0.1
+LEAST_CHANGE: Final = 1e-9  # in log-odds; less is what sums of floats leave behind
 THEME, FEATURE, THEN, NOW, CHANGE = "theme", "feature", "then", "now", "change"
 
 Value = float | str | None
@@ -129,7 +130,12 @@ def explain_change(
     moved = _tabulate({THEME: themes}, totals)
     contributions = _tabulate(_name_features(model.features), values[:, :-1])
     telling = _pick_features(model.features, frame, contributions, own.absent)
-    told = [(row, telling[row[THEME]]) for row in moved.iter_rows(named=True) if row[THEME] in telling]
+    told = [
+        (change, telling[theme])
+        for theme, change in moved.select(THEME, CHANGE).iter_rows()
+        if theme in telling and abs(change) > LEAST_CHANGE
+    ]
+    absent = [table for table in model.tables if table in own.absent]
     return Change(
         earlier=moments[0],
         later=moments[1],
@@ -141,15 +147,15 @@ def explain_change(
             _tell_theme(
                 feature,
                 _find_values(frame, feature),
-                row[CHANGE],
+                change,
                 compare_evidence(own, rows, feature, model.lags),
                 language,
             )
-            for row, feature in told[:reasons]
+            for change, feature in told[:reasons]
         ),
         themes=moved,
         contributions=contributions,
-        warnings=tuple(render_warnings(own.absent, moments[1], own.data_end, language=language)),
+        warnings=tuple(render_warnings(absent, moments[1], own.data_end, language=language)),
         language=language,
     )
 

@@ -18,11 +18,13 @@ from somv_risk.features._spec import (
     read_definition,
 )
 from somv_risk.features._texts import Coded
-from somv_risk.features._views import VIEWS, View
+from somv_risk.features._views import LONG_TERM, OUTSIDE_LABOUR_MARKET, VIEWS, View
 
 __all__ = [
     "EVENTS",
+    "LONG_TERM",
     "MEASURES",
+    "OUTSIDE_LABOUR_MARKET",
     "THEMES",
     "VIEWS",
     "Coded",
