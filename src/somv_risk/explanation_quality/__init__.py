@@ -1,4 +1,4 @@
-"""Quality of explanations: do they add up, agree with others, stay the same, and name what matters?"""
+"""Quality of explanations: whether they add up, agree with others, stay the same, and name what matters."""
 
 from somv_risk.explanation_quality._measures import MEASURES, measure_explanations
 

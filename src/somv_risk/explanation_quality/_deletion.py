@@ -35,7 +35,6 @@ class Deletion:
     falls: Floats
     control: Floats
     asked: int
-    without_events: int
 
 
 def check_deletion(
@@ -67,8 +66,7 @@ def check_deletion(
         touched = [places[person] for person in deleted[s.PERSON_ID].unique(maintain_order=True)]
         return np.asarray((before - after)[touched], dtype=np.float64)
 
-    falls = find_falls(behind)
-    return Deletion(falls, find_falls(others), rows.height, rows.height - len(falls))
+    return Deletion(find_falls(behind), find_falls(others), rows.height)
 
 
 def _collect(histories: Histories, rows: pl.DataFrame) -> Histories:
@@ -106,7 +104,9 @@ def _list_behind(
     features = [feature for feature in model.features if feature.name in telling]
     told = pl.Series(telling, dtype=pl.String)
     listed = [
-        find_sources(seen, list_evidence(own, rows.filter(told == feature.name), feature, model.lags), feature)
+        find_sources(
+            seen, list_evidence(own, rows.filter(told == feature.name), feature, model.lags), feature
+        )
         for feature in features
         if feature.definition.events in SOURCES
     ]

@@ -26,9 +26,9 @@ CODE: Final = "is_code"
 class Source:
     """Where the events of a view come from.
 
-    An event is one row of the table, or where `is_joined` all rows that lie in it. Rows are joined if the column
-    `text` says the same of them, or any of the texts in `only`. `code` is the column of the diagnosis, if an
-    event takes nothing else of the row.
+    An event is one row of the table, or where `is_joined` all rows that lie in it. Rows are joined if the
+    column `text` says the same of them, or any of the texts in `only`. `code` is the column of the
+    diagnosis, if an event takes nothing else of the row.
     """
 
     table: str
@@ -85,8 +85,8 @@ def find_sources(seen: Mapping[str, pl.DataFrame], evidence: pl.DataFrame, featu
 
     Returns
     -------
-    One row per row of a table: `person_id`, `index_time`, `table`, `table_row`, and `is_code`, true if nothing
-    but its diagnosis is behind the feature.
+    One row per row of a table: `person_id`, `index_time`, `table`, `table_row`, and `is_code`, true if
+    nothing but its diagnosis is behind the feature.
     """
     parts = [
         _find_rows(seen[source.table], evidence, source, feature)
@@ -117,7 +117,7 @@ def _is_asked(code: pl.Expr, feature: Feature) -> pl.Expr:
 
 
 def _find_joined(rows: pl.DataFrame, events: pl.DataFrame, source: Source, feature: Feature) -> pl.DataFrame:
-    """Find the rows that lie in an event and together end when it does; of one text, where texts are joined."""
+    """Find the rows that lie in an event and together begin and end with it; of one text, if it has one."""
     by = [source.text] if source.text and not source.only else []
     if by:
         named = set(feature.definition.where) & set(rows[by[0]].cast(pl.String))
