@@ -1,15 +1,15 @@
 """DE-SynPUF, synthetic claims of 10,000 persons: read in plain Python, and put into the library's words.
 
-A claim has one or two rows (segments); one claim is one contact, from its first day to its last. Its dates are
-days. A contact starts at 00:00 of the day of admission and ends at 12:00 of the day of discharge. So
+A claim has one or two rows (segments); one claim is one contact, from its first day to its last. Its dates
+are days. A contact starts at 00:00 of the day of admission and ends at 12:00 of the day of discharge. So
 
 * a stay of one day lasts 12 hours and is an admission, which with both ends at midnight would be lost;
-* a claim that begins on the day on which another ends joins it (a transfer), one that begins on the day after is
-  a stay of its own;
+* a claim that begins on the day on which another ends joins it (a transfer), and one that begins on the day
+  after is a stay of its own;
 * an admission on the day of the index belongs to the outcome.
 
-There is no word for acute or for a discharge in claims: all contacts are called acute, and no discharge is given.
-Diagnoses are ICD-9, which is not guessed into ICD-10, and are left out.
+Claims have no word for acute or for how a stay ended: all contacts are called acute, and no discharge is
+given. Diagnoses are ICD-9, which is not guessed into ICD-10, and are left out.
 """
 
 from collections import defaultdict

@@ -66,11 +66,14 @@ def render_sentence(feature: Feature, value: float | str | None, contribution: f
 def render_reason(
     findings: Sequence[tuple[Feature, float | str | None]], contribution: float, language: str
 ) -> str:
-    """Tell several findings of one person, and then which way they pull the risk together."""
+    """Tell several findings of one person, and then which way they pull the risk together.
+
+    Two findings that read alike are told once.
+    """
     texts = load_texts(language)
     told = [_tell_finding(feature, _read_value(feature, value), texts) for feature, value in findings]
     sentences = [f"{finding[0].upper()}{finding[1:]}" for finding in told]
-    return " ".join([*sentences, texts.direction(contribution)])
+    return " ".join([*dict.fromkeys(sentences), texts.direction(contribution)])
 
 
 def _read_value(feature: Feature, value: float | str | None) -> float | str | None:
