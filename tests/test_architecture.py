@@ -48,6 +48,8 @@ FLOORS = {
     "disclosure": 3,
     "evaluation": 3,
     "patterns": 3,
+    "groupings": 3,
+    "cases": 3,
     "config": 4,
     "sources": 4,
     "store": 4,
@@ -60,6 +62,7 @@ FLOORS = {
     "demo": 4,
     "console": 4,
     "plots": 4,
+    "assessment": 4,
     "cli": 4,
 }
 PURE, LAZY = range(4), range(2)
@@ -73,7 +76,7 @@ GARDEN_VISITORS = {
 }
 
 MAY_TOUCH_FILES = {"model": "saves and loads itself"}
-MAY_READ_PACKAGED_DATA = ("codes", "features", "reasons")
+MAY_READ_PACKAGED_DATA = ("codes", "features", "reasons", "evaluation", "groupings")
 MAY_COLLECT = {
     "checks": "checking rows must look at every row",
     "features": "its frames are computed when the caller collects them",

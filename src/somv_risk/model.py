@@ -204,6 +204,11 @@ def _describe(model: RiskModel) -> dict[str, Any]:
     return data | {"hash": compute_hash(data, {name: head.trees for name, head in model.heads.items()})}
 
 
+def compute_model_hash(model: RiskModel) -> str:
+    """Compute the hash by which a saved model is known."""
+    return str(_describe(model)["hash"])
+
+
 def _describe_feature(feature: Feature) -> dict[str, Any]:
     row = describe_definition(feature.definition)
     return {
@@ -219,14 +224,19 @@ def _read_feature(data: Mapping[str, Any]) -> Feature:
 
 
 def _describe_head(head: Head) -> dict[str, Any]:
-    target = {name: getattr(head.target, name) for name in Target.__slots__ if name != "horizon"}
     return {
-        "target": target | {"horizon_days": head.target.horizon.days},
+        "target": describe_target(head.target),
         "calibration": {"intercept": head.calibration.intercept, "slope": head.calibration.slope},
         "logistic": head.logistic.describe(),
         "reference_risks": list(head.reference_risks),
         "threshold": head.threshold,
     }
+
+
+def describe_target(target: Target) -> dict[str, Any]:
+    """Return a target as plain data; `read_target` reads it back."""
+    data = {name: getattr(target, name) for name in Target.__slots__ if name != "horizon"}
+    return data | {"horizon_days": target.horizon.days}
 
 
 def read_target(data: Mapping[str, Any]) -> Target:
