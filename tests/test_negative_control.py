@@ -270,3 +270,48 @@ def test_a_trained_model_finds_a_leak(synpuf):
     aurocs = average_aurocs(copy_a_year_back(synpuf))
     tell(f"trained on a leak: {aurocs}")
     assert all(auroc > PLAINLY_LEAKED for auroc in aurocs.values())
+
+
+# --- The control of an evaluation
+
+
+@pytest.fixture(scope="module")
+def trained(synpuf) -> sr.RiskModel:
+    return train_on_claims(synpuf, 1)
+
+
+def list_aurocs(report) -> dict[str, tuple[float, float, float]]:
+    rows = report.metrics.filter(population="all", metric="auroc")
+    return {row["ranking"]: (row["value"], row["low"], row["high"]) for row in rows.iter_rows(named=True)}
+
+
+def test_an_evaluation_repeats_what_training_found_on_the_same_persons(synpuf, trained):
+    report = sr.evaluate(trained, synpuf, index_times=trained.facts["index_times"]["test"], draws=20)
+    found = {ranking: value for ranking, (value, *_) in list_aurocs(report).items()}
+    for row in trained.facts["metrics"]:
+        if row["metric"] == "auroc":
+            assert found[row["ranking"]] == pytest.approx(row["value"], abs=1e-12)
+
+
+def test_an_evaluation_counts_the_cases_that_the_claims_hold(synpuf, claims, folder, trained):
+    report = sr.evaluate(trained, synpuf, index_times=[JUDGED], persons="all", draws=20)
+    cases = report.tables["cases"].row(by_predicate=pl.col("population") == "all", named=True)
+    alive = [name for name, years in read_summaries(folder).items() if 2010 in years]
+    future = count_stays(claims, JUDGED.date(), 240)
+    assert cases["rows"] == len(alive)
+    assert cases["events"] == sum(future.get(name, 0) > 0 for name in alive)
+
+
+def test_an_evaluation_finds_nothing_where_there_is_nothing(synpuf, trained):
+    aurocs = list_aurocs(sr.evaluate(trained, synpuf, index_times=[JUDGED]))
+    tell(f"evaluated: { {ranking: [round(x, 3) for x in row] for ranking, row in aurocs.items()} }")
+    assert {"model", "penalised_logistic", "count_last_year"} <= set(aurocs)
+    assert all(CHANCE_FROM < value < CHANCE_TO for value, *_ in aurocs.values())
+    assert all(low <= value <= high for value, low, high in aurocs.values())
+
+
+def test_an_evaluation_finds_a_leak(synpuf):
+    leaked = copy_a_year_back(synpuf)
+    aurocs = list_aurocs(sr.evaluate(train_on_claims(leaked, 1), leaked, index_times=[JUDGED], draws=20))
+    tell(f"evaluated with a leak: { {ranking: round(row[0], 3) for ranking, row in aurocs.items()} }")
+    assert all(aurocs[name][1] > PLAINLY_LEAKED for name in ("model", "penalised_logistic"))

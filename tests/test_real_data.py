@@ -22,11 +22,11 @@ from hes import (
     start_of,
 )
 from independent_data import ROOT, find_external, read_rows
-from reference import reference_features
+from reference import reference_cohort, reference_features, reference_outcome
 from somv_risk.errors import CohortError
 from somv_risk.features import load_catalogue
 from somv_risk.histories import Histories
-from somv_risk.outcomes import UNFINISHED_TREATMENT, Target, count_past_events
+from somv_risk.outcomes import FREQUENT_ADMISSION, UNFINISHED_TREATMENT, Target, count_past_events
 from somv_risk.report.outputs import write_outputs
 from somv_risk.testing import assert_no_future_leakage
 from somv_risk.windows import Horizon
@@ -273,6 +273,39 @@ def test_a_worklist_of_real_persons_is_written(mimic, model, scored, tmp_path):
     assert pl.read_parquet(tmp_path / "scores.parquet").height == scored.height
 
 
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_an_evaluation_of_real_persons_counts_those_whose_outcome_is_known(mimic, model):
+    """A handful of persons at any moment: numbers or notes, and never a number made of nobody."""
+    tables = {name: frame.collect().to_dicts() for name, frame in mimic.tables.items()}
+    moments = [datetime(year, 1, 1) for year in (2126, 2147, 2150)]
+    report = sr.evaluate(model, mimic, index_times=moments, persons="all", draws=20)
+    for moment in moments:
+        eligible = [name for name, _ in reference_cohort(tables, [moment])]
+        labels = [
+            reference_outcome(tables, name, moment, FREQUENT_ADMISSION, mimic.data_end)[1]
+            for name in eligible
+        ]
+        cases = report.tables["cases"].filter(population="all", index_time=moment).row(0, named=True)
+        assert cases["rows"] == sum(outcome is not None for outcome in labels)
+        assert cases["events"] == sum(outcome is True for outcome in labels)
+    assert_no_number_lacks_a_reason(report)
+
+
+def assert_no_number_lacks_a_reason(report) -> None:
+    for name, table in report.tables.items():
+        if {"value", "note"} <= set(table.columns):
+            assert table.filter(pl.col("value").is_null() & pl.col("note").is_null()).is_empty(), name
+        assert not any(
+            table[column].is_nan().any() for column in table.columns if table[column].dtype.is_float()
+        )
+
+
+def test_an_evaluation_in_our_time_says_that_nobody_can_be_judged(mimic, model):
+    report = sr.evaluate(model, mimic, index_times=["2026-01-01"], persons="all")
+    assert report.tables["cases"]["note"].str.contains("No outcome is known of the 0 eligible persons").all()
+    assert report.metrics.is_empty()
+
+
 # --- Synthea: made-up persons in OMOP, by makers of their own
 
 
@@ -319,6 +352,13 @@ def test_synthea_is_scored_and_too_small_to_train_on(synthea, model):
     assert scores["reasons"].list.len().min() > 0
     with pytest.raises(CohortError, match="at least 5 events"):
         sr.train(synthea)
+
+
+def test_an_evaluation_without_events_has_notes_in_place_of_numbers(synthea, model):
+    report = sr.evaluate(model, synthea, index_times=["2015-01-01", "2020-01-01"], persons="all", draws=20)
+    separation = report.metrics.filter(pl.col("metric").is_in(["auroc", "average_precision"]))
+    assert separation["value"].null_count() == separation.height > 0
+    assert_no_number_lacks_a_reason(report)
 
 
 def test_features_of_synthea_do_not_see_the_future(synthea):
@@ -393,6 +433,11 @@ def test_every_feature_of_hes_is_what_the_reference_says(hes):
 
 def test_features_of_hes_do_not_see_the_future(hes):
     assert_no_future_leakage(hes, HES_INDEX)
+
+
+def test_an_evaluation_of_hes_is_refused_a_horizon_that_the_data_do_not_hold(hes, model):
+    report = sr.evaluate(model, hes, index_times=[HES_INDEX], persons="all")
+    assert report.tables["cases"]["note"].str.contains("before the horizon of 365 days").all()
 
 
 def test_hes_is_scored_with_departments_told(hes, model):
