@@ -66,9 +66,12 @@ def render_sentence(feature: Feature, value: float | str | None, contribution: f
 def render_reason(
     findings: Sequence[tuple[Feature, float | str | None]], contribution: float, language: str
 ) -> str:
-    """Tell several findings of one person, and then which way they pull the risk together."""
+    """Tell several findings of one person, and then which way they pull the risk together.
+
+    Two findings that read alike are told once.
+    """
     sentences = [render_finding(feature, value, language) for feature, value in findings]
-    return " ".join([*sentences, load_texts(language).direction(contribution)])
+    return " ".join([*dict.fromkeys(sentences), load_texts(language).direction(contribution)])
 
 
 def render_finding(feature: Feature, value: float | str | None, language: str) -> str:
