@@ -42,6 +42,8 @@ GROUP_LOOKS: Final = (
     ("#007a5e", ":", "D"),
     ("#8a4f7d", "-", "v"),
 )
+TICKS: Final = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 40.0, 60.0, 80.0, 100.0)
+FEW_TICKS: Final = (0.0, 1.0, 5.0, 20.0, 50.0, 100.0)
 INK: Final = "#1d2730"
 SOFT: Final = "#6b7680"
 STYLE: Final[dict[Any, Any]] = {
@@ -82,10 +84,10 @@ def render_figure(name: str, findings: Findings, words: Wording) -> str:
 
 def _write_numbers(figure: "Figure", words: Wording) -> None:
     """Write the numbers of all axes as the language does, where they have no words of their own."""
-    from matplotlib.ticker import FixedFormatter, FuncFormatter  # noqa: PLC0415 - slow to import
+    from matplotlib.ticker import FuncFormatter, LogFormatter, ScalarFormatter  # noqa: PLC0415 - slow to import
 
     for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
-        if not isinstance(axis.get_major_formatter(), FixedFormatter):
+        if isinstance(axis.get_major_formatter(), LogFormatter | ScalarFormatter):
             axis.set_major_formatter(FuncFormatter(lambda value, _: words.tick(value)))
 
 
@@ -94,9 +96,10 @@ def embed_svg(svg: str, name: str, description: str) -> str:
     body = svg[svg.index("<svg") :]
     body = re.sub(r"\s*<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
     body = re.sub(r' xmlns(:\w+)?="[^"]*"', "", body).replace("xlink:href", "href")
-    used = set(re.findall(r"#([\w-]+)[\"')]", body))
+    # Matplotlib names every part, and most alike in every figure; only what is referred to keeps a name.
+    used = set(re.findall(r'(?:url\(|href=")#([\w-]+)', body))
     body = re.sub(r' id="([^"]*)"', lambda m: f' id="{name}-{m[1]}"' if m[1] in used else "", body)
-    body = re.sub(r"#([\w-]+)([\"')])", lambda m: f"#{name}-{m[1]}{m[2]}" if m[1] in used else m[0], body)
+    body = re.sub(r'(url\(|href=")#', rf"\1#{name}-", body)
     body = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", body))
     label = escape(description, quote=True)
     return re.sub(r"\n\s*", "\n", body.replace("<svg", f'<svg role="img" aria-label="{label}"', 1))
@@ -173,7 +176,9 @@ def plot_capacity(findings: Findings, words: Wording) -> "Figure | None":
 
 def _write_plain_ticks(axes: "Axes", sizes: list[int]) -> None:
     """Write sizes of lists where they stand, leaving out those that would overprint another."""
-    shown = [size for place, size in enumerate(sizes) if place == 0 or size > 1.6 * sizes[place - 1]]
+    shown = sizes[:1]
+    for size in sizes:
+        shown += [size] if size > 1.7 * shown[-1] else []
     axes.set_xticks(shown, [str(size) for size in shown])
     axes.set_xticks([], minor=True)
 
@@ -220,17 +225,17 @@ def _draw_reliability(axes: "Axes", rows: pl.DataFrame, look: dict[str, Any], la
     )
 
 
-def _scale_by_root(axes: "Axes", rows: pl.DataFrame, words: Wording) -> None:
+def _scale_by_root(axes: "Axes", rows: pl.DataFrame, words: Wording, ticks: tuple[float, ...] = TICKS) -> None:
     """Scale both axes by their square root: most risks are small, and nought must be on the scale."""
     highest = max(100 * rows[name].fill_null(0).max() for name in ("mean_risk", "observed", "high"))  # type: ignore[operator]  # numbers
     end = min(100.0, max(1.0, 1.05 * highest))
     for scale in (axes.set_xscale, axes.set_yscale):
         scale("function", functions=(lambda x: abs(x) ** 0.5, lambda x: x**2))
     axes.plot([0, end], [0, end], color=SOFT, linestyle="--", linewidth=1, label=words["axis"]["perfect"])
-    ticks = [tick for tick in (0, 0.5, 1, 2, 5, 10, 20, 40, 60, 80, 100) if tick <= end]
+    shown = [tick for tick in ticks if tick <= end]
     for name in ("x", "y"):
         getattr(axes, f"set_{name}lim")(0, end)
-        getattr(axes, f"set_{name}ticks")(ticks, [words.number(tick, int(tick % 1 > 0)) for tick in ticks])
+        getattr(axes, f"set_{name}ticks")(shown, [words.tick(tick) for tick in shown])
 
 
 def _draw_histogram(axes: "Axes", findings: Findings, words: Wording) -> None:
@@ -333,7 +338,7 @@ def plot_reliability_groups(findings: Findings, words: Wording) -> "Figure | Non
             look = {"color": colour, "linestyle": dash, "marker": mark, "linewidth": 1.2, "markersize": 3}
             label = words.name_group(grouping, group)
             axes.plot(100 * curve["mean_risk"], 100 * curve["observed"], label=label, **look)
-        _scale_by_root(axes, own.with_columns(high=pl.col("observed")), words)
+        _scale_by_root(axes, own.with_columns(high=pl.col("observed")), words, FEW_TICKS)
         axes.set_title(words.name("grouping", grouping))
         axes.legend(fontsize=6.5, handlelength=2.6)
     return figure
