@@ -73,7 +73,7 @@ GARDEN_VISITORS = {
 }
 
 MAY_TOUCH_FILES = {"model": "saves and loads itself"}
-MAY_READ_PACKAGED_DATA = ("codes", "features", "reasons")
+MAY_READ_PACKAGED_DATA = ("codes", "features", "reasons", "evaluation")
 MAY_COLLECT = {
     "checks": "checking rows must look at every row",
     "features": "its frames are computed when the caller collects them",

@@ -1,5 +1,22 @@
 """Evaluation: how good a ranking and its probabilities are, judged from outcome and risk alone."""
 
+from somv_risk.evaluation._capacities import CAPACITIES, Capacity, read_capacities
+from somv_risk.evaluation._cases import Cases
+from somv_risk.evaluation._gaps import render_gap
+from somv_risk.evaluation._numbers import compute_wilson
+from somv_risk.evaluation._rankings import measure_rankings
+from somv_risk.evaluation._tables import WORKING_CAPACITY, judge
 from somv_risk.evaluation.metrics import compute_metrics
 
-__all__ = ["compute_metrics"]
+__all__ = [
+    "CAPACITIES",
+    "WORKING_CAPACITY",
+    "Capacity",
+    "Cases",
+    "compute_metrics",
+    "compute_wilson",
+    "judge",
+    "measure_rankings",
+    "read_capacities",
+    "render_gap",
+]

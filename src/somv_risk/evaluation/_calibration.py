@@ -1,0 +1,195 @@
+"""Calibration: whether as many had the outcome as the risks said, in all, along the risk, and by group."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import polars as pl
+
+from somv_risk.evaluation._cases import BoolArray, Cases, FloatArray
+from somv_risk.evaluation._cells import EVERYBODY, GROUP, GROUPING, Cells
+from somv_risk.evaluation._curves import Line, Points, compute_curve, fit_line, put_together
+from somv_risk.evaluation._measures import HIGH, LOW, NOTE, UNDEFINED, VALUE, Measure
+from somv_risk.evaluation._numbers import Z, compute_wilson, divide
+from somv_risk.evaluation._rankings import METRIC, NO_EVENTS, RANKING
+
+ROWS: Final = "rows"
+EVENTS: Final = "events"
+RATIO: Final = "expected_over_observed"
+LEAST_EVENTS: Final = 10
+LEAST_FOR_CURVE: Final = 20
+BINS: Final = 20
+GROUP_BINS: Final = 5
+TOO_FEW: Final = f"Fewer than {LEAST_EVENTS} cases with the outcome, or without it: no line can be fitted."
+TOO_FEW_FOR_CURVE: Final = (
+    f"Fewer than {LEAST_FOR_CURVE} cases with the outcome, or without it, or all risks equal: "
+    "no curve can be fitted."
+)
+NO_SLOPE: Final = (
+    "The risks are equal, or set the cases with the outcome wholly apart: no line can be fitted."
+)
+NO_GROUP_INTERVAL: Final = "No interval: it is drawn for everybody only."
+
+
+def measure_ratio(cases: Cases, cells: Cells) -> Measure:
+    """Measure expected over observed events (E/O) of each risk, for everybody and each group."""
+    outcome = cases.outcome.astype(np.float64)
+
+    def compute(weights: FloatArray) -> FloatArray:
+        observed = cells.add_up_where(cases.outcome, weights)
+        expected = [cells.add_up(weights * cases.rankings[name]) for name in cases.risks]
+        return np.concatenate([divide(part, observed) for part in expected])
+
+    rows, events = cells.add_up(np.ones(len(cases))), cells.add_up(outcome)
+    counts = cells.names.with_columns(
+        pl.Series(ROWS, rows, pl.Int64), pl.Series(EVENTS, events, pl.Int64), pl.lit(RATIO).alias(METRIC)
+    )
+    keys = [counts.select(pl.lit(name).alias(RANKING), pl.all()) for name in cases.risks]
+    return Measure(pl.concat(keys).with_columns(pl.lit(NO_EVENTS).alias(UNDEFINED)), compute)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """The cases of one group under one risk."""
+
+    name: tuple[str, str, str]
+    risk: FloatArray
+    outcome: BoolArray
+
+    @property
+    def least(self) -> int:
+        """How many there are of the rarer outcome."""
+        events = int(self.outcome.sum())
+        return min(events, len(self.outcome) - events)
+
+    @property
+    def log_odds(self) -> FloatArray:
+        """Log-odds of the risks, kept within 1e-9 of 0 and 1."""
+        risk = np.clip(self.risk, 1e-9, 1 - 1e-9)
+        return np.asarray(np.log(risk / (1 - risk)), dtype=np.float64)
+
+
+def tabulate_lines(cases: Cases, cells: Cells) -> pl.DataFrame:
+    """Tabulate calibration intercept and slope of each risk, for everybody and each group.
+
+    The intercept is that of a logistic line with the log-odds as offset (0 where calibrated in the large),
+    the slope that of a line with both free (1 where risks are neither too extreme nor too flat); intervals
+    are those of Wald. Source: Van Calster et al. 2016, doi 10.1016/j.jclinepi.2015.12.005.
+    """
+    return _tabulate([row for part in _list_parts(cases, cells) for row in _fit_lines(part)])
+
+
+def _fit_lines(part: _Part) -> Iterator[tuple[object, ...]]:
+    head = (*part.name, len(part.outcome), int(part.outcome.sum()))
+    if part.least < LEAST_EVENTS:
+        yield from ((*head, metric, None, None, None, TOO_FEW) for metric in ("intercept", "slope"))
+        return
+    level = fit_line(part.log_odds, part.outcome, slope=1.0)
+    tilt = fit_line(part.log_odds, part.outcome)
+    yield _tell_line(head, "intercept", level)
+    yield _tell_line(head, "slope", tilt)
+
+
+def _tell_line(head: tuple[object, ...], metric: str, line: Line | None) -> tuple[object, ...]:
+    if line is None:
+        return (*head, metric, None, None, None, NO_SLOPE)
+    reach = Z * line.standard_error
+    return (*head, metric, line.value, line.value - reach, line.value + reach, None)
+
+
+def tabulate_group_errors(cases: Cases, cells: Cells) -> pl.DataFrame:
+    """Tabulate the integrated calibration index of each risk in each group, without intervals."""
+    rows = []
+    for part in _list_parts(cases, cells):
+        if part.name[1] != EVERYBODY:
+            value = compute_index(put_together(part.log_odds), part.outcome, np.ones(len(part.outcome)))
+            note = TOO_FEW_FOR_CURVE if np.isnan(value) else NO_GROUP_INTERVAL
+            head = (*part.name, len(part.outcome), int(part.outcome.sum()))
+            rows.append((*head, "ici", None if np.isnan(value) else value, None, None, note))
+    return _tabulate(rows)
+
+
+def measure_index(cases: Cases) -> Measure:
+    """Measure the integrated calibration index (ICI) of each risk for everybody.
+
+    It is the mean distance, over cases, of the risk to the share with the outcome that a smooth curve gives
+    at that risk. Source: Austin and Steyerberg 2019, doi 10.1002/sim.8281, with a restricted cubic spline
+    of the log-odds for their loess.
+    """
+    parts = [_Part((name, EVERYBODY, EVERYBODY), cases.rankings[name], cases.outcome) for name in cases.risks]
+    points = [put_together(part.log_odds) for part in parts]
+
+    def compute(weights: FloatArray) -> FloatArray:
+        return np.array([compute_index(one, cases.outcome, weights) for one in points])
+
+    counts = {ROWS: len(cases), EVENTS: cases.events, METRIC: "ici", UNDEFINED: TOO_FEW_FOR_CURVE}
+    keys = [{RANKING: p.name[0], GROUPING: EVERYBODY, GROUP: EVERYBODY, **counts} for p in parts]
+    return Measure(pl.DataFrame(keys), compute)
+
+
+def compute_index(points: Points, outcome: BoolArray, weights: FloatArray) -> float:
+    """Compute the integrated calibration index; NaN where no curve can be fitted."""
+    events = float(weights @ outcome)
+    if min(events, weights.sum() - events) < LEAST_FOR_CURVE:
+        return float("nan")
+    curve = compute_curve(points, outcome, weights)
+    if curve is None:
+        return float("nan")
+    return float(curve.weights @ np.abs(curve.observed - curve.risk) / curve.weights.sum())
+
+
+def tabulate_reliability(cases: Cases, cells: Cells) -> pl.DataFrame:
+    """Tabulate, by bins of equal numbers of cases, the mean risk and the share with the outcome.
+
+    Columns `ranking`, `grouping`, `group`, `bin` (from 1, the lowest risks first), `rows`, `events`,
+    `mean_risk`, `observed`, `low`, `high` (95 % score interval).
+    """
+    tables = [_bin(part) for part in _list_parts(cases, cells)]
+    table = pl.concat(tables)
+    low, high = compute_wilson(
+        table[EVENTS].cast(pl.Float64).to_numpy(), table[ROWS].cast(pl.Float64).to_numpy()
+    )
+    return table.with_columns(pl.Series(LOW, low), pl.Series(HIGH, high), pl.lit(None, pl.String).alias(NOTE))
+
+
+def _bin(part: _Part) -> pl.DataFrame:
+    ranking, grouping, group = part.name
+    wanted = BINS if grouping == EVERYBODY else GROUP_BINS
+    order = np.argsort(part.risk, kind="stable")
+    bins = np.empty(len(order), dtype=np.int64)
+    bins[order] = np.arange(len(order)) * min(wanted, len(order)) // len(order)
+    frame = pl.DataFrame({"bin": bins + 1, "risk": part.risk, "outcome": part.outcome})
+    binned = frame.group_by("bin").agg(
+        pl.len().cast(pl.Int64).alias(ROWS),
+        pl.col("outcome").sum().cast(pl.Int64).alias(EVENTS),
+        pl.col("risk").mean().alias("mean_risk"),
+        pl.col("outcome").mean().alias("observed"),
+    )
+    names = {RANKING: ranking, GROUPING: grouping, GROUP: group}
+    return binned.sort("bin").select(*(pl.lit(value).alias(key) for key, value in names.items()), pl.all())
+
+
+def _list_parts(cases: Cases, cells: Cells) -> Iterator[_Part]:
+    for number, (grouping, group) in enumerate(cells.names.rows()):
+        is_in = cells.find_group(number)
+        for name in cases.risks:
+            yield _Part((name, grouping, group), cases.rankings[name][is_in], cases.outcome[is_in])
+
+
+_SCHEMA: Final = {
+    RANKING: pl.String,
+    GROUPING: pl.String,
+    GROUP: pl.String,
+    ROWS: pl.Int64,
+    EVENTS: pl.Int64,
+    METRIC: pl.String,
+    VALUE: pl.Float64,
+    LOW: pl.Float64,
+    HIGH: pl.Float64,
+    NOTE: pl.String,
+}
+
+
+def _tabulate(rows: Sequence[tuple[object, ...]]) -> pl.DataFrame:
+    return pl.DataFrame(rows, schema=_SCHEMA, orient="row")

@@ -1,0 +1,180 @@
+"""Fairness: who is on the list and who is missed, by group, with small counts hidden."""
+
+from collections.abc import Mapping
+from math import erfc, sqrt
+from typing import Final
+
+import numpy as np
+import polars as pl
+
+from somv_risk.disclosure import FEW, find_hidden
+from somv_risk.evaluation._calibration import RATIO
+from somv_risk.evaluation._cases import BoolArray, Cases, FloatArray
+from somv_risk.evaluation._cells import EVERYBODY, GROUP, GROUPING, Cells
+from somv_risk.evaluation._measures import HIGH, LOW, NOTE, VALUE, Drawn, Measure, compute_interval
+from somv_risk.evaluation._numbers import divide
+from somv_risk.evaluation._rankings import METRIC
+
+RATES: Final = ("selection_rate", "precision", "false_negative_rate", "false_positive_rate", RATIO)
+COUNT: Final = "count"
+OF: Final = "of"
+DIFFERENCE: Final = "difference"
+DIFFERENCE_LOW: Final = "difference_low"
+DIFFERENCE_HIGH: Final = "difference_high"
+CHANCE: Final = 0.05
+NOT_IN_IT: Final = "no"
+_NOBODY: Final[Mapping[str, str]] = {
+    "selection_rate": "There is nobody in this group.",
+    "precision": "Nobody of this group is on the list.",
+    "false_negative_rate": "Nobody of this group had the outcome.",
+    "false_positive_rate": "Everybody of this group had the outcome.",
+    RATIO: "Nobody of this group had the outcome.",
+}
+_SPREAD: Final = "spread"
+_SUMS: Final = ("rows", "events", "flagged", "found", "expected")
+
+
+def measure_rates(cases: Cases, cells: Cells, listed: BoolArray) -> Measure:
+    """Measure rates of the list in each group, and then their differences to everybody else."""
+    return Measure(cells.names, lambda weights: _compute_rates(_add_up(cases, cells, listed, weights)))
+
+
+def tabulate_fairness(cases: Cases, cells: Cells, listed: BoolArray, drawn: Drawn) -> pl.DataFrame:
+    """Tabulate rates of the list, with differences to everybody else, for everybody and each group.
+
+    Returns
+    -------
+    One row per group and metric: `grouping`, `group`, `metric`, `count`, `of` (the rate is count / of),
+    `value`, `low`, `high`, `difference` (to the cases outside the group), `difference_low`,
+    `difference_high`, `spread` (standard error of the difference) and `note`. Selection rate: listed of all;
+    precision: listed with the outcome of listed; false negative rate: with the outcome and not listed of
+    those with the outcome; false positive rate: listed without the outcome of those without it;
+    expected_over_observed: the sum of risks of those with the outcome. Counts below 5, and what would
+    follow from them, are null with a note.
+    """
+    sums = _add_up(cases, cells, listed, np.ones(len(cases)))
+    return _hide(_tabulate(cells, sums, drawn), cells, sums)
+
+
+def _add_up(cases: Cases, cells: Cells, listed: BoolArray, weights: FloatArray) -> FloatArray:
+    """Add up, by group, what `_SUMS` names; shape (sums, groups)."""
+    risk = weights * cases.model if cases.risks else np.zeros(len(cases))
+    return np.stack(
+        [
+            cells.add_up(weights),
+            cells.add_up_where(cases.outcome, weights),
+            cells.add_up_where(listed, weights),
+            cells.add_up_where(listed & cases.outcome, weights),
+            cells.add_up(risk),
+        ]
+    )
+
+
+def _compute_rates(sums: FloatArray) -> FloatArray:
+    """Compute each rate of each group, and then its difference to that of everybody else."""
+    counts, totals = _list_parts(sums)
+    rest_counts, rest_totals = _list_parts(sums[:, :1] - sums)
+    values = divide(counts, totals)
+    return np.concatenate([values.ravel(), (values - divide(rest_counts, rest_totals)).ravel()])
+
+
+def _list_parts(sums: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """List what each rate is made of: the count and what it is of; shape (rates, groups)."""
+    rows, events, flagged, found, expected = sums
+    counts = [flagged, found, events - found, flagged - found, expected]
+    return np.stack(counts), np.stack([rows, flagged, events, rows - events, events])
+
+
+def _tabulate(cells: Cells, sums: FloatArray, drawn: Drawn) -> pl.DataFrame:
+    counts, totals = _list_parts(sums)
+    values, draws = drawn.values, drawn.draws
+    low, high = compute_interval(draws)
+    half = len(values) // 2
+    spread = np.std(draws[:, half:], axis=0) if len(draws) else np.full(half, np.nan)
+    keys = pl.concat([cells.names.with_columns(pl.lit(rate).alias(METRIC)) for rate in RATES])
+    numbers = {
+        COUNT: counts.ravel(),
+        OF: totals.ravel(),
+        VALUE: values[:half],
+        LOW: low[:half],
+        HIGH: high[:half],
+        DIFFERENCE: values[half:],
+        DIFFERENCE_LOW: low[half:],
+        DIFFERENCE_HIGH: high[half:],
+        _SPREAD: spread,
+    }
+    nobody = pl.col(METRIC).replace_strict(_NOBODY)
+    note = pl.when(pl.col(VALUE).is_null()).then(nobody).alias(NOTE)
+    return pl.concat([keys, pl.DataFrame(numbers).fill_nan(None)], how="horizontal").with_columns(note)
+
+
+def _hide(table: pl.DataFrame, cells: Cells, sums: FloatArray) -> pl.DataFrame:
+    """Hide small counts: of persons and events, of the list, and of those on it, each with what follows."""
+    rows, events, flagged, found = (
+        sums[_SUMS.index(name)] for name in ("rows", "events", "flagged", "found")
+    )
+    hidden = np.zeros((len(RATES), cells.names.height), dtype=np.bool_)
+    for _, places in _list_groupings(cells):
+        persons, had, on_list, hits = (part[places] for part in (rows, events, flagged, found))
+        no_events = find_hidden(persons, had, persons - had)
+        no_list = find_hidden(persons, on_list, persons - on_list)
+        inner = find_hidden(persons, hits, on_list - hits, had - hits, persons - had - on_list + hits)
+        inner = find_more(inner | no_events | no_list, hits)
+        hidden[:, places] = np.stack([no_list, inner, inner, inner, no_events])
+    is_hidden = pl.Series("is_hidden", hidden.ravel())
+    numbers = [name for name in table.columns if table.schema[name] == pl.Float64]
+    return (
+        table.with_columns(is_hidden)
+        .with_columns(
+            pl.when(~pl.col("is_hidden")).then(pl.col(numbers)),
+            pl.when("is_hidden").then(pl.lit(FEW)).otherwise(pl.col(NOTE)).alias(NOTE),
+        )
+        .drop("is_hidden")
+    )
+
+
+def find_more(hidden: BoolArray, counts: FloatArray) -> BoolArray:
+    """Hide a second group where only one is hidden."""
+    if hidden.sum() != 1 or hidden.all():
+        return hidden
+    more = hidden.copy()
+    more[int(np.argmin(np.where(hidden, np.inf, counts)))] = True
+    return more
+
+
+def _list_groupings(cells: Cells) -> list[tuple[str, np.ndarray[tuple[int], np.dtype[np.intp]]]]:
+    return [
+        (str(name), np.flatnonzero((cells.names[GROUPING] == name).to_numpy()))
+        for name in cells.names[GROUPING].unique(maintain_order=True)
+    ]
+
+
+def find_gaps(fairness: pl.DataFrame) -> pl.DataFrame:
+    """Find the differences that are larger than chance, of all groups and metrics together.
+
+    A difference counts if its normal test holds at 5 % after Holm's correction for their number. Of a
+    grouping by yes and no the "no" is left out: it says the same the other way round.
+    Source: Holm 1979, Scandinavian Journal of Statistics 6(2):65-70.
+
+    Returns
+    -------
+    Rows of the table of fairness, the surest first: `grouping`, `group`, `metric`, `value`, `difference`,
+    `low`, `high`.
+    """
+    tested = fairness.filter(
+        ~pl.col(GROUP).is_in([EVERYBODY, NOT_IN_IT]), pl.col(DIFFERENCE).is_not_null(), pl.col(_SPREAD) > 0
+    )
+    size = (tested[DIFFERENCE].abs() / tested[_SPREAD]).to_list()
+    by_chance = pl.Series("p", [erfc(one / sqrt(2)) for one in size], pl.Float64)
+    ranked = tested.with_columns(by_chance).sort("p", GROUPING, GROUP, METRIC)
+    limits = CHANCE / (ranked.height - pl.int_range(pl.len()))
+    is_sure = (pl.col("p") <= limits).cum_min().cast(pl.Boolean)
+    return ranked.filter(is_sure).select(
+        GROUPING,
+        GROUP,
+        METRIC,
+        VALUE,
+        DIFFERENCE,
+        pl.col(DIFFERENCE_LOW).alias(LOW),
+        pl.col(DIFFERENCE_HIGH).alias(HIGH),
+    )

@@ -1,0 +1,97 @@
+"""Tables: everything that is said of the cases of one index moment."""
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from somv_risk.evaluation._calibration import (
+    measure_index,
+    measure_ratio,
+    tabulate_group_errors,
+    tabulate_lines,
+    tabulate_reliability,
+)
+from somv_risk.evaluation._capacities import CAPACITIES, Capacity, read_capacities
+from somv_risk.evaluation._cases import Cases
+from somv_risk.evaluation._cells import put_in_cells
+from somv_risk.evaluation._decisions import measure_net_benefit
+from somv_risk.evaluation._fairness import find_gaps, measure_rates, tabulate_fairness
+from somv_risk.evaluation._gaps import add_sentences
+from somv_risk.evaluation._lists import (
+    tabulate_cases,
+    tabulate_distribution,
+    tabulate_hidden,
+    tabulate_persistence,
+)
+from somv_risk.evaluation._measures import Measure, Resampling, draw, tabulate
+from somv_risk.evaluation._rankings import CAPACITY, PERSONS, measure_order
+
+WORKING_CAPACITY = "1 %"
+
+
+def judge(
+    cases: Cases,
+    *,
+    capacities: Sequence[str | int] = CAPACITIES,
+    working_capacity: str | int = WORKING_CAPACITY,
+    draws: int = 200,
+    seed: int = 0,
+) -> dict[str, pl.DataFrame]:
+    """Judge a model by its cases: all tables of an evaluation, with 95 % intervals over `draws` of persons.
+
+    Parameters
+    ----------
+    cases
+        What was foretold and what happened; any model can be judged.
+    capacities
+        Lengths of lists: persons, such as "100", or a share of everybody, such as "1 %".
+    working_capacity
+        The length of the list in the tables of fairness and persistence.
+
+    Returns
+    -------
+    By name: `cases`, `metrics`, `capacity`, `calibration`, `reliability`, `decision_curve`,
+    `risk_distribution`, `persistence`, `fairness`, `gaps`, `hidden`. Where something cannot be said, the
+    value is null and `note` says why.
+
+    Raises
+    ------
+    ConfigError
+        If a capacity is no length of a list, or draws are negative.
+    """
+    lengths, (working,) = read_capacities(capacities), read_capacities([working_capacity])
+    cells, listed = put_in_cells(cases), cases.find_listed(working.count(len(cases)))
+    measures = _list_measures(cases, lengths)
+    measures |= {
+        "ratio": measure_ratio(cases, cells),
+        "index": measure_index(cases),
+        "decision_curve": measure_net_benefit(cases),
+        "rates": measure_rates(cases, cells, listed),
+    }
+    drawn = draw(measures, len(cases), Resampling(draws, seed))
+    tables = {name: tabulate(measures[name].keys, drawn[name]) for name in measures if name != "rates"}
+    fairness = tabulate_fairness(cases, cells, listed, drawn["rates"])
+    order = pl.concat([tables[name] for name in ("all", "new") if name in tables])
+    lines = [tabulate_lines(cases, cells), tabulate_group_errors(cases, cells)]
+    ratio = tables["ratio"].select(lines[0].columns)
+    return {
+        "cases": tabulate_cases(cases),
+        "metrics": order.filter(pl.col(CAPACITY).is_null()).drop(CAPACITY, PERSONS),
+        "capacity": order.filter(pl.col(CAPACITY).is_not_null()),
+        "calibration": pl.concat([ratio, *lines, tables["index"].select(ratio.columns)]),
+        "reliability": tabulate_reliability(cases, cells),
+        "decision_curve": tables["decision_curve"],
+        "risk_distribution": tabulate_distribution(cases),
+        "persistence": tabulate_persistence(cases, listed),
+        "fairness": fairness.drop("spread"),
+        "gaps": add_sentences(find_gaps(fairness)),
+        "hidden": tabulate_hidden(cases, listed),
+    }
+
+
+def _list_measures(cases: Cases, lengths: Sequence[Capacity]) -> dict[str, Measure]:
+    """List the measures of order: of everybody, and of new cases if they are known and there are any."""
+    measures = {"all": measure_order(cases, "all", lengths)}
+    if cases.is_new is not None and cases.is_new.any():
+        measures["new"] = measure_order(cases, "new", lengths, is_kept=cases.is_new)
+    return measures
