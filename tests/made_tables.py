@@ -95,6 +95,7 @@ SCHEMAS = {
         "grouping": pl.String,
         "group": pl.String,
         "metric": pl.String,
+        "value": pl.Float64,
         "difference": pl.Float64,
         "low": pl.Float64,
         "high": pl.Float64,
@@ -221,6 +222,7 @@ def made_facts(**changed):
         "model_hash": "a3c1f0" + 58 * "0",
         "target": target,
         "index_times": [time.isoformat() for time in TIMES],
+        "persons": "test",
         "draws": 200,
         "seed": 0,
         "working_capacity": "1 %",
@@ -378,8 +380,7 @@ def make_reliability(times, groups):
 
 
 def make_decision_curve(times, _):
-    for time, step in product(times, range(5, 41)):
-        threshold = step / 100
+    for time, threshold in product(times, (0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4)):
         odds = threshold / (1 - threshold)
         values = {
             "model": 0.004 * (1 - threshold) ** 2,
@@ -410,7 +411,7 @@ def make_risk_distribution(times, _):
 
 
 def make_persistence(times, _):
-    shares = {("known", True): 0.41, ("known", False): 0.12, ("new", True): 0.17, ("new", False): 0.006}
+    shares = {("known", None): 0.3, ("known", True): 0.41, ("known", False): 0.12, ("new", True): 0.17, ("new", False): 0.006}
     for time, ((kind, flagged), share) in product(times, shares.items()):
         key = {"index_time": time, "known_or_new": kind, "flagged": flagged}
         note = SUPPRESSED if (kind, flagged) == ("known", False) and time == times[0] else None
@@ -426,6 +427,9 @@ def make_fairness(times, groups):
         "false_positive_rate": 0.008,
         "expected_over_observed": 1.03,
     }
+    for time, metric in product(times, metrics):
+        everybody = {"index_time": time, "grouping": "all", "group": "all", "metric": metric}
+        yield everybody | {"count": 126, "of": 12_631, "value": metrics[metric]}
     for time, (grouping, members) in product(times, groups.items()):
         for place, (group, (metric, value)) in enumerate(product(members, metrics.items())):
             key = {"index_time": time, "grouping": grouping, "group": group, "metric": metric}
@@ -448,17 +452,20 @@ def make_fairness(times, groups):
 def make_gaps(times, groups):
     for row in make_fairness(times, groups):
         if row.get("difference") is not None and row["difference_low"] > 0:
-            key = {name: row[name] for name in ("index_time", "grouping", "group", "metric", "difference")}
+            names = ("index_time", "grouping", "group", "metric", "value", "difference")
+            key = {name: row[name] for name in names}
             text = f"{row['grouping']} {row['group']}: {row['metric']} is higher than among everybody else."
             yield key | {"low": row["difference_low"], "high": row["difference_high"], "text": text}
 
 
 def make_hidden(times, _):
-    values = {"frequent_by_all_diagnoses": 126.0, "frequent_by_official_rule": 97.0, "hidden_persons": 29.0}
+    values = {"persons_with_outcome": 126.0, "persons_counted": 97.0, "persons_hidden": 29.0}
     for time in times:
         for measure, value in values.items():
             yield {"index_time": time, "measure": measure, "value": value}
-        yield {"index_time": time, "measure": "hidden_share"} | around(29 / 126, 0.07)
+        yield {"index_time": time, "measure": "share_hidden"} | around(29 / 126, 0.07)
+        yield {"index_time": time, "measure": "hidden_on_the_list"} | around(0.31, 0.15)
+        yield {"index_time": time, "measure": "counted_on_the_list"} | around(None, 0, SUPPRESSED)
 
 
 def make_turnover(times, _):

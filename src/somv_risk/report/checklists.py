@@ -3,6 +3,7 @@
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import cache
 from importlib import resources
 from types import MappingProxyType
@@ -21,6 +22,12 @@ STATUSES: Final[Mapping[str, str]] = MappingProxyType(
     {"run": "answered by the run", "partly": "partly", "person": "a person must answer"}
 )
 NOT_RECORDED: Final = "not recorded"
+JUDGED_PERSONS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "test": "only persons who neither grew nor calibrated the model, as its training divided them",
+        "all": "everybody in the histories, whether the model learnt from them or not",
+    }
+)
 METRICS: Final = ("auroc", "average_precision", "brier")
 CALIBRATION: Final = ("expected_over_observed", "intercept", "slope", "ici")
 
@@ -150,9 +157,23 @@ def _say_facts(facts: Mapping[str, Any], words: Wording) -> dict[str, str]:
         "histories_tables": _list(histories["tables"]),
         "histories_absent": _list(histories["absent"]),
         "histories_persons": words.number(histories["rows"].get("persons", 0)),
-        "histories_end": words.date(histories["data_end"]),
+        "histories_end": words.date(histories["data_end"]) if histories["data_end"] else NOT_RECORDED,
+        "times_apart": _say_times_apart(facts),
+        "judged_persons": JUDGED_PERSONS.get(facts.get("persons", ""), NOT_RECORDED),
         "libraries": _list(f"{name} {number}" for name, number in facts["libraries"].items()),
     }
+
+
+def _say_times_apart(facts: Mapping[str, Any]) -> str:
+    """Say whether the follow-up of the training was over before the evaluation began."""
+    times = facts["training"]["index_times"]
+    learnt = [datetime.fromisoformat(time) for part in ("train", "calibrate") for time in times.get(part, ())]
+    if not learnt or not facts["index_times"]:
+        return NOT_RECORDED
+    over = max(learnt) + timedelta(days=facts["target"]["horizon_days"])
+    if min(datetime.fromisoformat(time) for time in facts["index_times"]) >= over:
+        return "every index time of the evaluation lies at least one horizon after those learnt from"
+    return "an index time of the evaluation lies less than one horizon after one learnt from, or before it"
 
 
 def _say_training(training: Mapping[str, Any], target: str, words: Wording) -> dict[str, str]:
@@ -182,6 +203,8 @@ def _say_training(training: Mapping[str, Any], target: str, words: Wording) -> d
         "training_seed": str(config["seed"]),
         "flag_share": words.percent(config["flag_share"]),
         "lags": _list(f"{table} {days} days" for table, days in config["lags"].items()),
+        "own_features": _list(config["features"]["own"]),
+        "excluded_features": _list(config["features"]["exclude"]),
         "training_rows": _list(
             f"{words.number(row['rows_after'])} at {words.date(row['index_time'])}" for row in known
         )

@@ -110,7 +110,7 @@ def plot_opening(findings: Findings, words: Wording) -> "Figure | None":
     rows = findings.select("capacity", **findings.working, metric="precision").drop_nulls("value")
     if rows.is_empty():
         return None
-    figure, panels = _make_panels(WIDTH, 1.9, 1, 2, sharey=True)
+    figure, panels = _make_panels(WIDTH, 1.55, 1, 2, sharey=True)
     for axes, population in zip(panels, ("all", "new"), strict=True):
         own = {row["ranking"]: row for row in rows.filter(population=population).iter_rows(named=True)}
         for place, ranking in enumerate(RANKINGS):
@@ -361,6 +361,9 @@ def plot_decision_curve(findings: Findings, words: Wording) -> "Figure | None":
             axes.fill_between(100 * own["threshold"], *ends, color=look["color"], alpha=0.1, linewidth=0)
     # Offering to all falls far below; what is worth reading lies about nought and above.
     axes.set_ylim(-0.35 * max(best, 0.1), 1.25 * max(best, 0.1))
+    axes.set_xscale("function", functions=(lambda x: abs(x) ** 0.5, lambda x: x**2))
+    axes.set_xlim(left=100 * rows["threshold"].min())  # type: ignore[operator]  # a number
+    axes.set_xticks([tick for tick in TICKS[1:] if tick <= 100 * rows["threshold"].max()])  # type: ignore[operator]
     axes.set_xlabel(words["axis"]["threshold"])
     axes.set_ylabel(words["axis"]["net_benefit"])
     axes.legend(ncols=2)
@@ -381,8 +384,8 @@ def plot_risk_distribution(findings: Findings, words: Wording) -> "Figure | None
         places = [bins.index(edges) + side for edges in own.select("from_risk", "to_risk").iter_rows()]
         label = words.name("outcome_is", outcome)
         axes.bar(places, 100 * own["share"], 0.4, label=label, **look)
-    names = [f"{words.number(100 * low, 1)}–{words.number(100 * high, 1)}" for low, high in bins]
-    axes.set_xticks(range(len(bins)), names, rotation=0 if len(bins) <= 10 else 60)
+    names = [f"{words.tick(100 * low)}–{words.tick(100 * high)}" for low, high in bins]
+    axes.set_xticks(range(len(bins)), names, rotation=0 if len(bins) <= 14 else 60)
     axes.grid(visible=False, axis="x")
     axes.set_xlabel(words["axis"]["risk_bins"])
     axes.set_ylabel(words["axis"]["share_percent"])

@@ -4,6 +4,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+import polars as pl
+
+from somv_risk.evaluation import render_gap
 from somv_risk.report.evaluation_tables import Cell, choose_style
 from somv_risk.report.findings import Findings
 from somv_risk.report.wording import ABSENT, Wording
@@ -71,9 +74,12 @@ def _say_what(findings: Findings, words: Wording) -> Iterator[str]:
             outcome=outcome,
             rate=words.quantity(cases["base_rate"], "whole_per_1000"),
         )
-    times = len(findings.facts["index_times"])
+    times = findings.select("cases").drop_nulls("base_rate")[INDEX_TIME].n_unique()
     if times > 1:
         yield words["more_times"].format(count=times)
+    for row in findings.select("cases", population="all").iter_rows(named=True):
+        if row["base_rate"] is None:
+            yield words["not_judged"].format(date=words.date(row[INDEX_TIME]), note=_get_note(row, words))
 
 
 def _say_list(findings: Findings, words: Wording) -> Iterator[str]:
@@ -184,6 +190,7 @@ def _get_note(row: Mapping[str, Any] | None, words: Wording) -> str:
 
 def _say_gaps(findings: Findings, words: Wording) -> Iterator[str]:
     looked_at = findings.select("fairness", index_time=findings.latest)
+    looked_at = looked_at.filter(pl.col("grouping") != "all")
     if looked_at.is_empty():
         yield words["gaps_unknown"]
         return
@@ -208,28 +215,31 @@ def _rank_gap(row: Mapping[str, Any]) -> tuple[int, float]:
 
 
 def _say_gap(row: Mapping[str, Any], words: Wording) -> str:
-    style = choose_style("gaps", "difference", row["metric"])
-    size = abs(row["difference"])
-    text = words.number(size, 2) if style != "points" else words.points(size)
-    return str(words["gap"]).format(
-        group=words.describe_group(row["grouping"], row["group"]),
-        metric=words.name("metric", row["metric"]),
-        size=text,
-        direction=words["higher" if row["difference"] > 0 else "lower"],
-        interval=words.interval(row["low"], row["high"], style),
-    )
+    """Say what differs for a group, in the language of the page where the rates are known."""
+    if row.get("value") is None:
+        return str(row["text"])
+    name = words.describe_group(row["grouping"], row["group"])
+    return render_gap(row, words.code, name[:1].upper() + name[1:])
 
 
 def _say_hidden(findings: Findings, words: Wording) -> Iterator[str]:
+    """Say how many the official count hides, or one by one what is known of them."""
     rows = findings.select("hidden", index_time=findings.latest)
     if rows.is_empty():
         yield words["hidden_unknown"]
         return
     yield words["hidden_intro"]
-    for row in rows.head(SHOWN_MEASURES).iter_rows(named=True):
-        yield words["hidden_row"].format(
-            measure=words.name("measure", row["measure"]), value=_read_measure(row, words)
-        )
+    known = {row["measure"]: row for row in rows.iter_rows(named=True)}
+    values = {name: row["value"] for name, row in known.items()}
+    if None not in (values.get("persons_hidden"), values.get("persons_with_outcome")):
+        counts = {name: words.number(values[name]) for name in ("persons_hidden", "persons_with_outcome")}
+        yield words["hidden_persons"].format(**counts)
+        wanted = [name for name in ("hidden_on_the_list", "counted_on_the_list") if name in known]
+    else:
+        wanted = list(known)[:SHOWN_MEASURES]
+    for name in wanted:
+        value = _read_measure(known[name], words)
+        yield words["hidden_row"].format(measure=words.name("measure", name), value=value)
 
 
 def _read_measure(row: Mapping[str, Any], words: Wording) -> str:

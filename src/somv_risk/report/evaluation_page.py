@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -21,6 +22,16 @@ from somv_risk.report.wording import Wording, load_wording
 
 TRIPOD_FILE: Final = "TRIPOD-AI.md"
 PROBAST_FILE: Final = "PROBAST-AI.md"
+# Why a table may be absent; the others are made whenever an index time can be judged.
+WHY_ABSENT: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "turnover": "one_time",
+        "rolling_origin": "absent",
+        "places_left_out": "absent",
+        "list_stability": "absent",
+        "explanations": "absent",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +40,8 @@ class Part:
 
     section: Section
     table: ReadTable | None
-    figures: tuple[tuple[str, Markup], ...]
+    figures: tuple[tuple[str, Markup], ...] = ()
+    absent: str = ""
 
 
 def write_evaluation(
@@ -113,7 +125,7 @@ def render_evaluation(
 def _build_parts(findings: Findings, words: Wording) -> Iterator[Part]:
     for section in load_sections():
         if section.table not in findings.tables:
-            yield Part(section, None, ())
+            yield Part(section, None, absent=words[WHY_ABSENT.get(section.table, "not_made")])
             continue
         drawn = ((name, render_figure(name, findings, words)) for name in section.figures)
         # The drawings are our own and escape the names in them.
@@ -130,7 +142,7 @@ def _state_run(facts: Mapping[str, Any], words: Wording) -> Iterator[tuple[str, 
     yield names["index_times"], ", ".join(words.date(time) for time in facts["index_times"])
     yield names["trained"], ", ".join(words.date(time) for time in moments)
     yield names["data"], training["data_hash"]
-    yield names["data_end"], words.date(histories["data_end"])
+    yield names["data_end"], words.date(histories["data_end"]) if histories["data_end"] else names["none"]
     yield names["tables"], ", ".join(histories["tables"])
     yield names["absent"], ", ".join(histories["absent"]) or names["none"]
     yield names["features"], words.number(facts["features"])

@@ -34,7 +34,6 @@ class Section:
     without: Mapping[str, Any] = field(default_factory=dict)
     intervals: tuple[str, ...] | None = None
     latest: bool = False
-    every: int = 1
     figures: tuple[str, ...] = ()
 
 
@@ -131,7 +130,7 @@ def name_value(words: Wording, column: str, row: Mapping[str, Any]) -> str:
     """Name what a key column says in a row."""
     value = row[column]
     if value is None:
-        return ABSENT
+        return str(words["any"]) if column == "flagged" else ABSENT
     if column in MOMENTS:
         return words.date(value)
     if column == "group":
@@ -184,7 +183,7 @@ def _lay_wide(section: Section, rows: pl.DataFrame, words: Wording, notes: Notes
     lines: dict[tuple[Any, ...], dict[str, dict[str, Any]]] = {}
     for row in rows.iter_rows(named=True):
         lines.setdefault(tuple(row[key] for key in section.keys), {})[row[str(section.across)]] = row
-    for found in list(lines.values())[:: section.every]:
+    for found in lines.values():
         first = next(iter(found.values()))
         names = tuple(name_value(words, key, first) for key in section.keys)
         beside = (_read_cell(section, first, column, words, notes) for column in section.beside)

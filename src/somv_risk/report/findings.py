@@ -57,9 +57,9 @@ class Findings:
 
     @property
     def latest(self) -> datetime | None:
-        """The latest index time, which the opening page tells of."""
-        cases = self.tables.get("cases")
-        return None if cases is None else cases[INDEX_TIME].max()  # type: ignore[return-value]  # a moment
+        """The latest index time that could be judged, which the opening page tells of."""
+        judged = self.select("cases").drop_nulls("base_rate")
+        return judged[INDEX_TIME].max()  # type: ignore[return-value]  # a moment
 
     @property
     def working(self) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from somv_risk.errors import ConfigError
 
 ABSENT: Final = "–"
 MINUS: Final = "\u2212"
+RAISED: Final = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +99,6 @@ class Wording:
             return str(self.texts["percent"]).format(number=number)
         return str(self.texts["list_of"]).format(count=self.number(float(capacity)))
 
-    def points(self, difference: float) -> str:
-        """Write the size of a difference of shares, such as "3.1 percentage points"."""
-        number = self.number(100 * difference, _choose_decimals(difference))
-        return str(self.texts["gap_points"]).format(size=number)
-
     def join(self, names: Sequence[str]) -> str:
         """Join names as in a sentence."""
         *head, last = names
@@ -136,7 +132,7 @@ def _write_significant(words: Wording, value: float) -> str:
     """Write three digits that matter; a very small number by its power of ten."""
     if value != 0 and abs(value) < 1e-4:
         digits, power = f"{value:.0e}".split("e")
-        return f"{digits.replace('-', MINUS)}·10^{power.replace('-', MINUS).replace('0', '', 1)}"
+        return f"{digits.replace('-', MINUS)}·10{str(int(power)).translate(RAISED)}"
     shown = float(f"{value:.3g}")
     return words.number(shown, max(0, len(f"{shown:.10f}".rstrip("0").split(".")[1])))
 
