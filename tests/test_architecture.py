@@ -36,6 +36,7 @@ FLOORS = {
     "training": 2,
     "samples": 2,
     "calibration": 2,
+    "curves": 2,
     "references": 2,
     "forest": 2,
     "shapley": 2,
@@ -48,6 +49,8 @@ FLOORS = {
     "disclosure": 3,
     "evaluation": 3,
     "patterns": 3,
+    "groupings": 3,
+    "cases": 3,
     "config": 4,
     "sources": 4,
     "store": 4,
@@ -57,9 +60,11 @@ FLOORS = {
     "report": 4,
     "service": 4,
     "pipeline": 4,
+    "refits": 4,
     "demo": 4,
     "console": 4,
     "plots": 4,
+    "assessment": 4,
     "cli": 4,
 }
 PURE, LAZY = range(4), range(2)
@@ -73,7 +78,7 @@ GARDEN_VISITORS = {
 }
 
 MAY_TOUCH_FILES = {"model": "saves and loads itself"}
-MAY_READ_PACKAGED_DATA = ("codes", "features", "reasons", "evaluation")
+MAY_READ_PACKAGED_DATA = ("codes", "features", "reasons", "evaluation", "groupings")
 MAY_COLLECT = {
     "checks": "checking rows must look at every row",
     "features": "its frames are computed when the caller collects them",

@@ -1,8 +1,8 @@
 """The pipeline: from histories and a configuration to a trained, measured model."""
 
 import hashlib
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -23,14 +23,31 @@ from somv_risk.outcomes import Target
 from somv_risk.report.card import render_card
 from somv_risk.samples import Sample, Snapshot, build_sample, label_rows, learn_categories
 from somv_risk.splits import ROLE, TimeSplit, add_role
-from somv_risk.training import fit_head
+from somv_risk.training import Slice, fit_head
 
 Progress = Callable[[str, int, int], None]
 
 LIBRARIES: Final = ("somv-risk", "polars", "lightgbm", "scikit-learn", "numpy")
 PARTS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
-    {"train": ("fit", "stop"), "calibrate": ("calibrate",), "test": ("test",)}
+    {"train": ("fit",), "calibrate": ("stop", "calibrate"), "test": ("test",)}
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """All that a model is fitted to: who was chosen when, what became of them, and their features.
+
+    `snapshots` and `samples` are by part (train, calibrate, test). `facts` are the model's facts as far as
+    they are known before it is fitted.
+    """
+
+    settings: TrainConfig
+    times: TimeSplit
+    data_end: datetime
+    snapshots: Mapping[str, Sequence[Snapshot]]
+    encoding: Encoding
+    samples: Mapping[str, Sample]
+    facts: Mapping[str, Any]
 
 
 def ignore_progress(step: str, done: int, total: int) -> None:
@@ -64,26 +81,70 @@ def train(
     CohortError
         If too few persons or events are left for a part.
     """
-    settings = resolve_config(config)
-    targets, features, lags = settings.build_targets(), settings.build_features(), settings.build_lags()
-    data_end = _find_data_end(histories)
-    times = settings.build_time_split(data_end)
+    return fit_model(prepare(histories, resolve_config(config), progress), progress=progress)
+
+
+def prepare(histories: Histories, settings: TrainConfig, progress: Progress = ignore_progress) -> Prepared:
+    """Do all that comes before the trees: choose persons, label their outcomes, build their features.
+
+    Raises
+    ------
+    ConfigError
+        If the index times are unsound.
+    CohortError
+        If there are no hospital contacts.
+    """
+    data_end = find_data_end(histories)
+    times, lags = settings.build_time_split(data_end), settings.build_lags()
     snapshots = _take_snapshots(histories, settings, times, progress)
-    encoding = learn_categories(histories, snapshots["train"], features, lags)
-    samples = _build_samples(histories, snapshots, encoding, lags, progress)
+    encoding = learn_categories(histories, snapshots["train"], settings.build_features(), lags)
+    return Prepared(
+        settings=settings,
+        times=times,
+        data_end=data_end,
+        snapshots=snapshots,
+        encoding=encoding,
+        samples=_build_samples(histories, snapshots, encoding, lags, progress),
+        facts=MappingProxyType(_state_facts(histories, settings, times, data_end, snapshots)),
+    )
+
+
+def fit_model(prepared: Prepared, *, progress: Progress = ignore_progress) -> RiskModel:
+    """Fit a model to what was prepared, and measure it beside its references on the test part.
+
+    Raises
+    ------
+    CohortError
+        If too few persons or events are left for a part.
+    """
+    targets, settings = prepared.settings.build_targets(), prepared.settings.build_tree_settings()
     heads: dict[str, Head] = {}
     for target in targets:
         progress("growing trees", len(heads), len(targets))
-        heads[target.name] = _fit(target, encoding, samples, settings)
+        heads[target.name] = fit_head(target, prepared.encoding, take_slices(prepared, target), settings)
     progress("growing trees", len(targets), len(targets))
-    model = RiskModel(
-        encoding=encoding,
-        lags=lags,
-        eligibility=settings.build_eligibility(),
-        heads=MappingProxyType(heads),
-        facts=MappingProxyType(_state_facts(histories, settings, times, data_end, snapshots)),
+    return _add_metrics(assemble_model(prepared, heads), prepared.samples["test"])
+
+
+def take_slices(prepared: Prepared, target: Target) -> dict[str, Slice]:
+    """Take the slices that a head is fitted to, by role; that of the test persons is not among them."""
+    return {
+        role: prepared.samples[part].take_slice(role, target)
+        for part, roles in PARTS.items()
+        for role in roles
+        if part != "test"
+    }
+
+
+def assemble_model(prepared: Prepared, heads: Mapping[str, Head]) -> RiskModel:
+    """Put fitted heads together as a model that has not been measured yet."""
+    return RiskModel(
+        encoding=prepared.encoding,
+        lags=prepared.settings.build_lags(),
+        eligibility=prepared.settings.build_eligibility(),
+        heads=MappingProxyType(dict(heads)),
+        facts=prepared.facts,
     )
-    return _add_metrics(model, samples["test"])
 
 
 def resolve_config(config: TrainConfig | Mapping[str, Any] | str | Path | None) -> TrainConfig:
@@ -95,7 +156,14 @@ def resolve_config(config: TrainConfig | Mapping[str, Any] | str | Path | None) 
     return read_config(config) if isinstance(config, str | Path) else parse_config(dict(config))
 
 
-def _find_data_end(histories: Histories) -> datetime:
+def find_data_end(histories: Histories) -> datetime:
+    """Find the moment until which events are complete.
+
+    Raises
+    ------
+    CohortError
+        If there are no hospital contacts.
+    """
     data_end: datetime | None = histories.follow_up_end().collect().item()
     if data_end is None:
         raise CohortError("There are no hospital contacts to learn from. Deliver table admissions with rows.")
@@ -126,7 +194,7 @@ def _take_snapshot(
 
 def _build_samples(
     histories: Histories,
-    snapshots: Mapping[str, list[Snapshot]],
+    snapshots: Mapping[str, Sequence[Snapshot]],
     encoding: Encoding,
     lags: Lags,
     progress: Progress,
@@ -139,19 +207,10 @@ def _build_samples(
     return samples
 
 
-def _fit(target: Target, encoding: Encoding, samples: Mapping[str, Sample], settings: TrainConfig) -> Head:
-    slices = {
-        role: samples[part].take_slice(role, target)
-        for part, roles in PARTS.items()
-        for role in roles
-        if part != "test"
-    }
-    return fit_head(target, encoding, slices, settings.build_tree_settings())
-
-
 def _add_metrics(model: RiskModel, test: Sample) -> RiskModel:
     metrics = [row for head in model.heads.values() for row in _measure_head(head, model.encoding, test)]
-    facts = dict(model.facts) | {"metrics": metrics}
+    chosen = {name: head.calibration.state_choice() for name, head in model.heads.items()}
+    facts = dict(model.facts) | {"metrics": metrics, "calibration": chosen}
     return replace(model, facts=MappingProxyType(facts | {"card": render_card(replace(model, facts=facts))}))
 
 
@@ -179,7 +238,7 @@ def _state_facts(
     settings: TrainConfig,
     times: TimeSplit,
     data_end: datetime,
-    snapshots: Mapping[str, list[Snapshot]],
+    snapshots: Mapping[str, Sequence[Snapshot]],
 ) -> dict[str, Any]:
     counts = {table: frame.select(pl.len()).collect().item() for table, frame in histories.tables.items()}
     return {

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from somv_risk import schema as s
 from somv_risk.asof import Lags
 from somv_risk.features import Feature, build_features
 from somv_risk.histories import Histories
@@ -40,12 +41,12 @@ class Snapshot:
         """Return the attrition as plain data, and after it the persons whose outcome is known."""
         known = [
             {
-                "rule": f"{name.removeprefix(_label(''))} is known (of the persons of this part)",
+                "rule": f"{name.removeprefix(name_label(''))} is known (of the persons of this part)",
                 "rows_before": self.rows.height,
                 "rows_after": self.rows[name].count(),
             }
             for name in self.rows.columns
-            if name.startswith(_label(""))
+            if name.startswith(name_label(""))
         ]
         steps = [*self.attrition.to_dicts(), *known]
         return [{"index_time": self.index_time.isoformat(), **step} for step in steps]
@@ -60,7 +61,7 @@ class Sample:
 
     def take_slice(self, role: str, target: Target) -> Slice:
         """Take the rows of one role with a known outcome."""
-        label = _label(target.name)
+        label = name_label(target.name)
         is_taken = (self.rows[ROLE] == role) & self.rows[label].is_not_null()
         rows = self.rows.filter(is_taken)
         return Slice(
@@ -68,6 +69,7 @@ class Sample:
             places=np.flatnonzero(is_taken),
             outcome=rows[label].to_numpy().astype(np.bool_),
             past_events=rows[OUTCOME_EVENTS].to_numpy().astype(np.float64),
+            persons=rows[s.PERSON_ID],
         )
 
 
@@ -77,13 +79,14 @@ def label_rows(
     """Label chosen cohort rows (`person_id`, `index_time`, `role`) as `Snapshot.rows` has them."""
     past = count_past_events(histories, chosen, FREQUENT_ADMISSION, lags).select(OUTCOME_EVENTS)
     outcomes = [
-        label_outcomes(histories, chosen, target).select(pl.col(OUTCOME).alias(_label(target.name)))
+        label_outcomes(histories, chosen, target).select(pl.col(OUTCOME).alias(name_label(target.name)))
         for target in targets
     ]
     return pl.concat([chosen, *pl.collect_all([past, *outcomes])], how="horizontal")
 
 
-def _label(target: str) -> str:
+def name_label(target: str) -> str:
+    """Name the column that holds the outcome of a target."""
     return f"{OUTCOME}:{target}"
 
 

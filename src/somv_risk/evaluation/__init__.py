@@ -1,5 +1,6 @@
 """Evaluation: how good a ranking and its probabilities are, judged from outcome and risk alone."""
 
+from somv_risk.evaluation._brief import judge_briefly
 from somv_risk.evaluation._capacities import CAPACITIES, Capacity, read_capacities
 from somv_risk.evaluation._cases import Cases
 from somv_risk.evaluation._gaps import render_gap
@@ -16,6 +17,7 @@ __all__ = [
     "compute_metrics",
     "compute_wilson",
     "judge",
+    "judge_briefly",
     "measure_rankings",
     "read_capacities",
     "render_gap",

@@ -111,7 +111,7 @@ def _cube(values: FloatArray) -> FloatArray:
 
 
 def _to_risk(log_odds: FloatArray) -> FloatArray:
-    return np.asarray(1.0 / (1.0 + np.exp(-log_odds)), dtype=np.float64)
+    return np.asarray(np.exp(-np.logaddexp(0, -log_odds)), dtype=np.float64)
 
 
 def _fit(

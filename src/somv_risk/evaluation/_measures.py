@@ -128,8 +128,10 @@ def compute_interval(draws: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Compute 95 % percentile intervals of draws, shape (draws, values); NaN where too few are defined."""
     columns = draws.shape[1]
     low, high = np.full(columns, np.nan), np.full(columns, np.nan)
-    if len(draws):
-        is_enough = np.isfinite(draws).mean(axis=0) >= LEAST_DEFINED
+    is_enough = (
+        np.isfinite(draws).mean(axis=0) >= LEAST_DEFINED if len(draws) else np.zeros(columns, np.bool_)
+    )
+    if is_enough.any():
         chosen = np.where(np.isfinite(draws[:, is_enough]), draws[:, is_enough], np.nan)
         low[is_enough], high[is_enough] = np.nanpercentile(chosen, LEVEL, axis=0)
     return low, high

@@ -1,0 +1,133 @@
+"""Judging: a fitted head beside its references and the national programme's rule, at one moment."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from somv_risk import schema as s
+from somv_risk.errors import CohortError
+from somv_risk.evaluation import Cases, judge_briefly
+from somv_risk.histories import Histories
+from somv_risk.matrix import Matrix
+from somv_risk.model import Head
+from somv_risk.outcomes import OUTCOME_EVENTS, Target, count_past_events
+from somv_risk.pipeline import Prepared
+from somv_risk.refits._again import Fitted
+from somv_risk.samples import Sample
+from somv_risk.windows import Horizon
+
+FloatArray = npt.NDArray[np.float64]
+
+PROGRAMME_RULE: Final = Target("programme_rule", min_count=3, horizon=Horizon(183))
+MODEL: Final = "model"
+RANKING: Final = "ranking"
+METRIC: Final = "metric"
+PERSONS: Final = "persons"
+VALUE: Final = "value"
+LOW: Final = "low"
+HIGH: Final = "high"
+NOTE: Final = "note"
+PRECISION: Final = "precision"
+RISKS: Final = (MODEL, "penalised_logistic")
+NO_TRAINING: Final = (
+    "Training stopped: a part has too few events, or its scores do not rise with the outcome."
+)
+NUMBERS: Final = pl.Schema({VALUE: pl.Float64(), LOW: pl.Float64(), HIGH: pl.Float64(), NOTE: pl.String()})
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Persons at one index moment whose outcome is known: what became of them, and what was known before.
+
+    `rules` are the rankings that are not fitted: `count_last_year` and `programme_rule`.
+    """
+
+    matrix: Matrix
+    outcome: npt.NDArray[np.bool_]
+    rules: Mapping[str, FloatArray]
+
+    def __len__(self) -> int:
+        return len(self.outcome)
+
+    @property
+    def events(self) -> int:
+        """How many had the outcome."""
+        return int(self.outcome.sum())
+
+    def rank(self, prepared: Prepared, head: Head) -> dict[str, FloatArray]:
+        """Rank the persons by a head, its penalised logistic reference, and the rules."""
+        log_odds = head.logistic.predict_raw(prepared.encoding, self.matrix)
+        fitted = {MODEL: head.predict_risk(self.matrix), RISKS[1]: 1 / (1 + np.exp(-log_odds))}
+        return fitted | dict(self.rules)
+
+
+def find_test_time(prepared: Prepared) -> datetime:
+    """Find the last test moment: there each person is one row, and the outcome is the latest there is."""
+    return max(prepared.times.test)
+
+
+def gather_judged(histories: Histories, prepared: Prepared, sample: Sample) -> Judged:
+    """Gather the test persons of a sample at the last test moment."""
+    part = sample.take_slice("test", prepared.settings.build_targets()[0])
+    is_last = (sample.rows[s.INDEX_TIME] == find_test_time(prepared)).to_numpy()[part.places]
+    places = part.places[is_last]
+    rows = sample.rows[places]
+    recent = count_past_events(histories, rows, PROGRAMME_RULE, prepared.settings.build_lags())
+    is_chosen = recent.select(pl.col(OUTCOME_EVENTS) >= PROGRAMME_RULE.min_count).collect().to_series()
+    return Judged(
+        matrix=sample.matrix[places],
+        outcome=part.outcome[is_last],
+        rules={
+            "count_last_year": part.past_events[is_last],
+            PROGRAMME_RULE.name: is_chosen.to_numpy().astype(np.float64),
+        },
+    )
+
+
+def join_notes(*notes: pl.Expr) -> pl.Expr:
+    """Join notes into one column of sentences, null where there is nothing to say."""
+    return pl.concat_str(*notes, separator=" ", ignore_nulls=True).replace("", None).alias(NOTE)
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """How rankings are judged: draws and seed of the intervals, and the capacity of the list."""
+
+    draws: int = 200
+    seed: int = 0
+    capacity: str = "1 %"
+
+    def measure(
+        self, judged: Judged, rankings: Mapping[str, FloatArray], risks: tuple[str, ...] = RISKS
+    ) -> pl.DataFrame:
+        """Measure rankings of the same persons, as `judge_briefly` does."""
+        cases = Cases(judged.outcome, rankings, risks)
+        return judge_briefly(cases, capacity=self.capacity, draws=self.draws, seed=self.seed)
+
+
+USUAL: Final = Judge()
+
+
+def judge_fitted(histories: Histories, fitted: Fitted, judge: Judge) -> pl.DataFrame:
+    """Judge a fitted head on its test persons; see `Judge.measure`.
+
+    Raises
+    ------
+    CohortError
+        If there are no test persons with a known outcome.
+    """
+    judged = gather_test(histories, fitted.prepared)
+    return judge.measure(judged, judged.rank(fitted.prepared, fitted.head))
+
+
+def gather_test(histories: Histories, prepared: Prepared) -> Judged:
+    """Gather the test persons, of whom there must be some."""
+    judged = gather_judged(histories, prepared, prepared.samples["test"])
+    if not len(judged):
+        raise CohortError("There are no test persons with a known outcome. Choose an earlier test moment.")
+    return judged
