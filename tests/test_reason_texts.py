@@ -15,9 +15,10 @@ import pytest
 from somv_risk.errors import ConfigError
 from somv_risk.features import THEMES, Feature, load_catalogue, load_definitions
 from somv_risk.features._measures import MEASURES
+from somv_risk.languages import LANGUAGES
 from somv_risk.reasons import load_texts, render_sentence
 from somv_risk.reasons._shapes import RECENCY, SHAPES
-from somv_risk.reasons._texts import LANGUAGES, list_templates, read_texts
+from somv_risk.reasons._texts import list_templates, read_texts
 from somv_risk.windows import Lookback
 
 # Beginnings of words that would claim why something happened.

@@ -421,7 +421,7 @@ def _print_features(definitions: "Sequence[Definition]", language: Language) -> 
         {
             "id": definition.id,
             "windows": ", ".join(map(str, definition.windows)),
-            "title": definition.title[language],
+            "title": definition.title_in(language),
             "theme": definition.theme,
         }
         for definition in definitions

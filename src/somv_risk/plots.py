@@ -36,7 +36,7 @@ def make_explanation(
     Parameters
     ----------
     language
-        "da" or "en" to name features by their titles; by default they have their own names.
+        "da", "en", "nb" or "sv" to name features by their titles; by default they have their own names.
 
     Returns
     -------
@@ -98,5 +98,5 @@ def _display(frame: pl.DataFrame, features: Sequence[Feature]) -> npt.NDArray[np
 def _name(feature: Feature, language: str | None) -> str:
     if language is None:
         return feature.name
-    title = feature.definition.title[language]
+    title = feature.definition.title_in(language)
     return f"{title} ({feature.window.days} d)" if feature.window else title

@@ -18,9 +18,10 @@ from somv_risk.features._spec import (
     read_definition,
 )
 from somv_risk.features._texts import Coded
-from somv_risk.features._views import VIEWS, View
+from somv_risk.features._views import BACKGROUND, VIEWS, View
 
 __all__ = [
+    "BACKGROUND",
     "MEASURES",
     "THEMES",
     "VIEWS",
