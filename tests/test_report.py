@@ -29,7 +29,12 @@ MEANING = "Beregnet sandsynlighed for mindst 3 akutte indlæggelser i de kommend
 TEXTS = tomllib.loads(resources.files("somv_risk.report").joinpath("texts.toml").read_text(encoding="utf-8"))
 
 # What a mark says, by hand.
-MARKED = [("da", "Kan der arbejdes med", "Ligger fast"), ("en", "Can be worked with", "Cannot be changed")]
+MARKED = [
+    ("da", "Kan der arbejdes med", "Ligger fast"),
+    ("en", "Can be worked with", "Cannot be changed"),
+    ("nb", "Kan arbeides med", "Ligger fast"),
+    ("sv", "Går att arbeta med", "Ligger fast"),
+]
 
 REASON = pl.Struct(
     {
@@ -266,7 +271,13 @@ def test_what_is_not_known_is_said():
 
 
 @pytest.mark.parametrize(
-    ("language", "said"), [("da", "ingen borgere på listen"), ("en", "nobody on the list")]
+    ("language", "said"),
+    [
+        ("da", "ingen borgere på listen"),
+        ("en", "nobody on the list"),
+        ("nb", "ingen personer på listen"),
+        ("sv", "ingen på listan"),
+    ],
 )
 def test_an_empty_list_says_so(language, said):
     page = a_page(scores_of(), language=language)

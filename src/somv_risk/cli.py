@@ -69,6 +69,8 @@ class Language(StrEnum):
 
     da = "da"
     en = "en"
+    nb = "nb"
+    sv = "sv"
 
 
 StoreOption = Annotated[Path, typer.Option("--store", "-s", help="A store, or a folder of canonical tables.")]

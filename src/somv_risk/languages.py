@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-LANGUAGES: Final = ("da", "en")
+LANGUAGES: Final = ("da", "en", "nb", "sv")
 # What somebody of their own adds is titled in these at least; the others fall back on the last.
 TITLED: Final = ("da", "en")
 FALLBACK: Final = "en"

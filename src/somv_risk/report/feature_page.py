@@ -39,7 +39,8 @@ HOW_TO_READ: Final = """\
 ## How to read the tables
 
 - **Feature**: the columns, named by id and window in days.
-- **Title**: Danish / English; what a reason says where it has no sentence of its own.
+- **Title**: Danish / English (the catalogue holds Norwegian and Swedish too); what a reason says where it has
+  no sentence of its own.
 - **What**: the measure, the kind of events, the flags that these must have ("with"), and what else limits
   them.
 - **Source**: the tables without which the feature is null; in brackets those it reads if they are there.
