@@ -3,21 +3,17 @@
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby, islice
-from typing import Any, Final, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from somv_risk.features import THEMES, Feature
+from somv_risk.reasons._choice import pick_places
 from somv_risk.reasons._sentences import render_reason, render_sentence
-from somv_risk.reasons._shapes import SHAPES
 
 FloatArray = npt.NDArray[np.float64]
-
-TOLD_PER_THEME: Final = 2
-LEAST_SHARE: Final = 0.1
-PLAINER_SHARE: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +166,7 @@ def _tell_row(
     listed = list(totals)
     for theme, total in (listed[number] for number in order):
         pulls = np.sign(total) * contributions
-        told = [features[place] for place in _pick_places(features, places.get(theme, {}), pulls)]
+        told = [features[place] for place in pick_places(features, places.get(theme, {}), pulls)]
         if told:
             findings = [(feature, row[feature.name]) for feature in told]
             yield Reason(
@@ -186,64 +182,3 @@ def _tell_row(
 
 def _to_number(value: float | str | None) -> float | None:
     return None if value is None or isinstance(value, str) else float(value)
-
-
-class _Candidate(NamedTuple):
-    """A definition that may tell a theme: its weightiest column, and what speaks for it."""
-
-    place: int
-    weight: float
-    is_disputed: bool
-    rank: int
-
-
-def _pick_places(features: tuple[Feature, ...], places: dict[str, list[int]], pulls: FloatArray) -> list[int]:
-    """Pick the one or two features that say the theme best, in the theme's direction.
-
-    The ones whose direction is beyond dispute come first: that somebody was in treatment is a poor thing
-    to be told as a reason for concern. Of these the heaviest, unless something plainer is half as heavy.
-    """
-    candidates = sorted(
-        _list_candidates(features, places, pulls), key=lambda each: (each.is_disputed, -each.weight)
-    )
-    told: list[int] = []
-    while candidates and len(told) < TOLD_PER_THEME:
-        chosen = _choose_plainest(candidates)
-        candidates.remove(chosen)
-        told.append(chosen.place)
-    return told
-
-
-def _list_candidates(
-    features: tuple[Feature, ...], places: dict[str, list[int]], pulls: FloatArray
-) -> list[_Candidate]:
-    """List the definitions that carry at least a tenth of the heaviest.
-
-    The same thing counted over several windows shares its weight among them, so definitions are weighed by
-    the sum over their windows, and each is told by its weightiest window.
-    """
-    weights = {identity: float(sum(pulls[place] for place in own)) for identity, own in places.items()}
-    heaviest = max(weights.values(), default=0.0)
-    if heaviest <= 0:
-        return []
-    best = {
-        identity: max(own, key=lambda place: float(pulls[place]))
-        for identity, own in places.items()
-        if weights[identity] >= LEAST_SHARE * heaviest
-    }
-    return [
-        _Candidate(place, weights[identity], definition.monotone == 0, SHAPES[definition.measure].rank)
-        for identity, place in best.items()
-        for definition in [features[place].definition]
-    ]
-
-
-def _choose_plainest(candidates: list[_Candidate]) -> _Candidate:
-    """Choose the plainest of the first and of those as sure as it that carry half its weight."""
-    first = candidates[0]
-    near = [
-        each
-        for each in candidates
-        if each.is_disputed == first.is_disputed and each.weight >= PLAINER_SHARE * first.weight
-    ]
-    return min(near, key=lambda each: each.rank)

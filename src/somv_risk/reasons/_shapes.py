@@ -14,7 +14,8 @@ class Shape:
     `least` is the lowest value of a shape whose forms are bands. `compares_halves` shapes may name the
     two halves of the window. `is_open` shapes may have further forms, each named by the value it is for.
     `rank` says how plainly the shape speaks: 0 is what anybody could count, date or see, 1 a proportion or
-    a typical length, 2 what weighs or compares.
+    a typical length, 2 what weighs or compares. A shape that `repeats` says again, less plainly, what a
+    count of the same events says.
     """
 
     forms: tuple[str, ...]
@@ -24,6 +25,7 @@ class Shape:
     compares_halves: bool = False
     is_open: bool = False
     rank: int = 0
+    repeats: bool = False
 
 
 COUNTED: Final = Shape(("zero", "one", "other", "null"), "n")
@@ -38,7 +40,9 @@ YES_OR_NO: Final = Shape(("yes", "no", "null"))
 SPREAD: Final = Shape(("spread", "mixed", "mostly_one", "one", "null"), least=0, rank=2)
 EVENNESS: Final = Shape(("even", "varied", "uneven", "null"), least=-1, rank=2)
 # Less than half an event says that the latest is more than 100 days old: only older ones.
-DECAYED: Final = Shape(("zero", "older", "one", "other", "null"), "n", after_title="number", rank=2)
+DECAYED: Final = Shape(
+    ("zero", "older", "one", "other", "null"), "n", after_title="number", rank=2, repeats=True
+)
 TREND: Final = Shape(
     ("one_more", "more", "same", "fewer", "one_fewer", "null"),
     "n",
