@@ -15,6 +15,7 @@ from somv_risk import schema
 
 FLOORS = {
     "errors": 0,
+    "languages": 0,
     "windows": 0,
     "schema": 0,
     "codes": 0,

@@ -53,7 +53,7 @@ def test_thomas_is_explained_with_the_events_behind_it(first_scores):
     options = ("--model", "first/model", "--events", "2", "--language", "da")
     printed = run_script("why_this_person.py", *options, folder=first_scores[1])
     assert "Det trækker den beregnede risiko op." in printed
-    assert "26 Dec 2025 16:48" in printed
+    assert "26. december 2025 kl. 16.48" in printed
     shown, kept = printed.splitlines()[-1].split("contributions: ")[1].split(". Score before calibration: ")
     assert float(shown) == pytest.approx(float(kept.rstrip(".")), abs=1e-6)
 

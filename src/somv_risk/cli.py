@@ -70,6 +70,8 @@ class Language(StrEnum):
 
     da = "da"
     en = "en"
+    nb = "nb"
+    sv = "sv"
 
 
 class PageLanguage(StrEnum):
@@ -506,7 +508,7 @@ def _print_features(definitions: "Sequence[Definition]", language: Language) -> 
         {
             "id": definition.id,
             "windows": ", ".join(map(str, definition.windows)),
-            "title": definition.title[language],
+            "title": definition.title_in(language),
             "theme": definition.theme,
         }
         for definition in definitions

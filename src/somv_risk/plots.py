@@ -46,7 +46,8 @@ def make_explanation(
     by
         Explain each "feature", or each "theme" by the sum of its features.
     language
-        "da" or "en" to name features and themes by their titles; by default they have their own names.
+        "da", "en", "nb" or "sv" to name features and themes by their titles; by default they have their own
+        names.
 
     Returns
     -------
@@ -161,5 +162,5 @@ def _display(frame: pl.DataFrame, features: Sequence[Feature]) -> npt.NDArray[np
 def _name(feature: Feature, language: str | None) -> str:
     if language is None:
         return feature.name
-    title = feature.definition.title[language]
+    title = feature.definition.title_in(language)
     return f"{title} ({feature.window.days} d)" if feature.window else title

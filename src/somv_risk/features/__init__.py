@@ -18,9 +18,10 @@ from somv_risk.features._spec import (
     read_definition,
 )
 from somv_risk.features._texts import Coded
-from somv_risk.features._views import LONG_TERM, OUTSIDE_LABOUR_MARKET, VIEWS, View
+from somv_risk.features._views import BACKGROUND, LONG_TERM, OUTSIDE_LABOUR_MARKET, VIEWS, View
 
 __all__ = [
+    "BACKGROUND",
     "EVENTS",
     "LONG_TERM",
     "MEASURES",

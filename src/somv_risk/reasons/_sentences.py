@@ -112,7 +112,7 @@ def _choose_fallback(feature: Feature) -> str:
 def _list_words(feature: Feature, value: float | str | None, texts: Texts) -> dict[str, str]:
     shape = _shape(feature)
     words = {
-        "title": feature.definition.title[texts.language],
+        "title": feature.definition.title_in(texts.language),
         "value": _format_value(feature, value, shape.after_title or shape.placeholder, texts),
         **_list_windows(feature, texts),
     }
