@@ -241,7 +241,7 @@ def test_a_feature_without_events_has_none_that_came_or_went():
 def test_two_events_at_the_same_moment_are_told_apart():
     """One of two admissions that look alike is known only later: one is kept, and one is new."""
     twice = admit((200, 198, None), (200, 198, 60))
-    evidence = compare_evidence(twice, at(THEN, NOW), BY_NAME["hospital_contacts_365d"])
+    evidence = compare_evidence(twice, at(THEN, NOW), BY_NAME["department_concentration_730d"])
     assert (evidence.kept.height, evidence.new.height, evidence.gone.height) == (1, 1, 0)
 
 

@@ -1,5 +1,6 @@
 """Exactness: whether contributions add up, and are what shap and the definition itself say."""
 
+import warnings
 from typing import Final
 
 import numpy as np
@@ -38,7 +39,10 @@ def _measure_additivity(model: RiskModel, matrix: Matrix, told: Contributions) -
 def _measure_shap(model: RiskModel, matrix: Matrix, told: Contributions) -> Measured:
     from shap import TreeExplainer  # noqa: PLC0415 - slow to import
 
-    expected = np.asarray(TreeExplainer(model.main.booster).shap_values(matrix), dtype=np.float64)
+    with warnings.catch_warnings():
+        # It warns of a list of arrays, and returns one array.
+        warnings.filterwarnings("ignore", message="LightGBM binary classifier", category=UserWarning)
+        expected = np.asarray(TreeExplainer(model.main.booster).shap_values(matrix), dtype=np.float64)
     rows, features = matrix.shape
     note = f"The largest of {rows} persons and {features} features; shap asks LightGBM's own code."
     return tell_largest("difference_to_shap", _compare(told.values, expected), note)
