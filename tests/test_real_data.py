@@ -21,7 +21,7 @@ from hes import (
     read_episodes,
     start_of,
 )
-from independent_data import ROOT, find_external, read_rows
+from independent_data import find_external, read_rows
 from reference import reference_cohort, reference_features, reference_outcome
 from somv_risk.errors import CohortError
 from somv_risk.features import load_catalogue
@@ -38,11 +38,6 @@ MERGE_GAP, ADMISSION_LENGTH = timedelta(hours=4), timedelta(hours=12)
 ABSENT = ("psychiatric_contacts", "substance_abuse", "social_benefits", "social_services", "primary_care")
 ANY_ADMISSION = Target("any_admission", min_count=1, admission_types=("acute", "planned"))
 AFFIRMED = re.compile(r"\b(No|Fewer than \d) recorded hospital (contacts|stays)")
-
-
-@pytest.fixture(scope="module")
-def model() -> sr.RiskModel:
-    return sr.load_model(ROOT / "models" / "simulated")
 
 
 def at(moments: dict[str, datetime]) -> pl.DataFrame:
