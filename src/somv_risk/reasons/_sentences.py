@@ -70,10 +70,14 @@ def render_reason(
 
     Two findings that read alike are told once.
     """
-    texts = load_texts(language)
-    told = [_tell_finding(feature, _read_value(feature, value), texts) for feature, value in findings]
-    sentences = [f"{finding[0].upper()}{finding[1:]}" for finding in told]
-    return " ".join([*dict.fromkeys(sentences), texts.direction(contribution)])
+    sentences = [render_finding(feature, value, language) for feature, value in findings]
+    return " ".join([*dict.fromkeys(sentences), load_texts(language).direction(contribution)])
+
+
+def render_finding(feature: Feature, value: float | str | None, language: str) -> str:
+    """Tell what a feature found in one person's history, and nothing about the risk."""
+    finding = _tell_finding(feature, _read_value(feature, value), load_texts(language))
+    return f"{finding[0].upper()}{finding[1:]}"
 
 
 def _read_value(feature: Feature, value: float | str | None) -> float | str | None:

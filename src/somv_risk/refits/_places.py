@@ -152,7 +152,10 @@ def find_residents(histories: Histories, prepared: Prepared, codes: Sequence[str
     labelled = label_rows(histories, rows, [target], settings.build_lags())
     known = labelled.filter(pl.col(name_label(target.name)).is_not_null())
     persons = {code: residents.filter(pl.col(s.MUNICIPALITY) == code).select(s.PERSON_ID) for code in codes}
-    return [Place(code, some, known.join(some, on=s.PERSON_ID, how="semi")) for code, some in persons.items()]
+    return [
+        Place(code, some, known.join(some, on=s.PERSON_ID, how="semi", maintain_order="left"))
+        for code, some in persons.items()
+    ]
 
 
 def find_few(prepared: Prepared, places: Sequence[Place], *, is_whole: bool) -> npt.NDArray[np.bool_]:
