@@ -269,7 +269,7 @@ def test_a_worklist_of_real_persons_is_written(mimic, model, scored, tmp_path):
 
 
 @pytest.mark.filterwarnings("error::RuntimeWarning")
-def test_an_evaluation_of_real_persons_counts_those_whose_outcome_is_known(mimic, model):
+def test_an_evaluation_of_real_persons_counts_those_whose_outcome_is_known(mimic, model, tmp_path):
     """A handful of persons at any moment: numbers or notes, and never a number made of nobody."""
     tables = {name: frame.collect().to_dicts() for name, frame in mimic.tables.items()}
     moments = [datetime(year, 1, 1) for year in (2126, 2147, 2150)]
@@ -284,6 +284,13 @@ def test_an_evaluation_of_real_persons_counts_those_whose_outcome_is_known(mimic
         assert cases["rows"] == sum(outcome is not None for outcome in labels)
         assert cases["events"] == sum(outcome is True for outcome in labels)
     assert_no_number_lacks_a_reason(report)
+    assert_pages_are_written(report, tmp_path)
+
+
+def assert_pages_are_written(report, folder: Path) -> None:
+    for language in ("da", "en"):
+        report.to_html(folder / f"{language}.html", language=language)
+        assert (folder / f"{language}.html").stat().st_size > 10_000
 
 
 def assert_no_number_lacks_a_reason(report) -> None:
@@ -295,10 +302,11 @@ def assert_no_number_lacks_a_reason(report) -> None:
         )
 
 
-def test_an_evaluation_in_our_time_says_that_nobody_can_be_judged(mimic, model):
+def test_an_evaluation_in_our_time_says_that_nobody_can_be_judged(mimic, model, tmp_path):
     report = sr.evaluate(model, mimic, index_times=["2026-01-01"], persons="all")
     assert report.tables["cases"]["note"].str.contains("No outcome is known of the 0 eligible persons").all()
     assert report.metrics.is_empty()
+    assert_pages_are_written(report, tmp_path)
 
 
 # --- Synthea: made-up persons in OMOP, by makers of their own
