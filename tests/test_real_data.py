@@ -21,7 +21,7 @@ from hes import (
     read_episodes,
     start_of,
 )
-from independent_data import ROOT, find_external, read_rows
+from independent_data import find_external, read_rows
 from reference import reference_cohort, reference_features, reference_outcome
 from somv_risk.errors import CohortError
 from somv_risk.features import load_catalogue
@@ -38,11 +38,6 @@ MERGE_GAP, ADMISSION_LENGTH = timedelta(hours=4), timedelta(hours=12)
 ABSENT = ("psychiatric_contacts", "substance_abuse", "social_benefits", "social_services", "primary_care")
 ANY_ADMISSION = Target("any_admission", min_count=1, admission_types=("acute", "planned"))
 AFFIRMED = re.compile(r"\b(No|Fewer than \d) recorded hospital (contacts|stays)")
-
-
-@pytest.fixture(scope="module")
-def model() -> sr.RiskModel:
-    return sr.load_model(ROOT / "models" / "simulated")
 
 
 def at(moments: dict[str, datetime]) -> pl.DataFrame:
@@ -274,7 +269,7 @@ def test_a_worklist_of_real_persons_is_written(mimic, model, scored, tmp_path):
 
 
 @pytest.mark.filterwarnings("error::RuntimeWarning")
-def test_an_evaluation_of_real_persons_counts_those_whose_outcome_is_known(mimic, model):
+def test_an_evaluation_of_real_persons_counts_those_whose_outcome_is_known(mimic, model, tmp_path):
     """A handful of persons at any moment: numbers or notes, and never a number made of nobody."""
     tables = {name: frame.collect().to_dicts() for name, frame in mimic.tables.items()}
     moments = [datetime(year, 1, 1) for year in (2126, 2147, 2150)]
@@ -289,6 +284,13 @@ def test_an_evaluation_of_real_persons_counts_those_whose_outcome_is_known(mimic
         assert cases["rows"] == sum(outcome is not None for outcome in labels)
         assert cases["events"] == sum(outcome is True for outcome in labels)
     assert_no_number_lacks_a_reason(report)
+    assert_pages_are_written(report, tmp_path)
+
+
+def assert_pages_are_written(report, folder: Path) -> None:
+    for language in ("da", "en"):
+        report.to_html(folder / f"{language}.html", language=language)
+        assert (folder / f"{language}.html").stat().st_size > 10_000
 
 
 def assert_no_number_lacks_a_reason(report) -> None:
@@ -300,10 +302,11 @@ def assert_no_number_lacks_a_reason(report) -> None:
         )
 
 
-def test_an_evaluation_in_our_time_says_that_nobody_can_be_judged(mimic, model):
+def test_an_evaluation_in_our_time_says_that_nobody_can_be_judged(mimic, model, tmp_path):
     report = sr.evaluate(model, mimic, index_times=["2026-01-01"], persons="all")
     assert report.tables["cases"]["note"].str.contains("No outcome is known of the 0 eligible persons").all()
     assert report.metrics.is_empty()
+    assert_pages_are_written(report, tmp_path)
 
 
 # --- Synthea: made-up persons in OMOP, by makers of their own
