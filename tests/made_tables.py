@@ -182,7 +182,7 @@ def made_facts(**changed):
         "dropped": [],
         "index_times": {
             "train": ["2021-01-03T00:00:00", "2021-04-04T00:00:00"],
-            "calibrate": ["2022-01-02T00:00:00"],
+            "calibrate": ["2022-01-01T00:00:00"],
             "test": ["2023-01-01T00:00:00"],
         },
         "attrition": [

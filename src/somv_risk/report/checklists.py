@@ -103,13 +103,17 @@ def answer(
 
 
 def _answer_item(item: Item, said: Mapping[str, Any], tables: Mapping[str, pl.DataFrame]) -> Answer:
-    missing = [name for name in item.needs if name not in tables or tables[name].is_empty()]
+    missing = [name for name in item.needs if not _says_something(tables.get(name))]
     if missing:
-        text = f"This run was not asked for it (no table {', '.join(missing)})."
+        text = f"This run has no figures of it (table {', '.join(missing)})."
         person = item.person or "whether it was looked at elsewhere."
         return Answer(item.number, item.section, item.topic, item.asked, "person", text, person)
     text = " ".join(_prepare(item.answer).render(said).split())
     return Answer(item.number, item.section, item.topic, item.asked, item.status, text, item.person)
+
+
+def _says_something(table: pl.DataFrame | None) -> bool:
+    return table is not None and table["value"].count() > 0
 
 
 @cache
@@ -125,7 +129,7 @@ def collect_said(facts: Mapping[str, Any], tables: Mapping[str, pl.DataFrame]) -
         **_say_facts(facts, words),
         **_say_training(facts["training"], facts["target"]["name"], words),
         **_say_results(Findings(facts, tables), words),
-        "tables": frozenset(name for name, table in tables.items() if not table.is_empty()),
+        "tables": frozenset(tables),
     }
 
 
@@ -203,6 +207,7 @@ def _say_training(training: Mapping[str, Any], target: str, words: Wording) -> d
         "training_seed": str(config["seed"]),
         "flag_share": words.percent(config["flag_share"]),
         "lags": _list(f"{table} {days} days" for table, days in config["lags"].items()),
+        "calibration_kind": training.get("calibration", {}).get(target, {}).get("kind", NOT_RECORDED),
         "own_features": _list(config["features"]["own"]),
         "excluded_features": _list(config["features"]["exclude"]),
         "training_rows": _list(

@@ -42,6 +42,14 @@ GROUP_LOOKS: Final = (
     ("#007a5e", ":", "D"),
     ("#8a4f7d", "-", "v"),
 )
+# Figures with a mark per group: their table, and what names a group in it.
+GROUPED: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = MappingProxyType(
+    {
+        "calibration_groups": ("calibration", ("grouping", "group")),
+        "fairness": ("fairness", ("grouping", "group")),
+        "places_left_out": ("places_left_out", ("municipality",)),
+    }
+)
 TICKS: Final = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 40.0, 60.0, 80.0, 100.0)
 FEW_TICKS: Final = (0.0, 1.0, 5.0, 20.0, 50.0, 100.0)
 INK: Final = "#1d2730"
@@ -268,6 +276,17 @@ def plot_fairness(findings: Findings, words: Wording) -> "Figure | None":
     rows = rows.join(_keep_largest(largest).select("grouping", "group"), on=["grouping", "group"])
     columns = ("difference", "difference_low", "difference_high")
     return _plot_groups(rows, FAIRNESS_METRICS, words, columns=columns)
+
+
+def count_groups(name: str, findings: Findings) -> int:
+    """Count the groups that a figure would show if there were room for all; 0 for a figure without groups."""
+    if name not in GROUPED:
+        return 0
+    table, columns = GROUPED[name]
+    where = {} if table == "places_left_out" else {INDEX_TIME: findings.latest}
+    rows = findings.select(table, **where).drop_nulls("value")
+    groups = rows.select(columns).unique()
+    return groups.height if "grouping" not in columns else groups.filter(pl.col("grouping") != "all").height
 
 
 def _keep_largest(rows: pl.DataFrame) -> pl.DataFrame:

@@ -87,8 +87,8 @@ def _say_list(findings: Findings, words: Wording) -> Iterator[str]:
     found = _find_listed(findings, "all", "model", "precision")
     cases = findings.find("cases", index_time=findings.latest, population="all")
     if found is None or found["value"] is None or cases is None or cases["base_rate"] is None:
-        note = next((row["note"] for row in (found, cases) if row and row["note"]), None)
-        yield words["list_unknown"].format(capacity=capacity, note=note or words["no_note"])
+        noted = next((row for row in (found, cases) if row and row["note"]), None)
+        yield words["list_unknown"].format(capacity=capacity, note=_get_note(noted, words))
         return
     yield words["list_sentence"].format(
         listed=words.quantity(found["value"], "whole_per_1000"),
@@ -130,7 +130,7 @@ def _compare_lists(
     for ranking in RANKINGS:
         found = [_find_listed(findings, population, ranking, metric) for population, metric in wanted]
         name = words.name("ranking", ranking)
-        notes |= {f"{name}: {row['note']}": None for row in found if row and row["note"]}
+        notes |= {f"{name}: {words.note(row['note'])}": None for row in found if row and row["note"]}
         rows.append((name, tuple(_read_listed(row, words) for row in found)))
     return tuple(rows), tuple(notes)
 
@@ -185,7 +185,8 @@ def _say_calibrated(findings: Findings, words: Wording) -> Iterator[str]:
 
 
 def _get_note(row: Mapping[str, Any] | None, words: Wording) -> str:
-    return str((row or {}).get("note") or words["no_note"])
+    note = (row or {}).get("note")
+    return words.note(note) if note else str(words["no_note"])
 
 
 def _say_gaps(findings: Findings, words: Wording) -> Iterator[str]:

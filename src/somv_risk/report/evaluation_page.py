@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from somv_risk.errors import SourceError
 from somv_risk.report.checklists import PROBAST, TRIPOD, answer, render_probast, render_tripod
-from somv_risk.report.evaluation_figures import SHOWN_GROUPS, render_figure
+from somv_risk.report.evaluation_figures import SHOWN_GROUPS, count_groups, render_figure
 from somv_risk.report.evaluation_opening import build_opening, say_limits
 from somv_risk.report.evaluation_tables import ReadTable, Section, lay_out, load_sections
 from somv_risk.report.findings import Findings
@@ -40,7 +40,7 @@ class Part:
 
     section: Section
     table: ReadTable | None
-    figures: tuple[tuple[str, Markup], ...] = ()
+    figures: tuple[tuple[Markup, str], ...] = ()
     absent: str = ""
 
 
@@ -116,7 +116,6 @@ def render_evaluation(
         parts=tuple(_build_parts(findings, words)),
         probast=answer(PROBAST, facts, tables),
         run=tuple(_state_run(facts, words)),
-        shown_groups=SHOWN_GROUPS,
         tripod=answer(TRIPOD, facts, tables),
         words=words,
     )
@@ -127,10 +126,20 @@ def _build_parts(findings: Findings, words: Wording) -> Iterator[Part]:
         if section.table not in findings.tables:
             yield Part(section, None, absent=words[WHY_ABSENT.get(section.table, "not_made")])
             continue
-        drawn = ((name, render_figure(name, findings, words)) for name in section.figures)
-        # The drawings are our own and escape the names in them.
-        figures = tuple((name, Markup(svg)) for name, svg in drawn if svg)  # noqa: S704
+        figures = tuple(
+            # The drawings are our own and escape the names in them.
+            (Markup(svg), _caption(name, findings, words))  # noqa: S704
+            for name in section.figures
+            if (svg := render_figure(name, findings, words))
+        )
         yield Part(section, lay_out(section, findings, words), figures)
+
+
+def _caption(name: str, findings: Findings, words: Wording) -> str:
+    """Write what a figure shows, and that it leaves out groups if it does."""
+    caption, groups = str(words["figure"][name]), count_groups(name, findings)
+    limit = words["group_limit"].format(shown=SHOWN_GROUPS, all=groups)
+    return f"{caption} {limit}" if groups > SHOWN_GROUPS else caption
 
 
 def _state_run(facts: Mapping[str, Any], words: Wording) -> Iterator[tuple[str, str]]:

@@ -2,7 +2,7 @@
 
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import resources
 from typing import Any, Final
@@ -61,14 +61,15 @@ class ReadTable:
 class Notes:
     """Notes of one table: equal ones share a letter."""
 
-    def __init__(self) -> None:
+    def __init__(self, words: Wording) -> None:
+        self.words = words
         self.letters: dict[str, str] = {}
 
     def mark(self, note: str | None) -> str:
         """Return the letter of a note; nothing for none."""
         if note is None:
             return ""
-        return self.letters.setdefault(note, _spell(len(self.letters)))
+        return self.letters.setdefault(self.words.note(note), _spell(len(self.letters)))
 
 
 def _spell(place: int) -> str:
@@ -96,7 +97,8 @@ def _read_layout() -> dict[str, Any]:
 def lay_out(section: Section, findings: Findings, words: Wording) -> ReadTable:
     """Lay out one section's table for reading."""
     rows = _choose_rows(section, findings)
-    notes = Notes()
+    section = replace(section, keys=tuple(key for key in section.keys if key in rows.columns))
+    notes = Notes(words)
     lines = list(
         _lay_wide(section, rows, words, notes) if section.across else _lay_long(section, rows, words, notes)
     )
@@ -157,7 +159,10 @@ def _choose_rows(section: Section, findings: Findings) -> pl.DataFrame:
 def _name_columns(section: Section, rows: pl.DataFrame, words: Wording) -> tuple[str, ...]:
     if section.across is None:
         return tuple(_name_column(section, column, words) for column in section.show)
-    values = tuple(words.name(section.across, value) for value in _list_across(section, rows))
+    values = tuple(
+        words.name("column", "value") if value is None else words.name(section.across, value)
+        for value in _list_across(section, rows)
+    )
     return tuple(words.name("column", column) for column in section.beside) + values
 
 
@@ -165,8 +170,11 @@ def _name_column(section: Section, column: str, words: Wording) -> str:
     return str(words["column_of"].get(f"{section.table}_{column}") or words.name("column", column))
 
 
-def _list_across(section: Section, rows: pl.DataFrame) -> list[str]:
-    return rows[section.across].unique(maintain_order=True).to_list() if section.across else []
+def _list_across(section: Section, rows: pl.DataFrame) -> list[str | None]:
+    """List what becomes columns; one without a name if the rows hold nothing but notes."""
+    if section.across is None:
+        return []
+    return rows[section.across].drop_nulls().unique(maintain_order=True).to_list() or [None]
 
 
 Line = tuple[tuple[str, ...], tuple[Cell, ...]]
@@ -180,7 +188,7 @@ def _lay_long(section: Section, rows: pl.DataFrame, words: Wording, notes: Notes
 
 def _lay_wide(section: Section, rows: pl.DataFrame, words: Wording, notes: Notes) -> Iterator[Line]:
     across = _list_across(section, rows)
-    lines: dict[tuple[Any, ...], dict[str, dict[str, Any]]] = {}
+    lines: dict[tuple[Any, ...], dict[str | None, dict[str, Any]]] = {}
     for row in rows.iter_rows(named=True):
         lines.setdefault(tuple(row[key] for key in section.keys), {})[row[str(section.across)]] = row
     for found in lines.values():
@@ -188,15 +196,17 @@ def _lay_wide(section: Section, rows: pl.DataFrame, words: Wording, notes: Notes
         names = tuple(name_value(words, key, first) for key in section.keys)
         beside = (_read_cell(section, first, column, words, notes) for column in section.beside)
         values = (
-            _read_cell(section, found[name], "value", words, notes) if name in found else Cell("")
-            for name in across
+            _read_cell(section, found.get(name, found.get(None)), "value", words, notes) for name in across
         )
         yield names, (*beside, *values)
 
 
 def _read_cell(
-    section: Section, row: Mapping[str, Any], column: str, words: Wording, notes: Notes
+    section: Section, row: Mapping[str, Any] | None, column: str, words: Wording, notes: Notes
 ) -> Cell:
+    """Read one figure; a row without a metric holds a note on all of them."""
+    if row is None:
+        return Cell("")
     key = row.get(str(section.across)) or row.get("metric") or row.get("measure")
     is_value = column in WITH_INTERVAL
     style = choose_style(section.table, column, key if is_value else None)

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import reduce
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -71,7 +70,7 @@ class Findings:
         frame = self.tables.get(table)
         if frame is None:
             return pl.DataFrame(schema=dict.fromkeys(COLUMNS[table], pl.String))
-        return reduce(lambda rows, one: rows.filter(pl.col(one[0]) == one[1]), where.items(), frame)
+        return frame.filter(*(pl.col(column).eq_missing(pl.lit(value)) for column, value in where.items()))
 
     def find(self, table: str, **where: object) -> dict[str, Any] | None:
         """Return the first row with these values, if there is one."""

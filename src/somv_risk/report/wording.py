@@ -53,6 +53,10 @@ class Wording:
         is_clear = f"{grouping}_{group}" in self.texts["group_of"] or grouping == "sex"
         return name if is_clear else f"{name} ({self.name('grouping', grouping)})"
 
+    def note(self, note: str) -> str:
+        """Translate a note of a table, where a translation is known."""
+        return str(self.texts["notes_of"].get(note, note))
+
     def number(self, value: float, decimals: int = 0) -> str:
         """Write a number with the language's marks.
 
