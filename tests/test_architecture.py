@@ -36,18 +36,23 @@ FLOORS = {
     "training": 2,
     "samples": 2,
     "calibration": 2,
+    "curves": 2,
     "references": 2,
     "forest": 2,
     "shapley": 2,
     "decisions": 2,
     "contributions": 2,
+    "coalitions": 2,
     "reasons": 2,
     "scoring": 3,
     "explanation": 3,
+    "change": 3,
     "worklist": 3,
     "disclosure": 3,
     "evaluation": 3,
     "patterns": 3,
+    "groupings": 3,
+    "cases": 3,
     "config": 4,
     "sources": 4,
     "store": 4,
@@ -61,6 +66,8 @@ FLOORS = {
     "demo": 4,
     "console": 4,
     "plots": 4,
+    "assessment": 4,
+    "explanation_quality": 4,
     "cli": 4,
 }
 PURE, LAZY = range(4), range(2)
@@ -74,7 +81,7 @@ GARDEN_VISITORS = {
 }
 
 MAY_TOUCH_FILES = {"model": "saves and loads itself"}
-MAY_READ_PACKAGED_DATA = ("codes", "features", "reasons", "evaluation")
+MAY_READ_PACKAGED_DATA = ("codes", "features", "reasons", "evaluation", "groupings")
 MAY_COLLECT = {
     "checks": "checking rows must look at every row",
     "features": "its frames are computed when the caller collects them",

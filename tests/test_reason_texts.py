@@ -16,6 +16,7 @@ from somv_risk.errors import ConfigError
 from somv_risk.features import THEMES, Feature, load_catalogue, load_definitions
 from somv_risk.features._measures import MEASURES
 from somv_risk.reasons import load_texts, render_sentence
+from somv_risk.reasons._sentences import render_reason
 from somv_risk.reasons._shapes import RECENCY, SHAPES
 from somv_risk.reasons._texts import LANGUAGES, list_templates, read_texts
 from somv_risk.windows import Lookback
@@ -526,8 +527,8 @@ AGREED = [
     (
         "department_concentration_365d",
         None,
-        "Ingen registrerede hospitalskontakter det seneste år.",
-        "No recorded hospital contacts in the past year.",
+        "Ingen registrerede kontakter med en oplyst hospitalsafdeling det seneste år.",
+        "No recorded contacts with a stated hospital department in the past year.",
     ),
     (
         "department_sequence_730d",
@@ -553,8 +554,8 @@ AGREED = [
     (
         "department_sequence_730d",
         None,
-        "Færre end 2 registrerede hospitalskontakter de seneste 2 år.",
-        "Fewer than 2 recorded hospital contacts in the past 2 years.",
+        "Færre end 2 registrerede kontakter med en oplyst hospitalsafdeling de seneste 2 år.",
+        "Fewer than 2 recorded contacts with a stated hospital department in the past 2 years.",
     ),
     (
         "never_self_supported_728d",
@@ -930,3 +931,12 @@ def test_a_feature_without_texts_is_no_fault_of_a_file():
 def test_texts_cannot_be_changed():
     with pytest.raises(TypeError):
         load_texts("da").features["age"]["other"] = "Gammel."  # type: ignore[index]
+
+
+def test_two_findings_that_read_alike_are_told_once():
+    features = {feature.name: feature for feature in load_catalogue()}
+    findings = [(features[f"department_{name}_730d"], None) for name in ("entropy", "concentration")]
+    assert render_reason(findings, -0.3, "en") == (
+        "No recorded contacts with a stated hospital department in the past 2 years. "
+        "This lowers the estimated risk."
+    )

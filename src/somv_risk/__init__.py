@@ -18,6 +18,7 @@ from somv_risk.simulate import simulate
 from somv_risk.sources import from_frames, from_omop, read_histories
 
 if TYPE_CHECKING:
+    from somv_risk.assessment import EvaluationReport, evaluate
     from somv_risk.config import read_definitions
     from somv_risk.contributions import explain_trees
     from somv_risk.explanation import explain_person, explain_region
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
 
 # LightGBM brings pandas along; whoever only builds features need not wait for it.
 _LATE = {
+    "EvaluationReport": "somv_risk.assessment",
     "RiskModel": "somv_risk.model",
+    "evaluate": "somv_risk.assessment",
     "explain_person": "somv_risk.explanation",
     "explain_region": "somv_risk.explanation",
     "explain_trees": "somv_risk.contributions",
@@ -38,9 +41,11 @@ _LATE = {
 }
 
 __all__ = [
+    "EvaluationReport",
     "Histories",
     "RiskModel",
     "build_features",
+    "evaluate",
     "explain_person",
     "explain_region",
     "explain_trees",

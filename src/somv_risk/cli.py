@@ -249,13 +249,20 @@ def explain(
     index_time: IndexOption,
     person: Annotated[str, typer.Option("--person", "-p", help="Pseudonym of the person.")],
     language: LanguageOption = Language.da,
+    since: Annotated[
+        str | None, typer.Option(help="Explain what has moved the risk since this earlier moment.")
+    ] = None,
 ) -> None:
-    """Explain one person's risk, with the events behind every reason."""
-    from somv_risk.explanation import explain_person  # noqa: PLC0415 - LightGBM is slow to import
+    """Explain one person's risk, or what has moved it since, with the events behind every reason."""
+    from somv_risk.change import explain_change  # noqa: PLC0415 - LightGBM is slow to import
+    from somv_risk.explanation import explain_person  # noqa: PLC0415
     from somv_risk.model import load_model  # noqa: PLC0415
 
-    histories = _read(Origin.canonical, store, None, None, None)
-    say(str(explain_person(load_model(model), histories, person, index_time, language=language)))
+    histories, fitted = _read(Origin.canonical, store, None, None, None), load_model(model)
+    if since is None:
+        say(str(explain_person(fitted, histories, person, index_time, language=language)))
+    else:
+        say(str(explain_change(fitted, histories, person, since, index_time, language=language)))
 
 
 @app.command()

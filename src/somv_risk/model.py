@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from somv_risk.asof import Lags
-from somv_risk.calibration import Calibration
+from somv_risk.calibration import Calibration, read_calibration
 from somv_risk.contributions import score_trees
 from somv_risk.errors import ModelError
 from somv_risk.features import Feature, describe_definition, read_definition
@@ -22,7 +22,7 @@ from somv_risk.references import PenalisedLogistic, read_logistic
 from somv_risk.trees import lightgbm
 from somv_risk.windows import Horizon
 
-MODEL_VERSION: Final = 1
+MODEL_VERSION: Final = 2
 MODEL_FILE: Final = "model.json"
 CARD_FILE: Final = "CARD.md"
 
@@ -204,6 +204,11 @@ def _describe(model: RiskModel) -> dict[str, Any]:
     return data | {"hash": compute_hash(data, {name: head.trees for name, head in model.heads.items()})}
 
 
+def compute_model_hash(model: RiskModel) -> str:
+    """Compute the hash by which a saved model is known."""
+    return str(_describe(model)["hash"])
+
+
 def _describe_feature(feature: Feature) -> dict[str, Any]:
     row = describe_definition(feature.definition)
     return {
@@ -219,14 +224,19 @@ def _read_feature(data: Mapping[str, Any]) -> Feature:
 
 
 def _describe_head(head: Head) -> dict[str, Any]:
-    target = {name: getattr(head.target, name) for name in Target.__slots__ if name != "horizon"}
     return {
-        "target": target | {"horizon_days": head.target.horizon.days},
-        "calibration": {"intercept": head.calibration.intercept, "slope": head.calibration.slope},
+        "target": describe_target(head.target),
+        "calibration": head.calibration.describe(),
         "logistic": head.logistic.describe(),
         "reference_risks": list(head.reference_risks),
         "threshold": head.threshold,
     }
+
+
+def describe_target(target: Target) -> dict[str, Any]:
+    """Return a target as plain data; `read_target` reads it back."""
+    data = {name: getattr(target, name) for name in Target.__slots__ if name != "horizon"}
+    return data | {"horizon_days": target.horizon.days}
 
 
 def read_target(data: Mapping[str, Any]) -> Target:
@@ -253,7 +263,7 @@ def _read_head(data: Mapping[str, Any], trees: str) -> Head:
     return Head(
         target=read_target(data["target"]),
         trees=trees,
-        calibration=Calibration(**data["calibration"]),
+        calibration=read_calibration(data["calibration"]),
         logistic=read_logistic(data["logistic"]),
         reference_risks=tuple(data["reference_risks"]),
         threshold=data["threshold"],

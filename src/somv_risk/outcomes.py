@@ -10,12 +10,15 @@ from somv_risk.asof import KEY, NO_LAGS, Lags, build_asof_view
 from somv_risk.cohort import Cohort
 from somv_risk.errors import ConfigError
 from somv_risk.histories import Histories
-from somv_risk.stays import HAS_PSYCHIATRIC, IS_ACUTE, IS_ADMISSION, UNTIL, build_stays
+from somv_risk.stays import HAS_PSYCHIATRIC, IS_ACUTE, IS_ADMISSION, LASTED, UNTIL, build_stays
 from somv_risk.windows import Horizon, Lookback
 
 OUTCOME = "outcome"
 OUTCOME_EVENTS = "outcome_events"
+ADMISSIONS_AFTER = "admissions"
+BED_DAYS_AFTER = "bed_days"
 _COUNTED_AT = "counted_at"
+_MICROSECONDS_A_DAY = 86_400_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,34 @@ def label_outcomes(
         .select(*KEY, OUTCOME_EVENTS, _decide(target).alias(OUTCOME))
     )
     return rows.join(labelled, on=KEY, how="left", maintain_order="left")
+
+
+def measure_burden(
+    histories: Histories, rows: Cohort | pl.LazyFrame | pl.DataFrame, horizon: Horizon
+) -> pl.LazyFrame:
+    """Measure what care followed: acute admissions that start in the horizon, and their days in it.
+
+    Returns
+    -------
+    One row per cohort row in cohort order: `person_id`, `index_time`, `admissions` (Int32) and `bed_days`
+    (Float64; the part of these admissions inside the horizon; an open one lasts until the data end).
+    """
+    asked = rows.lazy().select(KEY)
+    acute = build_outcome_stays(histories).filter(IS_ADMISSION, IS_ACUTE)
+    began = pl.col(s.STARTED_AT)
+    days_in = pl.min_horizontal(began + pl.col(LASTED), pl.col(s.INDEX_TIME) + horizon.length) - began
+    followed = asked.unique().join(acute.select(s.PERSON_ID, s.STARTED_AT, LASTED), on=s.PERSON_ID)
+    burden = (
+        followed.filter(horizon.contains(began, pl.col(s.INDEX_TIME)))
+        .group_by(KEY)
+        .agg(
+            pl.len().cast(pl.Int32).alias(ADMISSIONS_AFTER),
+            (days_in.dt.total_microseconds().sum() / _MICROSECONDS_A_DAY).alias(BED_DAYS_AFTER),
+        )
+    )
+    return asked.join(burden, on=KEY, how="left", maintain_order="left").with_columns(
+        pl.col(ADMISSIONS_AFTER, BED_DAYS_AFTER).fill_null(0)
+    )
 
 
 def build_outcome_stays(histories: Histories) -> pl.LazyFrame:

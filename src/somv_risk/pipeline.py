@@ -29,7 +29,7 @@ Progress = Callable[[str, int, int], None]
 
 LIBRARIES: Final = ("somv-risk", "polars", "lightgbm", "scikit-learn", "numpy")
 PARTS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
-    {"train": ("fit", "stop"), "calibrate": ("calibrate",), "test": ("test",)}
+    {"train": ("fit",), "calibrate": ("stop", "calibrate"), "test": ("test",)}
 )
 
 
@@ -209,7 +209,8 @@ def _build_samples(
 
 def _add_metrics(model: RiskModel, test: Sample) -> RiskModel:
     metrics = [row for head in model.heads.values() for row in _measure_head(head, model.encoding, test)]
-    facts = dict(model.facts) | {"metrics": metrics}
+    chosen = {name: head.calibration.state_choice() for name, head in model.heads.items()}
+    facts = dict(model.facts) | {"metrics": metrics, "calibration": chosen}
     return replace(model, facts=MappingProxyType(facts | {"card": render_card(replace(model, facts=facts))}))
 
 

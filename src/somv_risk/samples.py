@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from somv_risk import schema as s
 from somv_risk.asof import Lags
 from somv_risk.features import Feature, build_features
 from somv_risk.histories import Histories
@@ -68,6 +69,7 @@ class Sample:
             places=np.flatnonzero(is_taken),
             outcome=rows[label].to_numpy().astype(np.bool_),
             past_events=rows[OUTCOME_EVENTS].to_numpy().astype(np.float64),
+            persons=rows[s.PERSON_ID],
         )
 
 

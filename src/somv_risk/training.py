@@ -1,11 +1,13 @@
 """Training: one head per target, grown on some persons and calibrated on others, later."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 from somv_risk.calibration import fit_calibration
 from somv_risk.errors import CohortError, ConfigError
@@ -23,14 +25,15 @@ MINIMUM_EVENTS = 5
 class Slice:
     """Rows of one role: their places in a matrix and, aligned to these, what became of them.
 
-    `outcome` is that of the target, `past_events` are last year's acute admissions. The matrix has other rows
-    too and is shared by slices.
+    `outcome` is that of the target, `past_events` are last year's acute admissions, `persons` their ids. The
+    matrix has other rows too and is shared by slices.
     """
 
     matrix: Matrix
     places: Places
     outcome: npt.NDArray[np.bool_]
     past_events: npt.NDArray[np.float64]
+    persons: pl.Series
 
     def copy_rows(self) -> Matrix:
         """Copy the rows of the slice out of the matrix, to be held no longer than needed."""
@@ -49,7 +52,7 @@ class TreeSettings:
 
 
 def fit_head(target: Target, encoding: Encoding, slices: Mapping[str, Slice], settings: TreeSettings) -> Head:
-    """Fit trees on slice `fit`, stop by slice `stop`, calibrate on slice `calibrate`.
+    """Fit trees on slice `fit`, stop by the later slice `stop`, calibrate on slice `calibrate`.
 
     Raises
     ------
@@ -59,10 +62,13 @@ def fit_head(target: Target, encoding: Encoding, slices: Mapping[str, Slice], se
     for role, part in slices.items():
         _check_events(target, role, part)
     fit, later = slices["fit"], slices["calibrate"]
-    trees = grow_trees(encoding, fit, slices["stop"], settings)
+    with translate_refusals():
+        data, watched = bin_slices(encoding, fit, slices["stop"], settings)
+        trees = grow_trees(encoding, data, watched, settings)
+    del data, watched
     booster = load_trees(trees)
     raw = np.asarray(booster.predict(later.copy_rows(), raw_score=True), dtype=np.float64)
-    calibration = fit_calibration(raw, later.outcome)
+    calibration = fit_calibration(raw, later.outcome, later.persons)
     risk = calibration.predict_risk(raw)
     return Head(
         target=target,
@@ -75,37 +81,60 @@ def fit_head(target: Target, encoding: Encoding, slices: Mapping[str, Slice], se
     )
 
 
-def grow_trees(encoding: Encoding, fit: Slice, stop: Slice, settings: TreeSettings) -> str:
-    """Grow boosted trees until the loss on the slice `stop` no longer falls; return them as text."""
-    parameters = {
+def bin_slices(
+    encoding: Encoding, fit: Slice, stop: Slice, settings: TreeSettings
+) -> tuple[lightgbm.Dataset, lightgbm.Dataset]:
+    """Bin the rows to grow trees on and those to watch: once for any number of `grow_trees`.
+
+    Trees of other settings can be grown on them, as long as `max_bin` is the same.
+    """
+    common: dict[str, Any] = {
+        "feature_name": encoding.names,
+        "categorical_feature": encoding.category_columns,
+        "params": list_parameters(encoding, settings),
+    }
+    data = lightgbm.Dataset(fit.copy_rows(), fit.outcome, **common)
+    watched = lightgbm.Dataset(stop.copy_rows(), stop.outcome, reference=data, **common)
+    return data.construct(), watched.construct()
+
+
+def grow_trees(
+    encoding: Encoding, data: lightgbm.Dataset, watched: lightgbm.Dataset, settings: TreeSettings
+) -> str:
+    """Grow boosted trees until the loss on the watched rows no longer falls; return them as text."""
+    booster = lightgbm.train(
+        list_parameters(encoding, settings),
+        data,
+        num_boost_round=settings.rounds,
+        valid_sets=[watched],
+        callbacks=[lightgbm.early_stopping(settings.patience, verbose=False)],
+    )
+    return str(booster.model_to_string(num_iteration=booster.best_iteration))
+
+
+def list_parameters(encoding: Encoding, settings: TreeSettings) -> dict[str, Any]:
+    """List the parameters for LightGBM; those of the settings come before any other."""
+    return {
         "objective": "binary",
         "verbosity": -1,
         "deterministic": True,
         "force_row_wise": True,
+        "feature_pre_filter": False,  # would tie the binned rows to one min_data_in_leaf
         "seed": settings.seed,
         "monotone_constraints": [feature.definition.monotone for feature in encoding.features],
         **settings.parameters,
     }
-    data = lightgbm.Dataset(
-        fit.copy_rows(),
-        fit.outcome,
-        feature_name=encoding.names,
-        categorical_feature=encoding.category_columns,
-    )
-    watched = lightgbm.Dataset(stop.copy_rows(), stop.outcome, reference=data)
+
+
+@contextmanager
+def translate_refusals() -> Iterator[None]:
+    """Turn LightGBM's refusal of a parameter into an error of the configuration."""
     try:
-        booster = lightgbm.train(
-            parameters,
-            data,
-            num_boost_round=settings.rounds,
-            valid_sets=[watched],
-            callbacks=[lightgbm.early_stopping(settings.patience, verbose=False)],
-        )
+        yield
     except lightgbm.basic.LightGBMError as error:
         raise ConfigError(
             f"LightGBM refuses the tree parameters ({error}). Correct trees.parameters."
         ) from None
-    return str(booster.model_to_string(num_iteration=booster.best_iteration))
 
 
 def _check_events(target: Target, role: str, part: Slice) -> None:

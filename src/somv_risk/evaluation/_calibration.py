@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
+from somv_risk.disclosure import FEW, find_hidden
 from somv_risk.evaluation._cases import BoolArray, Cases, FloatArray
 from somv_risk.evaluation._cells import EVERYBODY, GROUP, GROUPING, Cells
 from somv_risk.evaluation._curves import Line, Points, compute_curve, fit_line, put_together
@@ -17,6 +18,7 @@ from somv_risk.evaluation._rankings import METRIC, NO_EVENTS, RANKING
 ROWS: Final = "rows"
 EVENTS: Final = "events"
 RATIO: Final = "expected_over_observed"
+_HIDDEN: Final = "is_hidden"
 LEAST_EVENTS: Final = 10
 LEAST_FOR_CURVE: Final = 20
 BINS: Final = 20
@@ -139,18 +141,38 @@ def compute_index(points: Points, outcome: BoolArray, weights: FloatArray) -> fl
     return float(curve.weights @ np.abs(curve.observed - curve.risk) / curve.weights.sum())
 
 
+def hide_small(table: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
+    """Hide, of groups, counts below five and what would follow from them: the columns given become null."""
+    among = (RANKING, GROUPING, GROUP) if "bin" in table.columns else (RANKING, GROUPING, METRIC)
+    hidden = pl.struct(ROWS, EVENTS).map_batches(_find_small, return_dtype=pl.Boolean).over(among)
+    is_hidden = hidden & (pl.col(GROUPING) != EVERYBODY)
+    marked = table.with_columns(is_hidden.alias(_HIDDEN))
+    return marked.with_columns(
+        pl.when(~pl.col(_HIDDEN)).then(pl.col(columns)),
+        pl.when(_HIDDEN).then(pl.lit(FEW)).otherwise(pl.col(NOTE)).alias(NOTE),
+    ).drop(_HIDDEN)
+
+
+def _find_small(counts: pl.Series) -> pl.Series:
+    rows, events = (counts.struct.field(name).cast(pl.Float64).to_numpy() for name in (ROWS, EVENTS))
+    return pl.Series(find_hidden(rows, events, rows - events))
+
+
 def tabulate_reliability(cases: Cases, cells: Cells) -> pl.DataFrame:
     """Tabulate, by bins of equal numbers of cases, the mean risk and the share with the outcome.
 
     Columns `ranking`, `grouping`, `group`, `bin` (from 1, the lowest risks first), `rows`, `events`,
-    `mean_risk`, `observed`, `low`, `high` (95 % score interval).
+    `mean_risk`, `observed`, `low`, `high` (95 % score interval), `note`. Counts of groups below 5 are hidden.
     """
     tables = [_bin(part) for part in _list_parts(cases, cells)]
     table = pl.concat(tables)
     low, high = compute_wilson(
         table[EVENTS].cast(pl.Float64).to_numpy(), table[ROWS].cast(pl.Float64).to_numpy()
     )
-    return table.with_columns(pl.Series(LOW, low), pl.Series(HIGH, high), pl.lit(None, pl.String).alias(NOTE))
+    shown = table.with_columns(
+        pl.Series(LOW, low), pl.Series(HIGH, high), pl.lit(None, pl.String).alias(NOTE)
+    )
+    return hide_small(shown, (EVENTS, "observed", LOW, HIGH))
 
 
 def _bin(part: _Part) -> pl.DataFrame:

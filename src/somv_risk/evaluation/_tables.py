@@ -1,10 +1,14 @@
 """Tables: everything that is said of the cases of one index moment."""
 
 from collections.abc import Sequence
+from typing import Final
 
 import polars as pl
 
 from somv_risk.evaluation._calibration import (
+    EVENTS,
+    ROWS,
+    hide_small,
     measure_index,
     measure_ratio,
     tabulate_group_errors,
@@ -23,10 +27,12 @@ from somv_risk.evaluation._lists import (
     tabulate_hidden,
     tabulate_persistence,
 )
-from somv_risk.evaluation._measures import Measure, Resampling, draw, tabulate
+from somv_risk.evaluation._measures import HIGH, LOW, VALUE, Measure, Resampling, draw, tabulate
 from somv_risk.evaluation._rankings import CAPACITY, PERSONS, measure_order
 
-WORKING_CAPACITY = "1 %"
+WORKING_CAPACITY: Final = "1 %"
+REFERENCES: Final = ("penalised_logistic", "count_last_year", "programme_rule")
+NOT_GIVEN: Final = "This reference was not given, so the model is not compared with it."
 
 
 def judge(
@@ -74,11 +80,12 @@ def judge(
     order = pl.concat([tables[name] for name in ("all", "new") if name in tables])
     lines = [tabulate_lines(cases, cells), tabulate_group_errors(cases, cells)]
     ratio = tables["ratio"].select(lines[0].columns)
+    calibration = pl.concat([ratio, *lines, tables["index"].select(ratio.columns)])
     return {
         "cases": tabulate_cases(cases),
-        "metrics": order.filter(pl.col(CAPACITY).is_null()).drop(CAPACITY, PERSONS),
+        "metrics": _add_missing(order.filter(pl.col(CAPACITY).is_null()).drop(CAPACITY, PERSONS), cases),
         "capacity": order.filter(pl.col(CAPACITY).is_not_null()),
-        "calibration": pl.concat([ratio, *lines, tables["index"].select(ratio.columns)]),
+        "calibration": hide_small(calibration, (ROWS, EVENTS, VALUE, LOW, HIGH)),
         "reliability": tabulate_reliability(cases, cells),
         "decision_curve": tables["decision_curve"],
         "risk_distribution": tabulate_distribution(cases),
@@ -87,6 +94,13 @@ def judge(
         "gaps": add_sentences(find_gaps(fairness)),
         "hidden": tabulate_hidden(cases, listed),
     }
+
+
+def _add_missing(metrics: pl.DataFrame, cases: Cases) -> pl.DataFrame:
+    """Add a row that says so for each reference that was not given."""
+    missing = [name for name in REFERENCES if name not in cases.rankings]
+    rows = [{"population": "all", "ranking": name, "metric": "auroc", "note": NOT_GIVEN} for name in missing]
+    return pl.concat([metrics, pl.DataFrame(rows)], how="diagonal_relaxed") if rows else metrics
 
 
 def _list_measures(cases: Cases, lengths: Sequence[Capacity]) -> dict[str, Measure]:

@@ -159,7 +159,7 @@ def render_worklist(
     words = load_language(language)
     for table, frame in {"scores": scores, "events": events, "persons": persons}.items():
         check_columns(table, frame)
-    return _load_template().render(
+    return load_template("worklist.html.jinja").render(
         cards=tuple(_build_cards(scores, events, persons)),
         index_times=scores[INDEX_TIME].unique().sort().to_list(),
         known_count=(scores["known_or_new"] == "known").sum(),
@@ -204,7 +204,8 @@ def _read_texts() -> dict[str, dict[str, Any]]:
 
 
 @cache
-def _load_template() -> jinja2.Template:
+def load_template(name: str) -> jinja2.Template:
+    """Load a packaged template."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("somv_risk", "report"),
         autoescape=True,
@@ -212,4 +213,4 @@ def _load_template() -> jinja2.Template:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    return environment.get_template("worklist.html.jinja")
+    return environment.get_template(name)

@@ -1,0 +1,5 @@
+"""render placeholder"""
+
+
+def render_page(*a):
+    return "x"

@@ -1,0 +1,253 @@
+"""Assessment: a model judged on histories, at one or several index moments, in one call."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.metadata import version
+from itertools import pairwise
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+import polars as pl
+
+from somv_risk import schema as s
+from somv_risk.cases import Followed, Persons, find_head, follow
+from somv_risk.cohort import Moment, parse_moment
+from somv_risk.config import parse_config
+from somv_risk.errors import CohortError, ConfigError
+from somv_risk.evaluation import CAPACITIES, WORKING_CAPACITY, Capacity, judge, read_capacities
+from somv_risk.groupings import list_groupings
+from somv_risk.histories import Histories
+from somv_risk.model import RiskModel, compute_model_hash, describe_target, load_model
+from somv_risk.pipeline import LIBRARIES, Progress, ignore_progress
+from somv_risk.splits import PersonSplit
+
+NOBODY_AGAIN: Final = (
+    "Nobody of the first list could be on the second: none was eligible with a known outcome."
+)
+NO_METRICS: Final = pl.DataFrame(
+    schema={s.INDEX_TIME: pl.Datetime("us")}
+    | dict.fromkeys(("population", "ranking", "metric"), pl.String)
+    | dict.fromkeys(("value", "low", "high"), pl.Float64)
+    | {"note": pl.String}
+)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class EvaluationReport:
+    """An evaluation: what was judged (`facts`) and what was found (`tables`, tidy frames by name).
+
+    Where a number is missing, the column `note` of its row says why.
+    """
+
+    facts: Mapping[str, Any]
+    tables: Mapping[str, pl.DataFrame]
+
+    def __repr__(self) -> str:
+        return f"EvaluationReport({self.facts['target']['name']}: {', '.join(self.tables)})"
+
+    @property
+    def metrics(self) -> pl.DataFrame:
+        """How well each ranking separates: `index_time`, `population`, `ranking`, `metric`, and its value.
+
+        Without rows if nobody could be judged; the table `cases` then says why.
+        """
+        return self.tables.get("metrics", NO_METRICS)
+
+    def to_html(self, path: str | Path, *, language: str = "en") -> None:
+        """Write one self-contained page, and every table as CSV in a folder beside it.
+
+        Raises
+        ------
+        ConfigError
+            If there are no texts in that language.
+        SourceError
+            If the page cannot be written.
+        """
+        from somv_risk.report.evaluation_page import write_evaluation  # noqa: PLC0415 - matplotlib is slow
+
+        write_evaluation(self.facts, self.tables, Path(path), language)
+
+
+@dataclass(frozen=True, slots=True)
+class _Judging:
+    """How a model is judged, the same at every index moment."""
+
+    model: RiskModel
+    histories: Histories
+    target: str | None
+    persons: Persons
+    split: PersonSplit
+    capacities: Sequence[str | int]
+    working_capacity: str | int
+    draws: int
+    seed: int
+
+    def follow(self, moment: datetime) -> Followed:
+        """Follow the persons to be judged by from an index moment."""
+        return follow(
+            self.model,
+            self.histories,
+            moment,
+            target=self.target,
+            persons=self.persons,
+            split=self.split,
+        )
+
+    def judge(self, followed: Followed) -> dict[str, pl.DataFrame]:
+        """Judge the model by the persons followed."""
+        found = judge(
+            followed.cases,
+            capacities=self.capacities,
+            working_capacity=self.working_capacity,
+            draws=self.draws,
+            seed=self.seed,
+        )
+        return {"attrition": followed.attrition, **found}
+
+
+def evaluate(
+    model: RiskModel | str | Path,
+    histories: Histories,
+    *,
+    index_times: Iterable[Moment],
+    target: str | None = None,
+    persons: Persons = "test",
+    capacities: Sequence[str | int] = CAPACITIES,
+    working_capacity: str | int = WORKING_CAPACITY,
+    draws: int = 200,
+    seed: int = 0,
+    simulated: bool | None = None,
+    progress: Progress = ignore_progress,
+) -> EvaluationReport:
+    """Judge a model on histories: separation, lists, calibration, decisions, fairness, and whom it misses.
+
+    Parameters
+    ----------
+    model
+        A trained model, or the folder of one.
+    index_times
+        Moments to judge at, each on its own. The horizon after each should lie within the data.
+    target
+        Which of the model's targets; its first by default.
+    persons
+        "test": only persons who neither grew nor calibrated the model, as its training split them, which is
+        right for the histories it was trained on; "all" for others.
+    capacities
+        Lengths of lists: persons, such as "100", or a share of everybody, such as "1 %".
+    working_capacity
+        The length of the list in the tables of fairness, persistence and turnover.
+    draws, seed
+        Of the bootstrap over persons.
+    simulated
+        Whether the histories are made up, where that is known; the page says so.
+    progress
+        Called with the step, how much of it is done, and its total.
+
+    Returns
+    -------
+    The report. An index time at which nobody's outcome is known is a row with a note in the table `cases`.
+
+    Raises
+    ------
+    ConfigError
+        If there is no index time, or an argument is out of its range.
+    """
+    fitted = model if isinstance(model, RiskModel) else load_model(model)
+    moments = sorted({parse_moment(moment) for moment in index_times})
+    if not moments:
+        raise ConfigError("An evaluation needs at least one index moment. Give index_times=[...].")
+    read_capacities([*capacities, working_capacity])
+    find_head(fitted, target)
+    split = parse_config(dict(fitted.facts["config"])).build_person_split()
+    judging = _Judging(fitted, histories, target, persons, split, capacities, working_capacity, draws, seed)
+    return EvaluationReport(
+        facts=MappingProxyType(_state_facts(judging, moments, simulated=simulated)),
+        tables=MappingProxyType(_judge_moments(judging, moments, progress)),
+    )
+
+
+def _judge_moments(
+    judging: _Judging, moments: Sequence[datetime], progress: Progress
+) -> dict[str, pl.DataFrame]:
+    """Judge at each index moment, and compare the lists of moments that follow one another."""
+    tables: dict[str, list[pl.DataFrame]] = {}
+    lists: list[Followed] = []
+    for done, moment in enumerate(moments):
+        progress("judging", done, len(moments))
+        try:
+            lists.append(judging.follow(moment))
+            found = judging.judge(lists[-1])
+        except CohortError as error:
+            found = {"cases": _tell_nobody(str(error))}
+        for name, table in found.items():
+            tables.setdefault(name, []).append(table.select(pl.lit(moment).alias(s.INDEX_TIME), pl.all()))
+    progress("judging", len(moments), len(moments))
+    joined = {name: pl.concat(parts, how="diagonal_relaxed") for name, parts in tables.items()}
+    if len(lists) > 1:
+        joined["turnover"] = _compare_lists(lists, read_capacities(judging.capacities))
+    return joined
+
+
+def _tell_nobody(note: str) -> pl.DataFrame:
+    """Tell why an index moment cannot be judged, as a row of the table `cases`."""
+    row = {
+        "population": "all",
+        "rows": 0,
+        "events": 0,
+        "base_rate": None,
+        "low": None,
+        "high": None,
+        "note": note,
+    }
+    return pl.DataFrame([row], schema_overrides=dict.fromkeys(("base_rate", "low", "high"), pl.Float64))
+
+
+def _compare_lists(lists: Sequence[Followed], capacities: Sequence[Capacity]) -> pl.DataFrame:
+    """Compare lists: how many of those on the first who could be on the second are on it."""
+    rows = [
+        _compare(earlier, later, capacity) for earlier, later in pairwise(lists) for capacity in capacities
+    ]
+    return pl.DataFrame(rows)
+
+
+def _compare(earlier: Followed, later: Followed, capacity: Capacity) -> dict[str, Any]:
+    first = earlier.person_ids.head(capacity.count(len(earlier.cases)))
+    second = later.person_ids.head(capacity.count(len(later.cases)))
+    could_stay = int(first.is_in(later.person_ids.implode()).sum())
+    stayed = int(first.is_in(second.implode()).sum())
+    return {
+        "from_index_time": earlier.index_time,
+        "to_index_time": later.index_time,
+        "capacity": capacity.label,
+        "persons": could_stay,
+        "value": stayed / could_stay if could_stay else None,
+        "note": None if could_stay else NOBODY_AGAIN,
+    }
+
+
+def _state_facts(judging: _Judging, moments: Sequence[datetime], *, simulated: bool | None) -> dict[str, Any]:
+    model, histories = judging.model, judging.histories
+    rows = {table: frame.select(pl.len()).collect().item() for table, frame in histories.tables.items()}
+    return {
+        "model_hash": compute_model_hash(model),
+        "target": describe_target(find_head(model, judging.target).target),
+        "index_times": [moment.isoformat() for moment in moments],
+        "persons": judging.persons,
+        "draws": judging.draws,
+        "seed": judging.seed,
+        "working_capacity": str(judging.working_capacity),
+        "capacities": [str(capacity) for capacity in judging.capacities],
+        "groupings": list(list_groupings()),
+        "features": len(model.features),
+        "training": {name: value for name, value in model.facts.items() if name != "card"},
+        "histories": {
+            "tables": list(histories.tables),
+            "absent": list(histories.absent),
+            "rows": rows,
+            "data_end": histories.data_end.isoformat() if histories.data_end else None,
+        },
+        "libraries": {name: version(name) for name in LIBRARIES},
+        "is_simulated": simulated,
+    }

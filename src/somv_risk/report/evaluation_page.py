@@ -1,0 +1,161 @@
+"""Evaluation page: one self-contained HTML page, a manager's page first and an evaluator's details after it."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+from urllib.parse import quote
+
+import jinja2
+import polars as pl
+from markupsafe import Markup
+
+from somv_risk.errors import SourceError
+from somv_risk.report.checklists import PROBAST, TRIPOD, answer, render_probast, render_tripod
+from somv_risk.report.evaluation_figures import SHOWN_GROUPS, render_figure
+from somv_risk.report.evaluation_opening import build_opening, say_limits
+from somv_risk.report.evaluation_tables import ReadTable, Section, lay_out, load_sections
+from somv_risk.report.findings import Findings
+from somv_risk.report.wording import Wording, load_wording
+
+TRIPOD_FILE: Final = "TRIPOD-AI.md"
+PROBAST_FILE: Final = "PROBAST-AI.md"
+# Why a table may be absent; the others are made whenever an index time can be judged.
+WHY_ABSENT: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "turnover": "one_time",
+        "rolling_origin": "absent",
+        "places_left_out": "absent",
+        "list_stability": "absent",
+        "explanations": "absent",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What the page shows of one section of the details; no table where the run was not asked for it."""
+
+    section: Section
+    table: ReadTable | None
+    figures: tuple[tuple[str, Markup], ...] = ()
+    absent: str = ""
+
+
+def write_evaluation(
+    facts: Mapping[str, Any], tables: Mapping[str, pl.DataFrame], path: str | Path, language: str = "en"
+) -> Path:
+    """Write the page, every table as CSV in `<stem>-tables/` beside it, and the two checklists.
+
+    Raises
+    ------
+    ConfigError
+        If the page has no texts in the language.
+    InputError
+        If a table lacks a column.
+    SourceError
+        If the folder cannot be written.
+    """
+    page = Path(path)
+    folder = page.with_name(f"{page.stem}-tables")
+    html = render_evaluation(facts, tables, language, folder=folder.name)
+    checklists = {
+        TRIPOD_FILE: render_tripod(facts, tables),
+        PROBAST_FILE: render_probast(facts, tables),
+    }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, table in tables.items():
+            table.write_csv(folder / f"{name}.csv")
+        for name, text in checklists.items():
+            page.with_name(name).write_text(text, encoding="utf-8")
+        page.write_text(html, encoding="utf-8")
+    except OSError as error:
+        raise SourceError(
+            f"The evaluation cannot be written to {page} ({error.strerror}). Choose another file."
+        ) from None
+    return page
+
+
+def render_evaluation(
+    facts: Mapping[str, Any],
+    tables: Mapping[str, pl.DataFrame],
+    language: str = "en",
+    *,
+    folder: str | None = None,
+) -> str:
+    """Render the page without scripts and without anything to fetch.
+
+    Parameters
+    ----------
+    facts, tables
+        As an evaluation gives them. A table that is not there is said to be so.
+    language
+        Language of the page; notes of the tables and the checklists are printed as they are.
+    folder
+        Where the tables lie as CSV, relative to the page, which then links to them.
+
+    Raises
+    ------
+    ConfigError
+        If the page has no texts in the language.
+    InputError
+        If a table lacks a column.
+    """
+    words = load_wording(language)
+    findings = Findings(facts, tables)
+    return _load_template().render(
+        facts=facts,
+        findings=findings,
+        folder=None if folder is None else quote(folder),
+        limits=say_limits(facts["is_simulated"], words),
+        opening=build_opening(findings, words),
+        opening_figure=Markup(render_figure("opening", findings, words)),  # noqa: S704 - our own drawing
+        parts=tuple(_build_parts(findings, words)),
+        probast=answer(PROBAST, facts, tables),
+        run=tuple(_state_run(facts, words)),
+        shown_groups=SHOWN_GROUPS,
+        tripod=answer(TRIPOD, facts, tables),
+        words=words,
+    )
+
+
+def _build_parts(findings: Findings, words: Wording) -> Iterator[Part]:
+    for section in load_sections():
+        if section.table not in findings.tables:
+            yield Part(section, None, absent=words[WHY_ABSENT.get(section.table, "not_made")])
+            continue
+        drawn = ((name, render_figure(name, findings, words)) for name in section.figures)
+        # The drawings are our own and escape the names in them.
+        figures = tuple((name, Markup(svg)) for name, svg in drawn if svg)  # noqa: S704
+        yield Part(section, lay_out(section, findings, words), figures)
+
+
+def _state_run(facts: Mapping[str, Any], words: Wording) -> Iterator[tuple[str, str]]:
+    names, training, histories = words["run_facts"], facts["training"], facts["histories"]
+    moments = [time for times in training["index_times"].values() for time in times]
+    libraries = {**training["libraries"], **facts["libraries"]}
+    yield names["model"], facts["model_hash"]
+    yield names["target"], f"{facts['target']['name']}: {words.outcome(facts['target'])}"
+    yield names["index_times"], ", ".join(words.date(time) for time in facts["index_times"])
+    yield names["trained"], ", ".join(words.date(time) for time in moments)
+    yield names["data"], training["data_hash"]
+    yield names["data_end"], words.date(histories["data_end"]) if histories["data_end"] else names["none"]
+    yield names["tables"], ", ".join(histories["tables"])
+    yield names["absent"], ", ".join(histories["absent"]) or names["none"]
+    yield names["features"], words.number(facts["features"])
+    yield names["libraries"], ", ".join(f"{name} {number}" for name, number in libraries.items())
+
+
+@cache
+def _load_template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("somv_risk", "report"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    return environment.get_template("evaluation.html.jinja")

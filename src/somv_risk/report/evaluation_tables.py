@@ -1,0 +1,223 @@
+"""Tables of the evaluation page: tidy rows laid out for reading, with what cannot be said as a note."""
+
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
+from typing import Any, Final
+
+import polars as pl
+
+from somv_risk.report.findings import Findings
+from somv_risk.report.wording import ABSENT, Wording
+from somv_risk.schema import INDEX_TIME
+
+SHOWN_ROWS: Final = 80
+MOMENTS: Final = (INDEX_TIME, "from_index_time", "to_index_time", "test_time", "trained_until")
+NAMED: Final = ("ranking", "population", "strategy", "grouping", "rule", "known_or_new", "flagged", "metric")
+WITH_INTERVAL: Final = ("value", "base_rate", "observed", "difference")
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """How one part of the details is laid out, as `evaluation_sections.toml` says."""
+
+    id: str
+    table: str
+    keys: tuple[str, ...]
+    heading: int = 0
+    across: str | None = None
+    show: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
+    only: Mapping[str, Any] = field(default_factory=dict)
+    without: Mapping[str, Any] = field(default_factory=dict)
+    intervals: tuple[str, ...] | None = None
+    latest: bool = False
+    figures: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One figure as it is read: its text, its interval, and the letter of its note."""
+
+    text: str
+    interval: str = ""
+    mark: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadTable:
+    """A table laid out for reading; `groups` are rows under a heading, a row its names and its cells."""
+
+    keys: tuple[str, ...]
+    columns: tuple[str, ...]
+    groups: tuple[tuple[str, tuple[tuple[tuple[str, ...], tuple[Cell, ...]], ...]], ...]
+    notes: Mapping[str, str]
+    shown: int
+    all: int
+
+
+class Notes:
+    """Notes of one table: equal ones share a letter."""
+
+    def __init__(self) -> None:
+        self.letters: dict[str, str] = {}
+
+    def mark(self, note: str | None) -> str:
+        """Return the letter of a note; nothing for none."""
+        if note is None:
+            return ""
+        return self.letters.setdefault(note, _spell(len(self.letters)))
+
+
+def _spell(place: int) -> str:
+    """Spell a place as letters: a, b, ..., z, aa, ab."""
+    head, last = divmod(place, 26)
+    return (_spell(head - 1) if head else "") + chr(ord("a") + last)
+
+
+@cache
+def load_sections() -> tuple[Section, ...]:
+    """Load how the details are laid out, in their order."""
+    rows = _read_layout()["sections"]
+    return tuple(
+        Section(**{key: tuple(value) if isinstance(value, list) else value for key, value in row.items()})
+        for row in rows
+    )
+
+
+@cache
+def _read_layout() -> dict[str, Any]:
+    path = resources.files("somv_risk.report").joinpath("evaluation_sections.toml")
+    return tomllib.loads(path.read_text(encoding="utf-8"))
+
+
+def lay_out(section: Section, findings: Findings, words: Wording) -> ReadTable:
+    """Lay out one section's table for reading."""
+    rows = _choose_rows(section, findings)
+    notes = Notes()
+    lines = list(
+        _lay_wide(section, rows, words, notes) if section.across else _lay_long(section, rows, words, notes)
+    )
+    shown = lines[:SHOWN_ROWS]
+    return ReadTable(
+        keys=tuple(words.name("column", key) for key in section.keys[section.heading :]),
+        columns=_name_columns(section, rows, words),
+        groups=tuple(_group_lines(shown, section.heading)),
+        notes={letter: note for note, letter in notes.letters.items()},
+        shown=len(shown),
+        all=len(lines),
+    )
+
+
+def choose_style(table: str, column: str, key: str | None = None) -> str:
+    """Choose the style of a figure, by its metric or measure, its column, or its table.
+
+    Examples
+    --------
+    >>> choose_style("metrics", "value", "auroc"), choose_style("cases", "rows")
+    ('decimal3', 'count')
+    """
+    layout = _read_layout()
+    if column == "difference":
+        return str(layout["differences"].get(key, "points"))
+    styles = {**layout["styles"], **layout["values"]}
+    return str(styles.get(key) or styles.get(column) or layout["tables"].get(table, "significant"))
+
+
+def name_value(words: Wording, column: str, row: Mapping[str, Any]) -> str:
+    """Name what a key column says in a row."""
+    value = row[column]
+    if value is None:
+        return str(words["any"]) if column == "flagged" else ABSENT
+    if column in MOMENTS:
+        return words.date(value)
+    if column == "group":
+        return words.name_group(str(row["grouping"]), value)
+    if column == "outcome":
+        return words.name("outcome_is", value)
+    if column in ("threshold", "from_risk", "to_risk"):
+        return words.percent(value)
+    if column == "capacity":
+        return words.capacity(value)
+    return words.name(column, value) if column in (*NAMED, "measure") else str(value)
+
+
+def _choose_rows(section: Section, findings: Findings) -> pl.DataFrame:
+    where = dict(section.only)
+    if section.latest:
+        where[INDEX_TIME] = findings.latest
+    rows = findings.select(section.table, **where)
+    for column, value in section.without.items():
+        rows = rows.filter(pl.col(column) != value)
+    return rows
+
+
+def _name_columns(section: Section, rows: pl.DataFrame, words: Wording) -> tuple[str, ...]:
+    if section.across is None:
+        return tuple(_name_column(section, column, words) for column in section.show)
+    values = tuple(words.name(section.across, value) for value in _list_across(section, rows))
+    return tuple(words.name("column", column) for column in section.beside) + values
+
+
+def _name_column(section: Section, column: str, words: Wording) -> str:
+    return str(words["column_of"].get(f"{section.table}_{column}") or words.name("column", column))
+
+
+def _list_across(section: Section, rows: pl.DataFrame) -> list[str]:
+    return rows[section.across].unique(maintain_order=True).to_list() if section.across else []
+
+
+Line = tuple[tuple[str, ...], tuple[Cell, ...]]
+
+
+def _lay_long(section: Section, rows: pl.DataFrame, words: Wording, notes: Notes) -> Iterator[Line]:
+    for row in rows.iter_rows(named=True):
+        names = tuple(name_value(words, key, row) for key in section.keys)
+        yield names, tuple(_read_cell(section, row, column, words, notes) for column in section.show)
+
+
+def _lay_wide(section: Section, rows: pl.DataFrame, words: Wording, notes: Notes) -> Iterator[Line]:
+    across = _list_across(section, rows)
+    lines: dict[tuple[Any, ...], dict[str, dict[str, Any]]] = {}
+    for row in rows.iter_rows(named=True):
+        lines.setdefault(tuple(row[key] for key in section.keys), {})[row[str(section.across)]] = row
+    for found in lines.values():
+        first = next(iter(found.values()))
+        names = tuple(name_value(words, key, first) for key in section.keys)
+        beside = (_read_cell(section, first, column, words, notes) for column in section.beside)
+        values = (
+            _read_cell(section, found[name], "value", words, notes) if name in found else Cell("")
+            for name in across
+        )
+        yield names, (*beside, *values)
+
+
+def _read_cell(
+    section: Section, row: Mapping[str, Any], column: str, words: Wording, notes: Notes
+) -> Cell:
+    key = row.get(str(section.across)) or row.get("metric") or row.get("measure")
+    is_value = column in WITH_INTERVAL
+    style = choose_style(section.table, column, key if is_value else None)
+    if row[column] is None:
+        return Cell(ABSENT, mark=notes.mark(row.get("note") or words["no_note"]))
+    is_wanted = is_value and (section.intervals is None or key in section.intervals)
+    interval = words.interval(row.get("low"), row.get("high"), style) if is_wanted else ""
+    # A figure may be there and still carry a note, such as that it is uncertain.
+    return Cell(
+        words.quantity(row[column], style), interval, notes.mark(row.get("note") if is_value else None)
+    )
+
+
+def _group_lines(lines: Sequence[Line], heading: int) -> Iterator[tuple[str, tuple[Line, ...]]]:
+    groups: dict[tuple[str, ...], list[Line]] = {}
+    for names, cells in lines:
+        groups.setdefault(names[:heading], []).append((names[heading:], cells))
+    for head, own in groups.items():
+        yield join_names(head), tuple(own)
+
+
+def join_names(names: Iterable[str]) -> str:
+    """Join the names of a heading."""
+    return " · ".join(names)
