@@ -9,6 +9,7 @@ import numpy.typing as npt
 import polars as pl
 
 from somv_risk import schema as s
+from somv_risk.cases import MODEL
 from somv_risk.codes import load_municipalities
 from somv_risk.cohort import make_cohort
 from somv_risk.disclosure import FEW, SMALLEST, find_hidden
@@ -20,7 +21,6 @@ from somv_risk.refits._judge import (
     HIGH,
     LOW,
     METRIC,
-    MODEL,
     NO_TRAINING,
     NOTE,
     NUMBERS,
