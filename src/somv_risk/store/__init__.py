@@ -1,0 +1,21 @@
+"""The store: checked histories on disk, persons hashed into buckets, each bucket whole in itself."""
+
+from somv_risk.store._files import check_is_new, lock_folder, make_folder
+from somv_risk.store._manifest import MANIFEST, STORE_VERSION, hash_store, is_store, read_manifest
+from somv_risk.store._scan import scan_store
+from somv_risk.store._write import DEFAULT_BUCKETS, write_blocks, write_store
+
+__all__ = [
+    "DEFAULT_BUCKETS",
+    "MANIFEST",
+    "STORE_VERSION",
+    "check_is_new",
+    "hash_store",
+    "is_store",
+    "lock_folder",
+    "make_folder",
+    "read_manifest",
+    "scan_store",
+    "write_blocks",
+    "write_store",
+]
