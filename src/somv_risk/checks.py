@@ -32,8 +32,8 @@ class Delivered:
 class Surroundings:
     """What is known of a delivery beyond the rows at hand, where these are not all of it.
 
-    `persons` are persons (columns of the table) whose events are welcome beside those delivered. `repeats` has,
-    for each table in it, the numbers of the rows that repeat an id.
+    `persons` are persons (columns of the table) whose events are welcome beside those delivered. `repeats`
+    has, for each table in it, the numbers of the rows that repeat an id.
     """
 
     persons: pl.DataFrame
@@ -157,9 +157,7 @@ def settle(rows: list[Delivered], *, latest: datetime, around: Surroundings | No
     )
 
 
-def _welcome(
-    passed: Mapping[str, pl.DataFrame], around: Surroundings | None
-) -> Mapping[str, pl.DataFrame]:
+def _welcome(passed: Mapping[str, pl.DataFrame], around: Surroundings | None) -> Mapping[str, pl.DataFrame]:
     """Add the persons who are known already to those delivered."""
     if around is None:
         return passed

@@ -263,8 +263,8 @@ UNIQUE_BY: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     }
 )
 
-# Rows of a later delivery take the place of all the store's rows that agree with them here. What has an id keeps
-# it; what has none is the same while it starts at the same moment; a contact's diagnoses come all together.
+# Rows of a later delivery take the place of all the store's rows that agree with them here. What has an id
+# keeps it; what has none is the same while it starts at the same moment; a contact's diagnoses come together.
 REPLACED_BY: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
         PERSONS: (PERSON_ID,),

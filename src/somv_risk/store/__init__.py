@@ -1,5 +1,7 @@
 """The store: checked histories on disk, persons hashed into buckets, each bucket whole in itself."""
 
+from somv_risk.store._append import append, append_store, ingest
+from somv_risk.store._delivery import Batches, Delivery, deliver_frames, deliver_histories
 from somv_risk.store._files import check_is_new, lock_folder, make_folder
 from somv_risk.store._manifest import MANIFEST, STORE_VERSION, hash_store, is_store, read_manifest
 from somv_risk.store._scan import scan_store
@@ -9,8 +11,15 @@ __all__ = [
     "DEFAULT_BUCKETS",
     "MANIFEST",
     "STORE_VERSION",
+    "Batches",
+    "Delivery",
+    "append",
+    "append_store",
     "check_is_new",
+    "deliver_frames",
+    "deliver_histories",
     "hash_store",
+    "ingest",
     "is_store",
     "lock_folder",
     "make_folder",

@@ -140,7 +140,7 @@ def lock_folder(folder: Path, what: str, *, named: Path | None = None) -> Iterat
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # Who held it before may have given the folder another name meanwhile.
-            is_mine = os.stat(folder).st_ino == os.fstat(descriptor).st_ino
+            is_mine = folder.stat().st_ino == os.fstat(descriptor).st_ino
         except (BlockingIOError, FileNotFoundError):
             is_mine = False
         if not is_mine:

@@ -17,7 +17,7 @@ STORE_VERSION: Final = 4
 MANIFEST: Final = "manifest.json"
 MANIFEST_KEYS: Final = (
     *("buckets", "tables", "data_end", "rows", "quarantine", "dropped"),
-    *("files", "quarantine_files", "deliveries"),
+    *("files", "quarantine_files", "deliveries", "edition"),
 )
 
 Entry = dict[str, Any]  # table, bucket, file, rows, bytes, sha256
@@ -86,12 +86,14 @@ def state_manifest(
     dropped: pl.DataFrame,
     quarantine_files: Iterable[Entry] = (),
     deliveries: Iterable[Mapping[str, Any]] = (),
+    edition: int = 0,
 ) -> dict[str, Any]:
     """Say what a store holds."""
     held = list(files)
     names = list(tables)
     return {
         "store_version": STORE_VERSION,
+        "edition": edition,
         "buckets": buckets,
         "tables": names,
         "data_end": data_end.isoformat() if data_end else None,

@@ -39,10 +39,21 @@ def scan_store(path: str | Path, bucket: int | None = None) -> Histories:
     return replace(whole, quarantine=read_quarantine(folder, manifest), layout=layout)
 
 
-def read_bucket(folder: Path, manifest: Mapping[str, Any], bucket: int) -> dict[str, pl.DataFrame]:
-    """Read the tables of one bucket, without the numbers."""
-    scanned = _scan_buckets(folder, manifest, [bucket])
-    return {table: frame.collect() for table, frame in scanned.tables.items()}
+def read_table(folder: Path, manifest: Mapping[str, Any], table: str, bucket: int) -> pl.DataFrame:
+    """Read a table's rows in one bucket, without the numbers.
+
+    Raises
+    ------
+    SourceError
+        If the file is missing or damaged.
+    """
+    try:
+        return _scan_table(folder, manifest, table, [bucket]).drop(NUMBERS, strict=False).collect()
+    except pl.exceptions.PolarsError as error:
+        file = next(e["file"] for e in manifest["files"] if (e["table"], e[BUCKET]) == (table, bucket))
+        raise SourceError(
+            f"Store {folder} has a damaged file {file} ({type(error).__name__}). Ingest again."
+        ) from None
 
 
 def read_quarantine(folder: Path, manifest: Mapping[str, Any]) -> Quarantine:
@@ -64,7 +75,10 @@ def _join(frames: list[pl.DataFrame]) -> pl.DataFrame:
             types.setdefault(name, set()).add(dtype)
     texts = [name for name, found in types.items() if len(found - {pl.Null()}) > 1]
     return pl.concat(
-        [frame.with_columns(pl.col(n).cast(pl.String) for n in texts if n in frame.columns) for frame in frames],
+        [
+            frame.with_columns(pl.col(n).cast(pl.String) for n in texts if n in frame.columns)
+            for frame in frames
+        ],
         how="diagonal_relaxed",
     )
 
