@@ -1,15 +1,18 @@
 """The store: checked histories on disk, persons hashed into buckets, each bucket whole in itself."""
 
 from somv_risk.store._append import append, append_store, ingest
-from somv_risk.store._delivery import Batches, Delivery, deliver_frames, deliver_histories
+from somv_risk.store._delivery import ROWS_PER_BATCH, Batches, Delivery, deliver_frames, deliver_histories
 from somv_risk.store._files import check_is_new, lock_folder, make_folder
 from somv_risk.store._manifest import MANIFEST, STORE_VERSION, hash_store, is_store, read_manifest
 from somv_risk.store._scan import scan_store
+from somv_risk.store._verify import FINDINGS, verify_store
 from somv_risk.store._write import DEFAULT_BUCKETS, write_blocks, write_store
 
 __all__ = [
     "DEFAULT_BUCKETS",
+    "FINDINGS",
     "MANIFEST",
+    "ROWS_PER_BATCH",
     "STORE_VERSION",
     "Batches",
     "Delivery",
@@ -25,6 +28,7 @@ __all__ = [
     "make_folder",
     "read_manifest",
     "scan_store",
+    "verify_store",
     "write_blocks",
     "write_store",
 ]

@@ -43,7 +43,7 @@ class Merged:
 
 @dataclass(frozen=True, slots=True)
 class Moves:
-    """Ids that changed persons between buckets: frames of a table's key, gone from this bucket or come to it."""
+    """Ids that changed persons between buckets: a table's keys gone from this bucket or come to it."""
 
     gone: pl.DataFrame
     come: pl.DataFrame

@@ -1,0 +1,211 @@
+"""Applying: a staged delivery is merged bucket by bucket, and then, at once, the store is another."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+import polars as pl
+
+from somv_risk import schema as s
+from somv_risk.histories import Quarantine
+from somv_risk.store._delivery import Delivery
+from somv_risk.store._files import BUCKET
+from somv_risk.store._manifest import Entry, read_data_end, read_manifest, state_manifest, write_manifest
+from somv_risk.store._merge import CHANGES, Merged, Moment, merge_events, merge_persons
+from somv_risk.store._places import WITH_CONTACTS, number_bucket
+from somv_risk.store._scan import read_table, scan_store
+from somv_risk.store._staging import (
+    GIVEN_ONCE,
+    Shelf,
+    Staged,
+    find_moves,
+    keep_checked,
+    read_moves,
+    read_part,
+)
+from somv_risk.store._write import write_quarantine, write_table
+
+DELIVERED_AT: Final = "delivered_at"
+NO_CHANGES: Final = pl.DataFrame(schema={"table": pl.String, "change": pl.String, "rows": pl.Int64})
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """A store as it is before a delivery; one without tables if there is none yet."""
+
+    folder: Path
+    manifest: Mapping[str, Any]
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        return tuple(self.manifest["tables"])
+
+    @property
+    def edition(self) -> int:
+        """How many deliveries were put into it since it was made; -1 if it was not."""
+        return int(self.manifest["edition"]) if self.tables else -1
+
+    def read(self, table: str, bucket: int) -> pl.DataFrame:
+        """Read a table's rows in a bucket; a table that the store does not have is empty."""
+        if table in self.tables:
+            return read_table(self.folder, self.manifest, table, bucket)
+        return pl.DataFrame(schema=s.get_columns(table))
+
+    def find_end(self) -> datetime | None:
+        """Find the moment until which the store has events."""
+        if not self.tables:
+            return None
+        end: datetime | None = scan_store(self.folder).follow_up_end().collect().item()
+        return end
+
+
+def apply(old: Before, delivery: Delivery, staged: Staged, moment: Moment) -> pl.DataFrame:
+    """Merge a staged delivery bucket by bucket, and then, at once, let the manifest tell of it."""
+    quarantine = _check_rows(old, delivery, staged)
+    for table in GIVEN_ONCE if old.tables else ():
+        if table in staged.tables:
+            stored = (old.read(table, bucket) for bucket in range(staged.buckets))
+            find_moves(staged.folder, table, staged.buckets, stored)
+    entries = {(entry["table"], entry[BUCKET]): entry for entry in old.manifest["files"]}
+    changes = [NO_CHANGES]
+    try:
+        for bucket in range(staged.buckets):
+            merged = _merge_bucket(old, staged, bucket, moment)
+            entries.update(_write_bucket(old, merged, bucket))
+            changes += [_count(table, merged[table]) for table in merged]
+        told = pl.concat(changes).group_by("table", "change", maintain_order=True).sum()
+        if _is_news(old, delivery, told, quarantine):
+            write_manifest(old.folder, _state(old, delivery, staged, moment, entries, told, quarantine))
+    finally:
+        _sweep(old)
+    return told
+
+
+def _check_rows(old: Before, delivery: Delivery, staged: Staged) -> Quarantine:
+    """Check all buckets' rows before any is merged, and return what was set aside."""
+    aside: dict[str, list[pl.DataFrame]] = {}
+    with Shelf(staged.folder, staged.buckets) as shelf:
+        for bucket in range(staged.buckets):
+            persons = old.read(s.PERSONS, bucket)
+            checked = staged.check(bucket, persons, delivery.latest)
+            keep_checked(shelf, checked, staged.tables, bucket)
+            for table, frame in checked.quarantine.rows.items():
+                aside.setdefault(table, []).append(frame)
+    rows = {table: pl.concat(frames).sort(s.ROW, s.RULE) for table, frames in aside.items()}
+    return delivery.quarantine.join(Quarantine(rows)) if delivery.quarantine.rows else Quarantine(rows)
+
+
+def _merge_bucket(old: Before, staged: Staged, bucket: int, moment: Moment) -> dict[str, Merged]:
+    """Merge the delivered tables of a bucket."""
+    merged = {}
+    persons = old.read(s.PERSONS, bucket)
+    for table in staged.tables:
+        stored = persons if table == s.PERSONS else old.read(table, bucket)
+        checked = read_part(staged.folder, "checked", table, bucket)
+        new = stored.clear() if checked is None else checked
+        if table == s.PERSONS:
+            merged[table] = merge_persons(stored, new)
+        else:
+            seen = persons if table in old.tables else persons.clear()
+            moves = read_moves(staged.folder, table, bucket)
+            merged[table] = merge_events(table, stored, new, moment=moment, seen=seen, moves=moves)
+    return merged
+
+
+def _write_bucket(old: Before, merged: Mapping[str, Merged], bucket: int) -> dict[tuple[str, int], Entry]:
+    """Write the files of a bucket that become others."""
+    changed = {table for table, rows in merged.items() if rows.is_changed or table not in old.tables}
+    if not changed:
+        return {}
+    held = [table for table in s.SCHEMAS if table in old.tables or table in merged]
+    if s.PERSONS in changed:
+        changed = set(held)  # the persons' numbers may have moved
+    if changed & set(WITH_CONTACTS):
+        changed |= {table for table in WITH_CONTACTS if table in held}
+    needed = {table: merged[table].rows if table in merged else old.read(table, bucket) for table in held}
+    numbered = number_bucket({table: needed[table] for table in held if table in {*changed, s.PERSONS}})
+    return {
+        (table, bucket): write_table(old.folder, table, bucket, numbered[table], old.edition + 1)
+        for table in held
+        if table in changed
+    }
+
+
+def _count(table: str, merged: Merged) -> pl.DataFrame:
+    rows = [{"table": table, "change": change, "rows": merged.counts[change]} for change in CHANGES]
+    return pl.DataFrame(rows, schema=NO_CHANGES.schema).filter(pl.col("rows") > 0)
+
+
+def _is_news(old: Before, delivery: Delivery, told: pl.DataFrame, quarantine: Quarantine) -> bool:
+    """Whether the store is another one after the delivery."""
+    ends_later = _find_later(old, delivery) != read_data_end(old.manifest)
+    has_new_tables = not set(delivery.tables) <= set(old.tables)
+    return bool(told.height or quarantine.rows or delivery.dropped.height or ends_later or has_new_tables)
+
+
+def _find_later(old: Before, delivery: Delivery) -> datetime | None:
+    ends = [end for end in (read_data_end(old.manifest), delivery.data_end) if end is not None]
+    return max(ends, default=None)
+
+
+def _state(
+    old: Before,
+    delivery: Delivery,
+    staged: Staged,
+    moment: Moment,
+    entries: Mapping[tuple[str, int], Entry],
+    told: pl.DataFrame,
+    quarantine: Quarantine,
+) -> dict[str, Any]:
+    """Write what was set aside, and say what the store holds from now on."""
+    is_first = old.edition < 0
+    dated = quarantine if is_first else _date_quarantine(quarantine, moment.delivered_at)
+    aside = write_quarantine(dated, old.folder, old.edition + 1)
+    record = {
+        DELIVERED_AT: None if is_first else moment.delivered_at.isoformat(),
+        "fingerprint": staged.fingerprint,
+        "changes": told.to_dicts(),
+    }
+    return state_manifest(
+        [
+            entries[table, bucket]
+            for table in s.SCHEMAS
+            for bucket in range(staged.buckets)
+            if (table, bucket) in entries
+        ],
+        buckets=staged.buckets,
+        tables=[table for table in s.SCHEMAS if table in {*old.tables, *staged.tables}],
+        data_end=_find_later(old, delivery),
+        quarantine=_sum_up(old.manifest["quarantine"], quarantine.summary()),
+        dropped=_sum_up(old.manifest["dropped"], delivery.dropped),
+        quarantine_files=[*old.manifest["quarantine_files"], *aside],
+        deliveries=[*old.manifest["deliveries"], record],
+        edition=old.edition + 1,
+    )
+
+
+def _date_quarantine(quarantine: Quarantine, delivered_at: datetime) -> Quarantine:
+    moment = pl.lit(delivered_at, pl.Datetime("us")).alias(DELIVERED_AT)
+    return Quarantine({table: frame.with_columns(moment) for table, frame in quarantine.rows.items()})
+
+
+def _sum_up(before: list[dict[str, Any]], now: pl.DataFrame) -> pl.DataFrame:
+    """Add counts of rows that have the same names."""
+    whole = pl.concat([pl.DataFrame(before, schema=now.schema), now])
+    return whole.group_by(pl.exclude("rows"), maintain_order=True).agg(pl.col("rows").sum())
+
+
+def _sweep(old: Before) -> None:
+    """Remove files of which neither the store before nor the one now knows."""
+    if old.edition < 0:
+        return
+    now = read_manifest(old.folder)
+    if now["edition"] == old.edition and not any(old.folder.glob(f"*/*.{old.edition + 1}.parquet")):
+        return
+    lists = [manifest[key] for manifest in (old.manifest, now) for key in ("files", "quarantine_files")]
+    known = {entry["file"] for entries in lists for entry in entries}
+    for file in old.folder.glob("*/*.parquet"):
+        if file.relative_to(old.folder).as_posix() not in known:
+            file.unlink(missing_ok=True)
