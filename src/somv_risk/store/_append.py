@@ -14,8 +14,7 @@ from somv_risk.histories import NOTHING_DROPPED, Histories, Quarantine
 from somv_risk.store._apply import DELIVERED_AT, NO_CHANGES, Before, apply
 from somv_risk.store._delivery import Delivery, deliver_histories
 from somv_risk.store._files import lock_folder, make_folder, tell_failing_writes
-from somv_risk.store._manifest import read_data_end, read_manifest, state_manifest
-from somv_risk.store._merge import Moment
+from somv_risk.store._manifest import read_ends, read_manifest, state_manifest
 from somv_risk.store._staging import stage
 from somv_risk.store._write import DEFAULT_BUCKETS, check_buckets
 
@@ -41,7 +40,7 @@ def ingest(delivery: Delivery, path: str | Path, *, buckets: int = DEFAULT_BUCKE
     Histories({table: pl.LazyFrame() for table in delivery.tables})  # fails on missing tables
     with make_folder(Path(path), "store") as folder, _make_staging(folder) as staging:
         staged = stage(delivery, staging, buckets)
-        apply(Before(folder, _state_nothing(buckets)), delivery, staged, Moment(datetime.max, None))
+        apply(Before(folder, _state_nothing(buckets)), delivery, staged, None)
 
 
 def _state_nothing(buckets: int) -> dict[str, Any]:
@@ -49,7 +48,7 @@ def _state_nothing(buckets: int) -> dict[str, Any]:
         [],
         buckets=buckets,
         tables=[],
-        data_end=None,
+        ends={},
         quarantine=Quarantine().summary(),
         dropped=NOTHING_DROPPED,
     )
@@ -97,7 +96,7 @@ def append(delivery: Delivery, path: str | Path, *, delivered_at: datetime) -> p
             if any(known["fingerprint"] == staged.fingerprint for known in old.manifest["deliveries"]):
                 return NO_CHANGES
             _check_order(old, delivered_at)
-            return apply(old, delivery, staged, Moment(delivered_at, old.find_end()))
+            return apply(old, delivery, staged, delivered_at)
 
 
 @contextmanager
@@ -119,13 +118,13 @@ def _make_staging(folder: Path) -> Iterator[Path]:
 
 
 def _check_moment(delivery: Delivery, old: Before, delivered_at: datetime) -> None:
-    end = read_data_end(old.manifest)
-    if end is not None and delivery.data_end is None:
+    ends = [end for end in (*read_ends(old.manifest).values(), delivery.data_end) if end is not None]
+    if ends and delivery.data_end is None:
         raise ConfigError(
             f"Store {old.folder} says where its data end and the delivery does not. "
             "Give the delivery's data_end."
         )
-    latest = max((moment for moment in (end, delivery.data_end) if moment is not None), default=None)
+    latest = max(ends, default=None)
     if latest is not None and delivered_at < latest:
         raise ConfigError(
             f"A delivery of {delivered_at} cannot hold or follow data until {latest}. "

@@ -12,7 +12,7 @@ from somv_risk import schema as s
 from somv_risk.histories import Quarantine
 from somv_risk.store._delivery import Delivery
 from somv_risk.store._files import BUCKET
-from somv_risk.store._manifest import Entry, read_data_end, read_manifest, state_manifest, write_manifest
+from somv_risk.store._manifest import Entry, read_ends, read_manifest, state_manifest, write_manifest
 from somv_risk.store._merge import CHANGES, Merged, Moment, merge_events, merge_persons
 from somv_risk.store._places import WITH_CONTACTS, number_bucket
 from somv_risk.store._scan import read_table, scan_store
@@ -53,31 +53,36 @@ class Before:
             return read_table(self.folder, self.manifest, table, bucket)
         return pl.DataFrame(schema=s.get_columns(table))
 
-    def find_end(self) -> datetime | None:
-        """Find the moment until which the store has events."""
-        if not self.tables:
-            return None
-        end: datetime | None = scan_store(self.folder).follow_up_end().collect().item()
-        return end
+    def find_ends(self) -> dict[str, datetime | None]:
+        """Find until when the store has each table; where it does not say, until its last contact."""
+        ends = read_ends(self.manifest)
+        if None in ends.values():
+            last = scan_store(self.folder).admissions.select(pl.col(s.STARTED_AT).max()).collect().item()
+            ends = {table: end or last for table, end in ends.items()}
+        return ends
 
 
-def apply(old: Before, delivery: Delivery, staged: Staged, moment: Moment) -> pl.DataFrame:
-    """Merge a staged delivery bucket by bucket, and then, at once, let the manifest tell of it."""
+def apply(old: Before, delivery: Delivery, staged: Staged, delivered_at: datetime | None) -> pl.DataFrame:
+    """Merge a staged delivery bucket by bucket, and then, at once, let the manifest tell of it.
+
+    Without a moment of delivery it is the first.
+    """
     quarantine = _check_rows(old, delivery, staged)
     for table in GIVEN_ONCE if old.tables else ():
         if table in staged.tables:
             stored = (old.read(table, bucket) for bucket in range(staged.buckets))
             find_moves(staged.folder, table, staged.buckets, stored)
     entries = {(entry["table"], entry[BUCKET]): entry for entry in old.manifest["files"]}
-    changes = [NO_CHANGES]
+    changes, ends = [NO_CHANGES], old.find_ends()
+    moments = {table: Moment(delivered_at, ends.get(table)) for table in staged.tables}
     try:
         for bucket in range(staged.buckets):
-            merged = _merge_bucket(old, staged, bucket, moment)
+            merged = _merge_bucket(old, staged, bucket, moments)
             entries.update(_write_bucket(old, merged, bucket))
             changes += [_count(table, merged[table]) for table in merged]
         told = pl.concat(changes).group_by("table", "change", maintain_order=True).sum()
         if _is_news(old, delivery, told, quarantine):
-            write_manifest(old.folder, _state(old, delivery, staged, moment, entries, told, quarantine))
+            write_manifest(old.folder, _state(old, delivery, staged, delivered_at, entries, told, quarantine))
     finally:
         _sweep(old)
     return told
@@ -97,7 +102,9 @@ def _check_rows(old: Before, delivery: Delivery, staged: Staged) -> Quarantine:
     return delivery.quarantine.join(Quarantine(rows)) if delivery.quarantine.rows else Quarantine(rows)
 
 
-def _merge_bucket(old: Before, staged: Staged, bucket: int, moment: Moment) -> dict[str, Merged]:
+def _merge_bucket(
+    old: Before, staged: Staged, bucket: int, moments: Mapping[str, Moment]
+) -> dict[str, Merged]:
     """Merge the delivered tables of a bucket."""
     merged = {}
     persons = old.read(s.PERSONS, bucket)
@@ -110,7 +117,7 @@ def _merge_bucket(old: Before, staged: Staged, bucket: int, moment: Moment) -> d
         else:
             seen = persons if table in old.tables else persons.clear()
             moves = read_moves(staged.folder, table, bucket)
-            merged[table] = merge_events(table, stored, new, moment=moment, seen=seen, moves=moves)
+            merged[table] = merge_events(table, stored, new, moment=moments[table], seen=seen, moves=moves)
     return merged
 
 
@@ -140,31 +147,34 @@ def _count(table: str, merged: Merged) -> pl.DataFrame:
 
 def _is_news(old: Before, delivery: Delivery, told: pl.DataFrame, quarantine: Quarantine) -> bool:
     """Whether the store is another one after the delivery."""
-    ends_later = _find_later(old, delivery) != read_data_end(old.manifest)
+    ends_later = _find_later(old, delivery) != read_ends(old.manifest)
     has_new_tables = not set(delivery.tables) <= set(old.tables)
     return bool(told.height or quarantine.rows or delivery.dropped.height or ends_later or has_new_tables)
 
 
-def _find_later(old: Before, delivery: Delivery) -> datetime | None:
-    ends = [end for end in (read_data_end(old.manifest), delivery.data_end) if end is not None]
-    return max(ends, default=None)
+def _find_later(old: Before, delivery: Delivery) -> dict[str, datetime | None]:
+    """Find until when each table is delivered from now on."""
+    ends = read_ends(old.manifest)
+    for table in delivery.tables:
+        told = [end for end in (ends.get(table), delivery.data_end) if end is not None]
+        ends[table] = max(told, default=None)
+    return ends
 
 
 def _state(
     old: Before,
     delivery: Delivery,
     staged: Staged,
-    moment: Moment,
+    delivered_at: datetime | None,
     entries: Mapping[tuple[str, int], Entry],
     told: pl.DataFrame,
     quarantine: Quarantine,
 ) -> dict[str, Any]:
     """Write what was set aside, and say what the store holds from now on."""
-    is_first = old.edition < 0
-    dated = quarantine if is_first else _date_quarantine(quarantine, moment.delivered_at)
+    dated = quarantine if delivered_at is None else _date_quarantine(quarantine, delivered_at)
     aside = write_quarantine(dated, old.folder, old.edition + 1)
     record = {
-        DELIVERED_AT: None if is_first else moment.delivered_at.isoformat(),
+        DELIVERED_AT: None if delivered_at is None else delivered_at.isoformat(),
         "fingerprint": staged.fingerprint,
         "changes": told.to_dicts(),
     }
@@ -177,7 +187,7 @@ def _state(
         ],
         buckets=staged.buckets,
         tables=[table for table in s.SCHEMAS if table in {*old.tables, *staged.tables}],
-        data_end=_find_later(old, delivery),
+        ends=_find_later(old, delivery),
         quarantine=_sum_up(old.manifest["quarantine"], quarantine.summary()),
         dropped=_sum_up(old.manifest["dropped"], delivery.dropped),
         quarantine_files=[*old.manifest["quarantine_files"], *aside],

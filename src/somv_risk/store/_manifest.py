@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import polars as pl
 
+from somv_risk import schema as s
 from somv_risk.errors import SourceError
 from somv_risk.store._files import BUCKET, hash_file, name_file
 
@@ -17,7 +18,7 @@ STORE_VERSION: Final = 4
 MANIFEST: Final = "manifest.json"
 MANIFEST_KEYS: Final = (
     *("buckets", "tables", "data_end", "rows", "quarantine", "dropped"),
-    *("files", "quarantine_files", "deliveries", "edition"),
+    *("files", "quarantine_files", "deliveries", "edition", "ends"),
 )
 
 Entry = dict[str, Any]  # table, bucket, file, rows, bytes, sha256
@@ -81,7 +82,7 @@ def state_manifest(
     *,
     buckets: int,
     tables: Iterable[str],
-    data_end: datetime | None,
+    ends: Mapping[str, datetime | None],
     quarantine: pl.DataFrame,
     dropped: pl.DataFrame,
     quarantine_files: Iterable[Entry] = (),
@@ -96,7 +97,8 @@ def state_manifest(
         "edition": edition,
         "buckets": buckets,
         "tables": names,
-        "data_end": data_end.isoformat() if data_end else None,
+        "data_end": _write_moment(ends.get(s.ADMISSIONS)),  # outcomes are admissions
+        "ends": {name: _write_moment(ends.get(name)) for name in names},
         "rows": {name: sum(file["rows"] for file in held if file["table"] == name) for name in names},
         "quarantine": quarantine.to_dicts(),
         "dropped": dropped.to_dicts(),
@@ -117,8 +119,20 @@ def describe_quarantine(folder: Path, table: str, name: str, rows: int) -> Entry
 
 
 def read_data_end(manifest: Mapping[str, Any]) -> datetime | None:
-    """Return the moment at which the store's data end."""
+    """Return the moment until which the store's outcomes are known."""
     return datetime.fromisoformat(manifest["data_end"]) if manifest["data_end"] else None
+
+
+def read_ends(manifest: Mapping[str, Any]) -> dict[str, datetime | None]:
+    """Return the moment until which each table was delivered."""
+    return {
+        table: datetime.fromisoformat(moment) if moment else None
+        for table, moment in manifest["ends"].items()
+    }
+
+
+def _write_moment(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment else None
 
 
 def _describe(folder: Path, name: str, rows: int) -> Entry:

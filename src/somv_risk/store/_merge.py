@@ -22,9 +22,9 @@ _IS_COMPLETED, _IS_CORRECTED = pl.col(COMPLETED), pl.col(CORRECTED)
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """When a delivery was made, and where the data of the store end into which it goes."""
+    """When a delivery was made (None: it is the first), and until when the store has had the table."""
 
-    delivered_at: datetime
+    delivered_at: datetime | None
     store_end: datetime | None
 
 

@@ -162,6 +162,7 @@ def _shelve(shelf: "Shelf", rows: Delivered, buckets: int) -> dict[tuple[str, in
     if table in GIVEN_ONCE:
         ids = keep_passed(rows).join(wide.select(s.ROW, BUCKET), on=s.ROW, maintain_order="left")
         key = list(s.UNIQUE_BY[table])
+        ids = ids.drop_nulls(key)  # a row without an id repeats none
         shelf.put("ids", table, ids.select(*key, s.ROW, BUCKET), _share(key, buckets))
     return {(table, bucket): rows for bucket, rows in wide[BUCKET].value_counts().iter_rows()}
 

@@ -55,7 +55,7 @@ def write_store(histories: Histories, path: str | Path, *, buckets: int = DEFAUL
             files,
             buckets=buckets,
             tables=histories.tables,
-            data_end=histories.data_end,
+            ends=dict.fromkeys(histories.tables, histories.data_end),
             quarantine=histories.quarantine.summary(),
             dropped=histories.dropped,
             quarantine_files=write_quarantine(histories.quarantine, folder),
@@ -95,7 +95,7 @@ def write_blocks(
             [describe_file(folder, *key, rows[key]) for key in product(tables, range(buckets))],
             buckets=buckets,
             tables=tables,
-            data_end=data_end,
+            ends=dict.fromkeys(tables, data_end),
             quarantine=Quarantine().summary(),
             dropped=NOTHING_DROPPED,
         )
