@@ -126,7 +126,7 @@ def test_a_correction_that_claims_the_old_moment_was_known_at_the_delivery(store
 
 
 def test_a_stay_that_has_ended_since_keeps_what_was_known_of_its_start(store):
-    """What is learnt at the end is hidden until then anyway; forgetting the start would blind scores between."""
+    """What is learnt at the end is hidden until then anyway; without its start, scores between are blind."""
     assert put(store, "ada a2 05-20 06-10 - ward\ncy c1 05-30 06-02 - ward") == {
         ("admissions", "completed"): 2,
         ("admissions", "replaced"): 2,
