@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import unquote
 from zoneinfo import ZoneInfo
 
 import polars as pl
@@ -14,6 +15,9 @@ from somv_risk.errors import ConfigError, SourceError
 from somv_risk.histories import Histories
 from somv_risk.sources.frames import TIMEZONE, check_delivery, plan_delivery
 from somv_risk.store import Batches, Delivery, deliver_frames
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
 
 LOG = "_delta_log"
 Version = int | datetime | None
@@ -132,14 +136,28 @@ def _scan(folder: Path, version: Version | Mapping[str, Version], timezone: str)
     frames = {}
     for table in names:
         with _name_table(table, folder):
-            frames[table] = pl.scan_delta(
-                folder / table, version=_number(folder / table, wanted.get(table), timezone)
-            )
+            frames[table] = pl.scan_delta(_open(folder / table, wanted.get(table), timezone))
     return frames
 
 
-def _number(path: Path, version: Version, timezone: str) -> int | None:
-    """Number of the version that was the newest at a moment; before the first there is none."""
+def _open(path: Path, version: Version, timezone: str) -> "DeltaTable":
+    """Open a table in a version all of whose files are there."""
+    from deltalake import DeltaTable  # noqa: PLC0415 - an extra
+
+    opened = DeltaTable(path, version=_find_version(path, version, timezone))
+    files = pl.DataFrame(opened.get_add_actions(flatten=True)).select("path", "size_bytes")
+    # Polars panics over a file that is shorter than the log says.
+    for name, size in files.iter_rows():
+        file = path / unquote(name)
+        if "://" not in name and (not file.is_file() or file.stat().st_size != size):
+            raise SourceError(
+                f"The Delta table {path} cannot be read: file {name} is missing or damaged. Mend it."
+            )
+    return opened
+
+
+def _find_version(path: Path, version: Version, timezone: str) -> int | None:
+    """Find the version that was the newest at a moment; before the first there is none."""
     from deltalake import DeltaTable  # noqa: PLC0415 - an extra
 
     if not isinstance(version, datetime):

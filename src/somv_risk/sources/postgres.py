@@ -256,10 +256,13 @@ class _Session:
 def _hide_what_is_said(uri: str) -> Iterator[None]:
     """Make one sentence without secrets or values of whatever the database says."""
     from adbc_driver_manager import Error  # noqa: PLC0415 - an extra
+    from pyarrow.lib import ArrowException  # noqa: PLC0415 - slow to import
 
     try:
         yield
-    except Error as error:
+    except SourceError:
+        raise
+    except (Error, ArrowException, OSError) as error:
         raise SourceError(
             f"The database {hide_secrets(uri)} cannot be read ({_shorten(error, uri)}). "
             "Check the connection and the rights."
@@ -285,10 +288,12 @@ def hide_secrets(uri: str) -> str:
 
 
 def _shorten(error: Exception, uri: str) -> str:
-    """What a database says, unless it quotes the connection or may quote a value."""
+    """Say what a database says, unless it quotes the connection or may quote a value."""
     state = getattr(error, "sqlstate", None)
     if state:
         return f"SQLSTATE {state}"
+    if not hasattr(error, "sqlstate"):
+        return "it failed while it was read"  # Arrow's errors quote values
     line = str(error).partition("\n")[0].strip()
     password = _find_password(uri)
     is_safe = "://" not in line and not (password and password in line)
