@@ -88,7 +88,10 @@ MAY_COLLECT = {
     "features": "its frames are computed when the caller collects them",
 }
 
-ONLY_HOME = {"mlflow": "tracking", "fastapi": "service", "pyspark": "spark"}
+ONLY_HOME = {
+    **{"mlflow": "tracking", "fastapi": "service", "pyspark": "spark"},
+    **dict.fromkeys(("deltalake", "adbc_driver_postgresql", "adbc_driver_manager"), "sources"),
+}
 NEVER_AT_IMPORT_TIME = ("shap", "numba", "matplotlib", "mlflow", "pandas")
 NOT_LOADED_BY_THE_LIBRARY = ("mlflow", "shap", "numba", "matplotlib", "fastapi", "pyspark", "pandas")
 

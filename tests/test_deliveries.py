@@ -204,6 +204,15 @@ def test_a_contact_that_was_another_persons_moves(store):
     assert verify_store(store).is_empty()
 
 
+def test_a_contact_that_moves_to_a_new_person_was_not_known_before_the_delivery(store):
+    """The past of new persons is known as its source says, but not a row that the store had with another."""
+    for number in range(6):
+        moment = DELIVERED + timedelta(hours=number)
+        put(store, f"new{number} a1 05-01 05-03 - ward", persons=[f"new{number}"], delivered_at=moment)
+        person, _, known_at, _ = read_contacts(store)["a1"]
+        assert (person, known_at) == (f"new{number}", moment)
+
+
 def test_a_contact_does_not_move_to_a_person_who_is_not_there(store):
     before = read_contacts(store)
     put(store, "nobody a1 05-01 05-03 - ward")
@@ -617,3 +626,32 @@ def test_merging_is_what_plain_rules_say(table):
         assert arrived + counts["unchanged"] == len(new)
         seen_changes |= {change for change, rows in counts.items() if rows}
     assert {"unchanged", "added", "corrected", "replaced"} <= seen_changes
+
+
+# --- Only what must
+
+
+def test_a_delivery_about_one_person_writes_that_persons_bucket_only(store):
+    before = {entry["file"]: entry for entry in read_manifest(store)["files"]}
+    put(store, "ada a1 05-01 05-04 - ward")
+    written = [entry for entry in read_manifest(store)["files"] if entry["file"] not in before]
+    assert [entry["table"] for entry in written] == ["admissions"]
+    home = scan_store(store, written[0]["bucket"])
+    assert "ada" in home.persons.collect()["person_id"].to_list()
+
+
+def test_a_damaged_store_takes_no_delivery_and_the_file_is_named(store):
+    bucket = next(b for b in range(BUCKETS) if scan_store(store, b).admissions.collect().height)
+    damage_rows(store / f"bucket={bucket:02d}" / "admissions.parquet")
+    with pytest.raises(SourceError, match=rf"damaged file bucket={bucket:02d}/admissions\.parquet"):
+        put(store, "ada a1 05-01 05-04 - ward\nbo b1 04-01 04-05 - ward\ncy c1 05-30 06-02 - ward")
+    assert {file.name for file in store.iterdir()} == {"manifest.json", "quarantine"} | {
+        f"bucket={number:02d}" for number in range(BUCKETS)
+    }
+
+
+def damage_rows(file):
+    """Overwrite the rows of a small file; its end, the columns, stays as it is, and its size too."""
+    whole = bytearray(file.read_bytes())
+    whole[4:60] = bytes(b ^ 0xFF for b in whole[4:60])
+    file.write_bytes(whole)

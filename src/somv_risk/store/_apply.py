@@ -1,6 +1,6 @@
 """Applying: a staged delivery is merged bucket by bucket, and then, at once, the store is another."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -47,10 +47,10 @@ class Before:
         """How many deliveries were put into it since it was made; -1 if it was not."""
         return int(self.manifest["edition"]) if self.tables else -1
 
-    def read(self, table: str, bucket: int) -> pl.DataFrame:
+    def read(self, table: str, bucket: int, columns: Collection[str] | None = None) -> pl.DataFrame:
         """Read a table's rows in a bucket; a table that the store does not have is empty."""
         if table in self.tables:
-            return read_table(self.folder, self.manifest, table, bucket)
+            return read_table(self.folder, self.manifest, table, bucket, columns)
         return pl.DataFrame(schema=s.get_columns(table))
 
     def find_ends(self) -> dict[str, datetime | None]:
@@ -70,7 +70,8 @@ def apply(old: Before, delivery: Delivery, staged: Staged, delivered_at: datetim
     quarantine = _check_rows(old, delivery, staged)
     for table in GIVEN_ONCE if old.tables else ():
         if table in staged.tables:
-            stored = (old.read(table, bucket) for bucket in range(staged.buckets))
+            key = s.REPLACED_BY[table]
+            stored = (old.read(table, bucket, key) for bucket in range(staged.buckets))
             find_moves(staged.folder, table, staged.buckets, stored)
     entries = {(entry["table"], entry[BUCKET]): entry for entry in old.manifest["files"]}
     changes, ends = [NO_CHANGES], old.find_ends()
@@ -93,6 +94,8 @@ def _check_rows(old: Before, delivery: Delivery, staged: Staged) -> Quarantine:
     aside: dict[str, list[pl.DataFrame]] = {}
     with Shelf(staged.folder, staged.buckets) as shelf:
         for bucket in range(staged.buckets):
+            if staged.is_empty(bucket):
+                continue
             persons = old.read(s.PERSONS, bucket)
             checked = staged.check(bucket, persons, delivery.latest)
             keep_checked(shelf, checked, staged.tables, bucket)
@@ -105,18 +108,20 @@ def _check_rows(old: Before, delivery: Delivery, staged: Staged) -> Quarantine:
 def _merge_bucket(
     old: Before, staged: Staged, bucket: int, moments: Mapping[str, Moment]
 ) -> dict[str, Merged]:
-    """Merge the delivered tables of a bucket."""
+    """Merge the delivered tables of a bucket, but for those of which nothing can have changed."""
     merged = {}
     persons = old.read(s.PERSONS, bucket)
     for table in staged.tables:
-        stored = persons if table == s.PERSONS else old.read(table, bucket)
         checked = read_part(staged.folder, "checked", table, bucket)
+        moves = read_moves(staged.folder, table, bucket)
+        if checked is None and moves.gone.is_empty() and table in old.tables:
+            continue
+        stored = persons if table == s.PERSONS else old.read(table, bucket)
         new = stored.clear() if checked is None else checked
         if table == s.PERSONS:
             merged[table] = merge_persons(stored, new)
         else:
             seen = persons if table in old.tables else persons.clear()
-            moves = read_moves(staged.folder, table, bucket)
             merged[table] = merge_events(table, stored, new, moment=moments[table], seen=seen, moves=moves)
     return merged
 

@@ -57,11 +57,14 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 def write_manifest(folder: Path, facts: Mapping[str, Any]) -> None:
     """Write the manifest at once and whole: this is the moment at which a store becomes another."""
     unfinished = folder / f".{MANIFEST}"
-    with unfinished.open("w", encoding="utf-8") as file:
-        json.dump(facts, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.rename(folder / MANIFEST)
+    try:
+        with unfinished.open("w", encoding="utf-8") as file:
+            json.dump(facts, file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.rename(folder / MANIFEST)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def hash_store(path: str | Path) -> str:

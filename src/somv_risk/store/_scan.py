@@ -1,6 +1,6 @@
 """Scanning: a store, whole or one bucket, as lazy histories."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -39,8 +39,14 @@ def scan_store(path: str | Path, bucket: int | None = None) -> Histories:
     return replace(whole, quarantine=read_quarantine(folder, manifest), layout=layout)
 
 
-def read_table(folder: Path, manifest: Mapping[str, Any], table: str, bucket: int) -> pl.DataFrame:
-    """Read a table's rows in one bucket, without the numbers.
+def read_table(
+    folder: Path,
+    manifest: Mapping[str, Any],
+    table: str,
+    bucket: int,
+    columns: Collection[str] | None = None,
+) -> pl.DataFrame:
+    """Read a table's rows in one bucket, without the numbers; all columns or some.
 
     Raises
     ------
@@ -48,7 +54,8 @@ def read_table(folder: Path, manifest: Mapping[str, Any], table: str, bucket: in
         If the file is missing or damaged.
     """
     try:
-        return _scan_table(folder, manifest, table, [bucket]).drop(NUMBERS, strict=False).collect()
+        rows = _scan_table(folder, manifest, table, [bucket])
+        return rows.select(columns or list(s.get_columns(table))).collect()
     except pl.exceptions.PolarsError as error:
         file = next(e["file"] for e in manifest["files"] if (e["table"], e[BUCKET]) == (table, bucket))
         raise SourceError(

@@ -46,9 +46,14 @@ class Staged:
     rows: Mapping[tuple[str, int], int]
     fingerprint: str
 
+    def is_empty(self, bucket: int) -> bool:
+        """Whether no delivered row belongs into a bucket."""
+        return not any(self.rows.get((table, bucket)) for table in self.tables)
+
     def check(self, bucket: int, persons: pl.DataFrame, latest: datetime) -> Histories:
         """Check the rows of a bucket; `persons` are those whom the store has there."""
-        rows = [self._read(table, bucket) for table in {*self.tables, *s.REQUIRED_TABLES}]
+        needed = {*self.tables, *s.REQUIRED_TABLES}
+        rows = [self._read(table, bucket) for table in s.SCHEMAS if table in needed]
         repeats = {table: read_part(self.folder, "repeats", table, bucket) for table in GIVEN_ONCE}
         numbers = {t: pl.Series() if frame is None else frame[s.ROW] for t, frame in repeats.items()}
         return settle(rows, latest=latest, around=Surroundings(persons, numbers))
