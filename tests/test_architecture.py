@@ -89,7 +89,9 @@ MAY_COLLECT = {
 }
 
 ONLY_HOME = {
-    **{"mlflow": "tracking", "fastapi": "service", "pyspark": "spark"},
+    "mlflow": "tracking",
+    "fastapi": "service",
+    "pyspark": "spark",
     **dict.fromkeys(("deltalake", "adbc_driver_postgresql", "adbc_driver_manager"), "sources"),
 }
 NEVER_AT_IMPORT_TIME = ("shap", "numba", "matplotlib", "mlflow", "pandas")
