@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 
 from somv_risk import schema as s
-from somv_risk.errors import ConfigError, InputError, SourceError
+from somv_risk.errors import ConfigError, InputError, SourceError, StoreVersionError
 from somv_risk.histories import CONTACT, NOBODY, PERSON, Histories, Layout, Quarantine
 from somv_risk.identity import hash_person
 
@@ -137,7 +137,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         ) from None
     found = manifest.get("store_version") if isinstance(manifest, dict) else None
     if found != STORE_VERSION:
-        raise SourceError(
+        raise StoreVersionError(
             f"Store {folder} has version {found}; this library reads {STORE_VERSION}. Ingest again."
         )
     missing = [key for key in MANIFEST_KEYS if key not in manifest]
@@ -269,7 +269,7 @@ def _append_blocks(
 
 def _find_homes(persons: pl.DataFrame, buckets: int, numbered: Counter[int]) -> pl.DataFrame:
     """Find each person's bucket, and give a number within it; `numbered` counts those given before."""
-    bucket = (hash_person(_SALT) % buckets).alias(BUCKET)
+    bucket = find_home(buckets).alias(BUCKET)
     before = pl.col(BUCKET).replace_strict(range(buckets), [numbered[n] for n in range(buckets)])
     number = (pl.int_range(pl.len()).over(BUCKET) + before).cast(pl.Int32).alias(PERSON)
     homes = persons.select(s.PERSON_ID, bucket).with_columns(number)
@@ -316,7 +316,7 @@ def _write_tables(histories: Histories, folder: Path, buckets: int) -> None:
 def _house(rows: pl.LazyFrame, numbers: pl.LazyFrame, buckets: int) -> pl.DataFrame:
     """Add the bucket and the number of each row's person."""
     return (
-        rows.with_columns((hash_person(_SALT) % buckets).alias(BUCKET))
+        rows.with_columns(find_home(buckets).alias(BUCKET))
         .join(numbers, on=s.PERSON_ID, how="left", maintain_order="left")
         .with_columns(pl.col(PERSON).fill_null(NOBODY))
         .collect()
@@ -347,6 +347,16 @@ def _number_contacts(tables: Mapping[str, pl.DataFrame]) -> dict[str, pl.DataFra
         for table, found in keys.items()
     }
     return {**tables, **numbered}
+
+
+def find_home(buckets: int) -> pl.Expr:
+    """Find the bucket in which a person (`person_id`) stands in a store of so many."""
+    return hash_person(_SALT) % buckets
+
+
+def list_bucket_files(folder: Path, bucket: int) -> list[Path]:
+    """List the files that a bucket should have, one for each table of the store."""
+    return [_bucket_file(folder, table, bucket) for table in read_manifest(folder)["tables"]]
 
 
 def _bucket_file(folder: Path, table: str, bucket: int) -> Path:
