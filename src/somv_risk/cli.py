@@ -19,11 +19,20 @@ from rich.table import Table
 
 from somv_risk import errors
 from somv_risk.cohort import parse_moment
-from somv_risk.console import escape, make_console, print_frame, print_histories, say, show_progress
+from somv_risk.console import (
+    escape,
+    make_console,
+    print_frame,
+    print_histories,
+    print_manifest,
+    say,
+    show_progress,
+)
 from somv_risk.histories import Histories
 from somv_risk.store import DEFAULT_BUCKETS, check_is_new, is_store, write_store
 
 if TYPE_CHECKING:
+    from somv_risk.batch import BatchResult
     from somv_risk.features import Definition
     from somv_risk.simulate.page import RunFacts
     from somv_risk.simulate.plan import Plan
@@ -38,9 +47,17 @@ EXIT_CODES: Final[Mapping[type[errors.SomvRiskError], int]] = MappingProxyType(
         errors.ModelError: 7,
         errors.CohortError: 8,
         errors.SystemLibraryError: 9,
+        errors.StoreVersionError: 20,
+        errors.OtherTablesError: 21,
+        errors.EmptyBucketError: 22,
+        errors.MisplacedPersonError: 23,
+        errors.IndexTimeError: 24,
+        errors.FolderInUseError: 25,
+        errors.OtherRunError: 26,
     }
 )
 EXIT_ROWS_SET_ASIDE: Final = 10
+EXIT_BUCKETS_FAILED: Final = 27
 SHOWN_ROWS: Final = 10
 EVALUATION_PAGE: Final = "evaluation.html"
 REPORT: Final = Path("simulation-check")
@@ -50,7 +67,9 @@ app = typer.Typer(
     help="Find the citizens whom the health system keeps losing, and say in plain words why.",
     epilog=(
         "Exit codes: 0 done; 2 wrong call; 3 file or folder; 4 table; 5 CPR-like ids; 6 configuration; "
-        "7 model; 8 nobody left; 9 system library; 10 rows set aside (check)."
+        "7 model; 8 nobody left; 9 system library; 10 rows set aside (check); 20 store of another version; "
+        "21 absent tables; 22 empty bucket; 23 person in two buckets; 24 index time outside the data; "
+        "25 folder in use; 26 folder of another run; 27 done, without buckets that cannot be read."
     ),
     no_args_is_help=True,
     add_completion=False,
@@ -86,6 +105,21 @@ class WhichPersons(StrEnum):
 
     test = "test"
     all = "all"
+
+
+class WhoIsExplained(StrEnum):
+    """Who is given reasons."""
+
+    flagged = "flagged"
+    all = "all"
+    none = "none"
+
+
+class Allowed(StrEnum):
+    """What is refused unless it is allowed."""
+
+    absent_tables = "absent-tables"
+    index_time = "index-time"
 
 
 StoreOption = Annotated[Path, typer.Option("--store", "-s", help="A store, or a folder of canonical tables.")]
@@ -294,32 +328,41 @@ def score(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for scores, worklist and page.")],
     capacity: Annotated[int | None, typer.Option(help="Flag this many persons.")] = None,
     threshold: Annotated[float | None, typer.Option(help="Flag persons from this risk up.")] = None,
-    reasons: Annotated[int, typer.Option(help="Reasons per flagged person.")] = 3,
+    *,
+    reasons: Annotated[int, typer.Option(help="Reasons per person explained.")] = 3,
     language: LanguageOption = Language.da,
+    explain: Annotated[WhoIsExplained, typer.Option(help="Who is given reasons.")] = WhoIsExplained.flagged,
+    workers: Annotated[
+        int, typer.Option("--workers", "-w", help="Processes at work; each needs memory for a bucket.", min=1)
+    ] = 1,
+    since: Annotated[
+        Path | None, typer.Option(help="Folder of an earlier run: what cannot have changed is taken over.")
+    ] = None,
+    allow: Annotated[
+        list[Allowed] | None, typer.Option(help="Go on in spite of this; may be given again.")
+    ] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Forget what an earlier run left there.")] = False,
 ) -> None:
-    """Score everyone at an index moment and write the worklist."""
-    from somv_risk.model import load_model  # noqa: PLC0415 - LightGBM is slow to import
-    from somv_risk.report import write_outputs  # noqa: PLC0415
-    from somv_risk.scoring import score as score_histories  # noqa: PLC0415
+    """Score everyone at an index moment and write the worklist; called again, goes on where it was ended."""
+    from somv_risk.batch import Options, run_batch  # noqa: PLC0415 - LightGBM is slow to import
 
-    fitted, histories = load_model(model), _read(Origin.canonical, store, None, None, None)
+    options = Options(capacity, threshold, reasons, language.value, explain.value)
     with show_progress() as progress:
-        progress("scoring", 0, 1)
-        scores = score_histories(
-            fitted,
-            histories,
+        result = run_batch(
+            model,
+            store,
+            out,
             index_time=index_time,
-            capacity=capacity,
-            threshold=threshold,
-            reasons=reasons,
-            language=language,
+            options=options,
+            workers=workers,
+            since=since,
+            allow=[each.value for each in allow or ()],
+            fresh=fresh,
+            progress=progress,
         )
-        progress("scoring", 1, 1)
-    write_outputs(fitted, histories, scores, out, language=language)
-    # A nightly job's output ends in a log, so no person is shown here.
-    print_histories(histories)
-    _print_counts(scores)
-    _print_files(out)
+    _print_batch(result)
+    if result.failed:
+        raise typer.Exit(EXIT_BUCKETS_FAILED)
 
 
 @app.command()
@@ -523,6 +566,19 @@ def _print_counts(scores: pl.DataFrame) -> None:
         say(f"Note: {warning}")
 
 
+def _print_batch(result: "BatchResult") -> None:
+    """Print what a run came to. A nightly job's output ends in a log, so no person is shown here."""
+    print_manifest(result.delivery)
+    counts = result.counts
+    say(f"Scored: {counts.scored:,}. Flagged: {counts.flagged:,}, of them new: {counts.flagged_new:,}.")
+    for note in (*counts.warnings, *(f"Bucket {bucket} has no persons." for bucket in result.empty)):
+        say(f"Note: {note}")
+    for failed in result.failed:
+        say(f"Bucket {failed.bucket} is left out. {failed.reason}")
+    _print_files(result.folder)
+
+
 def _print_files(folder: Path) -> None:
     for file in sorted(folder.iterdir()):
-        say(f"{file}")
+        if not file.name.startswith("."):
+            say(f"{file}")

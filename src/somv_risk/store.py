@@ -37,8 +37,17 @@ _LEAST_ROWS_PER_GROUP: Final = 10_000
 
 
 def is_store(path: Path) -> bool:
-    """Tell whether a folder is a store."""
-    return (path / MANIFEST).is_file()
+    """Tell whether a folder is a store.
+
+    Raises
+    ------
+    SourceError
+        If it may not be looked into.
+    """
+    try:
+        return (path / MANIFEST).is_file()
+    except OSError as error:
+        raise SourceError(f"{path} cannot be read ({error.strerror}). Mend its permissions.") from None
 
 
 def write_store(histories: Histories, path: str | Path, *, buckets: int = DEFAULT_BUCKETS) -> None:

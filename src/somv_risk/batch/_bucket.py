@@ -158,7 +158,7 @@ def explain_bucket(
     """
     in_order = ranked.sort(RANK)
     flagged = in_order.with_columns(flag_rows(model, options.capacity, options.threshold))
-    asked = flagged.select(is_explained(options.explain).alias(PLACE).cast(pl.Boolean))[PLACE]
+    asked = flagged.with_columns(is_explained(options.explain).alias(PLACE))[PLACE]
     absent = list_absent(model, histories)
     tell = partial(explain_rows, model, count=options.reasons, language=options.language, absent=absent)
     reasons = _tell(model, histories, flagged.select(KEY), asked, tell)

@@ -24,9 +24,13 @@ from somv_risk.batch._tasks import (
 from somv_risk.batch._workers import Workers, start_workers
 from somv_risk.errors import CohortError, SourceError
 from somv_risk.model import load_model
-from somv_risk.pipeline import Progress
 
+Progress = Callable[[str, int, int], None]
 Task = Callable[[], Done | Failed]
+
+
+def ignore_progress(step: str, done: int, total: int) -> None:
+    """Tell nobody how far the work has come."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,11 @@
 """The run: a whole store scored bucket by bucket, resumable at any moment, always with the same result."""
 
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from somv_risk.batch._bucket import Options
 from somv_risk.batch._checks import Allowed, check_index_time, check_tables, count_persons
@@ -15,22 +15,26 @@ from somv_risk.batch._identity import MANIFEST, check_same, state_identity
 from somv_risk.batch._lock import hold_folder
 from somv_risk.batch._log import LOG_FILE, Log
 from somv_risk.batch._outputs import OUTPUTS, Counts
-from somv_risk.batch._passes import Passes
+from somv_risk.batch._passes import Passes, Progress, ignore_progress
 from somv_risk.batch._tasks import RISKS_FOLDER, SCORES_FOLDER, Failed, Job
 from somv_risk.cohort import Moment, parse_moment
+from somv_risk.errors import ModelError, SourceError
 from somv_risk.model import RiskModel, load_model
-from somv_risk.pipeline import Progress, ignore_progress
 from somv_risk.sources import read_histories
-from somv_risk.store import is_store, write_store
+from somv_risk.store import is_store, read_manifest, write_store
 
 WORK_FOLDER: Final = ".work"
 
 
 @dataclass(frozen=True, slots=True)
 class BatchResult:
-    """What a run has left: where, how many, which buckets could not be read, and which have nobody."""
+    """What a run has left: where, how many, which buckets could not be read, and which have nobody.
+
+    `delivery` is what the store says of itself.
+    """
 
     folder: Path
+    delivery: Mapping[str, Any]
     counts: Counts
     failed: tuple[Failed, ...]
     empty: tuple[int, ...]
@@ -98,8 +102,9 @@ def run_batch(
         copy = _copy_model(fitted, folder)
         job = Job(copy, stored, identity["store"]["buckets"], moment, chosen, folder, earlier)
         passed = Passes(job, identity, persons, progress).work(workers)
+        delivery = read_manifest(stored)
     empty = tuple(bucket for bucket, count in persons.items() if not count)
-    return BatchResult(folder, passed.counts, passed.failed, empty)
+    return BatchResult(folder, delivery, passed.counts, passed.failed, empty)
 
 
 def _forget(folder: Path) -> None:
@@ -129,5 +134,8 @@ def _make_store(source: Path, folder: Path) -> Iterator[Path]:
 def _copy_model(model: RiskModel, folder: Path) -> Path:
     """Copy the model for the workers, so that one replaced meanwhile does not get into half of the result."""
     copy = folder / WORK_FOLDER / "model"
-    model.save(copy)
+    try:
+        model.save(copy)
+    except ModelError as error:
+        raise SourceError(str(error)) from None
     return copy
