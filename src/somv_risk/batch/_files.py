@@ -14,7 +14,7 @@ from somv_risk.errors import SourceError
 
 UNFINISHED: Final = ".unfinished"
 _FROM: Final = b"somv_risk.made_from"
-_ROWS_PER_GROUP: Final = 50_000
+_ROWS_PER_GROUP: Final = 10_000  # few enough for a slice of the order to be found without reading all
 
 
 @contextmanager

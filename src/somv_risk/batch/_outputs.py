@@ -71,12 +71,16 @@ def _tell_bucket(
 
 def count_scores(parts: Mapping[int, Path]) -> Counts:
     """Count what was scored."""
-    rows = read_columns(parts, FLAGGED, KNOWN_OR_NEW)
-    flagged = rows.filter(FLAGGED)
-    first = [pl.scan_parquet(part).select(WARNINGS).head(1).collect() for part in parts.values()]
-    warnings = pl.concat(first)[WARNINGS].explode(empty_as_null=False).unique(maintain_order=True)
-    new = flagged.filter(pl.col(KNOWN_OR_NEW) == "new").height
-    return Counts(rows.height, flagged.height, new, tuple(warnings))
+    scores, new = pl.scan_parquet(list(parts.values())), pl.col(KNOWN_OR_NEW) == "new"
+    counted = scores.select(
+        pl.len().cast(pl.Int64),
+        pl.col(FLAGGED).sum().cast(pl.Int64),
+        flagged_new=(pl.col(FLAGGED) & new).sum().cast(pl.Int64),
+    )
+    scored, flagged, flagged_new = counted.collect().row(0)
+    first = scores.select(WARNINGS).head(1).collect()
+    warnings = first[WARNINGS].explode(empty_as_null=False)
+    return Counts(scored, flagged, flagged_new, tuple(warnings))
 
 
 def describe_parts(parts: Mapping[int, Path], out: Path) -> dict[str, Any]:
