@@ -1,8 +1,6 @@
 """The log of a run: a line of JSON for each thing done, with counts and times and never a person."""
 
 import json
-import resource
-import sys
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -11,7 +9,6 @@ from typing import Final
 from somv_risk.batch._files import explain_trouble
 
 LOG_FILE: Final = "run.log"
-_BYTES_PER_UNIT: Final = 1 if sys.platform == "darwin" else 1024  # what ru_maxrss counts in
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +29,3 @@ class Log:
         line = json.dumps({"time": now, "event": event, **facts}, ensure_ascii=False)
         with explain_trouble(self.path), self.path.open("a", encoding="utf-8") as file:
             file.write(line + "\n")
-
-
-def read_peak_mb() -> int:
-    """Read the most memory this process has held, in MB of 2^20 bytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _BYTES_PER_UNIT // 2**20

@@ -13,7 +13,7 @@ import polars as pl
 from somv_risk import schema as s
 from somv_risk.batch._bucket import Options, explain_bucket, keep_unchanged, score_bucket
 from somv_risk.batch._files import hash_files, read_origin, write_part
-from somv_risk.batch._log import read_peak_mb
+from somv_risk.batch._memory import give_back_memory, read_peak_mb
 from somv_risk.batch._ranking import Ranks
 from somv_risk.errors import InputError, MisplacedPersonError, OtherRunError, SourceError
 from somv_risk.histories import Histories
@@ -102,6 +102,7 @@ def score_part(job: Job, bucket: int) -> Done | Failed:
     except DAMAGE as error:
         return Failed(bucket, tell_damage(job, bucket, error))
     write_part(part, risks, made_from)
+    give_back_memory()
     seconds = time.perf_counter() - begun
     return Done(bucket, risks.height, seconds, read_peak_mb(), None if kept is None else kept.height)
 
@@ -126,6 +127,7 @@ def explain_part(job: Job, bucket: int, ranks: Ranks, made_from: str) -> Done | 
     except DAMAGE as error:
         return Failed(bucket, tell_damage(job, bucket, error))
     write_part(part, scores, made_from)
+    give_back_memory()
     return Done(bucket, scores.height, time.perf_counter() - begun, read_peak_mb())
 
 
