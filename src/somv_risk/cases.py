@@ -92,8 +92,8 @@ def follow(
     steps = [*attrition, ("outcome is known", rows.height, known.height)]
     if known.is_empty():
         raise CohortError(
-            f"No outcome is known of the {rows.height} eligible persons at {index_time}. Choose another index "
-            "time, or look whether observed_until is right."
+            f"No outcome is known of the {rows.height} eligible persons at {index_time}. Choose another "
+            "index time, or look whether observed_until is right."
         )
     scored = _score(model, head, histories, known)
     schema = {s.RULE: pl.String, "rows_before": pl.Int64, "rows_after": pl.Int64}
