@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
-from small_world import OFTEN
+from small_world import OFTEN, SELDOM
 from somv_risk.disclosure import SMALLEST, find_hidden
 from somv_risk.evaluation import Cases, judge
 from somv_risk.evaluation._cells import put_in_cells
@@ -99,7 +99,7 @@ def test_every_rate_and_its_difference_is_what_a_loop_over_persons_finds(counts,
             rate, other = compute_rate(inside, metric), compute_rate(outside, metric)
             assert told[name, metric]["value"] == pytest.approx(float(rate))
             assert told[name, metric]["difference"] == pytest.approx(float(rate - other))
-            assert told[name, metric]["count"] == rate * told[name, metric]["of"]
+            assert told[name, metric]["count"] == rate * int(told[name, metric]["of"])
         risks = [risk for town, risk in zip(towns, cases.model.tolist(), strict=True) if town == name]
         ratio = told[name, "expected_over_observed"]
         assert ratio["count"] == pytest.approx(sum(risks))
@@ -205,9 +205,9 @@ def test_without_draws_no_difference_is_sure():
     assert find_gaps(table).is_empty()
 
 
-@given(st.lists(st.floats(0.0001, 0.2), min_size=1, max_size=8, unique=True))
-def test_holm_is_what_the_step_down_procedure_finds(chances):
-    named = [(f"town {place}", "precision", p) for place, p in enumerate(chances)]
+@given(st.lists(st.integers(1, 150), min_size=1, max_size=8, unique=True))
+def test_holm_is_what_the_step_down_procedure_finds(thousandths):
+    named = [(f"town {place}", "precision", p / 999) for place, p in enumerate(thousandths)]
     sure = []
     for place, (group, metric, p) in enumerate(sorted(named, key=lambda row: row[2])):
         if p > 0.05 / (len(named) - place):
@@ -223,9 +223,6 @@ def test_a_gap_is_told_with_its_numbers():
 
 
 # What is hidden
-
-counts = st.lists(st.integers(0, 20), min_size=1, max_size=6)
-
 
 @OFTEN
 @given(st.lists(st.tuples(st.integers(0, 12), st.integers(0, 12)), min_size=1, max_size=6))
@@ -371,3 +368,33 @@ def small_groups(draw: st.DrawFn) -> dict[str, tuple[int, int, int, int]]:
 def test_no_small_count_follows_from_what_is_published(counts):
     if len(counts) > 1:  # of one group everything is known: it is everybody
         assert Attacker(build_cases(counts)).find_determined() == 0
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [
+        {"a": (9, 9, 0, 30), "b": (9, 0, 9, 30), "c": (20, 20, 20, 20)},
+        {"a": (0, 9, 9, 30), "b": (9, 9, 9, 0), "c": (20, 20, 20, 20)},
+        {"a": (3, 0, 0, 0), "b": (9, 9, 9, 9), "c": (9, 9, 9, 20)},
+    ],
+)
+def test_no_small_count_is_the_only_one_possible_where_margins_are_told(counts):
+    # In the first, found of a and b are 18 together and at most 9 each, as are those listed of a and with the outcome
+    # of b: with c shown, nobody of a can be listed in vain.
+    attacker = Attacker(build_cases(counts))
+    assert attacker.sensitive
+    assert attacker.find_pinned() == 0
+
+
+@SELDOM
+@given(small_groups())
+def test_no_small_count_is_the_only_one_possible(counts):
+    if len(counts) > 2:  # of two groups both are hidden, and what is left is for their counts to allow
+        assert Attacker(build_cases(counts)).find_pinned() == 0
+
+
+def test_the_attacker_finds_what_is_not_hidden():
+    attacker = Attacker(build_cases({"a": (2, 9, 9, 20), "b": (9, 9, 9, 20), "c": (30, 30, 30, 30)}))
+    assert (attacker.find_determined(), attacker.find_pinned()) == (0, 0)
+    attacker._learn("b", ("found",), 9)
+    assert attacker.find_determined() == 1

@@ -113,8 +113,13 @@ def _hide(table: pl.DataFrame, cells: Cells, sums: FloatArray) -> pl.DataFrame:
     rows, events, flagged, found, _ = sums
     no_events = find_few_outcomes(cells, rows, events)
     no_list = find_small(cells, flagged, rows - flagged, hidden=find_small(cells, rows))
-    inner = (found, flagged - found, events - found, rows - events - flagged + found)
-    no_found = find_small(cells, *inner, hidden=no_events | no_list)
+    # Where persons, outcomes and the list are told, as many can be moved from found and rest to missed and in
+    # vain as the smaller of two: if nobody could, neither would anything be hidden.
+    movable = (
+        np.minimum(found, rows - events - flagged + found),
+        np.minimum(events - found, flagged - found),
+    )
+    no_found = find_small(cells, *movable, hidden=no_events | no_list)
     numbers = [name for name in table.columns if table.schema[name] == pl.Float64]
     return blank(table, np.concatenate([no_list, no_found, no_found, no_found, no_events]), numbers)
 
