@@ -26,7 +26,7 @@ TRAIN_MOMENTS, LATER_MOMENTS = 8, 3
 
 @dataclass(frozen=True)
 class Moments:
-    """Index moments a quarter apart, the youngest first: eight to train on, three a horizon and more later."""
+    """Index moments a quarter apart, the youngest first: to train on, and later ones."""
 
     train: tuple[datetime, ...]
     later: tuple[datetime, ...]

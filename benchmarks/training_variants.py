@@ -20,8 +20,8 @@ class Variant:
     """One way of training.
 
     `parameters` are added to the default's. `watched` says by which moments trees stop growing: so many
-    later ones, or those they are grown on, or none (all `rounds` are kept). `first` is how many of the youngest training
-    moments are passed over; `weightiest` so many features by gain of the default are kept.
+    later ones, or those they are grown on, or none (all `rounds` are kept). `first` is how many of the
+    youngest training moments are passed over; `weightiest` so many features, by gain of the default, are kept.
     """
 
     group: str
@@ -89,20 +89,8 @@ def list_variants() -> list[Variant]:
             "Depth and leaves", f"depth {depth}, {leaves} leaves", {"max_depth": depth, "num_leaves": leaves}
         )
         for depth, leaves in (
-            *(
-                (3, 8),
-                (4, 15),
-                (5, 15),
-                (5, 31),
-                (6, 15),
-                (6, 63),
-                (8, 31),
-                (8, 63),
-                (8, 127),
-                (-1, 31),
-                (-1, 63),
-                (-1, 127),
-            ),
+            *((3, 8), (4, 15), (5, 31), (6, 15), (6, 63)),
+            *((8, 31), (8, 127), (-1, 31), (-1, 63), (-1, 127)),
         )
     ]
     return [

@@ -207,6 +207,45 @@ def train(
 
 
 @app.command()
+def tune(
+    store: StoreOption,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Training configuration to write (TOML).")],
+    trials: Annotated[int | None, typer.Option(help="How many trials the study is to have.", min=1)] = None,
+    minutes: Annotated[float | None, typer.Option(help="How long to go on.", min=0)] = None,
+    study: Annotated[
+        Path, typer.Option(help="File of what was tried; the same call goes on from there.")
+    ] = Path("tuning.db"),
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", help="Training configuration to start from (TOML).")
+    ] = None,
+    space: Annotated[
+        Path | None, typer.Option(help="What to try (TOML), in place of the usual; see configs/tuning.toml.")
+    ] = None,
+) -> None:
+    """Search for tree parameters within a budget, and write a configuration for train."""
+    from somv_risk.config import write_config  # noqa: PLC0415 - LightGBM is slow to import
+    from somv_risk.tuning import SPACE  # noqa: PLC0415
+    from somv_risk.tuning import tune as tune_trees  # noqa: PLC0415
+
+    with show_progress() as progress:
+        tuned = tune_trees(
+            _read(Origin.canonical, store, None, None, None),
+            config,
+            trials=trials,
+            minutes=minutes,
+            storage=study,
+            space=space or SPACE,
+            progress=progress,
+        )
+    write_config(tuned.config, out)
+    print_frame("The best trials", tuned.trials.sort("log_loss", "trial").head(SHOWN_ROWS))
+    losses: list[float] = tuned.trials["log_loss"].to_list()
+    say(f"Log loss: {losses[0]:.5f} at the start, {min(losses):.5f} at best of {len(losses)} trials.")
+    say(f"Study: {study}")
+    say(f"Configuration: {out}")
+
+
+@app.command()
 def score(
     store: StoreOption,
     model: ModelOption,
