@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 import somv_risk as sr
 from somv_risk.calibration import cross_validate
 from somv_risk.config import TrainConfig, parse_config, read_config, write_config
-from somv_risk.errors import ConfigError, SourceError
+from somv_risk.errors import CohortError, ConfigError, SourceError
 from somv_risk.pipeline import resolve_config
 from somv_risk.store import write_store
 from somv_risk.tuning import SPACE, _task, _tune, tune
@@ -235,6 +235,15 @@ def test_a_study_of_something_else_is_refused(region, quick, study):
     wider = QUICK | {"num_leaves": {"low": 4, "high": 40}}
     with pytest.raises(ConfigError, match="made with another search space"):
         tune(region, quick, trials=2, space=wider, storage=study)
+
+
+def test_a_study_without_a_trial_may_become_another(region, quick, study):
+    few = quick | {"targets": {"frequent_admission": {"min_count": 200}}}
+    with pytest.raises(CohortError, match="has 0 events"):
+        tune(region, few, trials=1, space=QUICK, storage=study)
+    optuna.load_study(storage=f"sqlite:///{study}", study_name="somv_risk").enqueue_trial({"num_leaves": 4})
+    first = tune(region, quick, trials=1, space=QUICK, storage=study).trials.row(0, named=True)
+    assert first["num_leaves"] == quick["trees"]["parameters"]["num_leaves"]
 
 
 def test_a_file_that_is_no_study_is_refused(region, quick, study):

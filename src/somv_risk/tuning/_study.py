@@ -72,20 +72,23 @@ def state_origin(
 def open_study(storage: str | Path, origin: Mapping[str, str]) -> "optuna.Study":
     """Open the study, or begin one; what a killed process was trying is let go of."""
     import optuna  # noqa: PLC0415 - an optional tool
+    from optuna.trial import TrialState  # noqa: PLC0415 - an optional tool
 
     study = optuna.create_study(
         storage=f"sqlite:///{storage}", study_name=STUDY, direction="minimize", load_if_exists=True
     )
+    is_new = not list_finished(study)
     for name, value in origin.items():
-        known = study.user_attrs.get(name)
-        if known is None:
+        if is_new:
             study.set_user_attr(name, value)
-        elif known != value:
+        elif study.user_attrs.get(name) != value:
             raise ConfigError(
                 f"Study {storage} was made with {_MADE_OF[name]}. Give what it was made with, or a new file."
             )
-    for trial in study.get_trials(states=[optuna.trial.TrialState.RUNNING]):
-        study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+    for trial in study.get_trials(states=[TrialState.RUNNING]):
+        study.tell(trial.number, state=TrialState.FAIL)
+    while study.get_trials(states=[TrialState.WAITING]):
+        study.tell(study.ask(), state=TrialState.FAIL)
     return study
 
 
@@ -97,7 +100,7 @@ def try_next(
     done = len(list_finished(study))
     # A sampler's own state would die with its process: each trial has a sampler, seeded by its place.
     study.sampler = optuna.samplers.TPESampler(seed=(task.settings.seed * 1_000_003 + done) % 2**32)
-    if done == 0 and not study.get_trials(deepcopy=False, states=[optuna.trial.TrialState.WAITING]):
+    if done == 0:
         study.enqueue_trial(start)
     trial = study.ask({name: _to_distribution(dimension) for name, dimension in dimensions.items()})
     try:
