@@ -1,10 +1,10 @@
-"""`python -m benchmarks.training_choices`: try ways of training, judge them on later persons, write a page."""
+"""`python -m benchmarks.training_choices`: try ways of training and judge them on later persons."""
 
 import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,9 @@ import numpy as np
 from benchmarks.machine import describe_machine, read_load
 from benchmarks.measuring import measure
 from benchmarks.training_judge import NEW_BELOW, check_figures, judge_scores
-from benchmarks.training_page import render_page
-from benchmarks.training_rows import Trial, prepare_rows
-from benchmarks.training_variants import Variant, list_variants
+from benchmarks.training_page import ROWS, render_page
+from benchmarks.training_rows import Trial, describe_rows, prepare_rows
+from benchmarks.training_variants import DEFAULT, Variant, list_variants
 from somv_risk.calibration import fit_calibration
 from somv_risk.config import TrainConfig
 from somv_risk.training import TreeSettings, bin_slices, grow_trees, list_parameters
@@ -111,20 +111,27 @@ def _choose_features(trial: Trial, variant: Variant, gains: Mapping[str, float])
     return trial.keep_features(variant.keep) if variant.keep else trial
 
 
-def try_all(trial: Trial, settings: TreeSettings, notes: Path) -> list[Report]:
-    """Try all, and note each at once, so that a run that was ended goes on where it was."""
+def try_all(prepare: Callable[[], Trial], settings: TreeSettings, notes: Path) -> dict[str, Report]:
+    """Try all, and note each at once, so that a run that was ended goes on where it was.
+
+    `prepare` is called only if something is left to do.
+    """
     done = {report["name"]: report for report in _read_notes(notes)}
-    reports: list[Report] = []
-    grower = Grower(trial, settings)
-    for variant in list_variants():
-        if variant.name not in done:
-            print(f"{variant.group}: {variant.name} ...", file=sys.stderr, flush=True)
-            gains = reports[0]["gains"] if reports else {}
-            done[variant.name] = try_variant(grower, variant, gains)
-            with notes.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(done[variant.name]) + "\n")
-        reports.append(done[variant.name])
-    return reports
+
+    def note(report: Report) -> None:
+        done[report["name"]] = report
+        with notes.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(report) + "\n")
+
+    left = [variant for variant in list_variants() if variant.name not in done]
+    if ROWS not in done or left:
+        grower = Grower(prepare(), settings)
+        note({"name": ROWS, **describe_rows(grower.trial)})
+    for variant in left:
+        print(f"{variant.group}: {variant.name} ...", file=sys.stderr, flush=True)
+        gains = done[DEFAULT.name]["gains"] if DEFAULT.name in done else {}
+        note(try_variant(grower, variant, gains))
+    return done
 
 
 def _read_notes(notes: Path) -> Iterator[Report]:
@@ -148,13 +155,16 @@ def main() -> None:
     settings = replace(settings, parameters={**settings.parameters, "num_threads": asked.threads})
     loads = [read_load()]
     with tempfile.TemporaryDirectory() as folder:
-        trial = prepare_rows(asked.store, config, asked.share, Path(folder))
-        reports = try_all(trial, settings, asked.notes or Path(folder) / "notes.jsonl")
+        done = try_all(
+            lambda: prepare_rows(asked.store, config, asked.share, Path(folder)),
+            settings,
+            asked.notes or Path(folder) / "notes.jsonl",
+        )
     loads.append(read_load())
     options = f"--store STORE --share {asked.share:g} --threads {asked.threads}"
     command = f"python -m benchmarks.training_choices {options}"
     facts = {"Load (1 min), when it began and ended": ", ".join(loads)}
-    page = render_page(command, describe_machine() | facts, trial, reports, settings)
+    page = render_page(command, describe_machine() | facts, done, settings)
     asked.out.write_text(page, encoding="utf-8")
     sys.stdout.write(page)
 
