@@ -30,9 +30,9 @@ _OURS = "this library: `judge`, {numbers:,} rows of 11 tables"
 _THEIRS = "scikit-learn: AUROC and average precision alone, 16 numbers ({timed} draws timed, told as for all)"
 _GIVEN = (
     "{rows:,} persons scored, 1 in 100 with the outcome; four rankings, all and new cases, eight capacities, "
-    "seven groupings; intervals from {draws} draws of persons. Each run has a process of its own, in turn, and the "
-    "fastest of each counts. Peak memory is that of the process; making the cases takes it to {cases_mb:,.0f} "
-    "MB. Asked for: under 60 s on 2 cores."
+    "seven groupings; intervals from {draws} draws of persons. Each run has a process of its own, in turn, "
+    "and the fastest of each counts. Peak memory is that of the process; making them takes it to "
+    "{cases_mb:,.0f} MB. Asked for: under 60 s on 2 cores."
 )
 GROUPS: Mapping[str, tuple[float, ...]] = {
     "sex": (0.5, 0.5),

@@ -156,7 +156,7 @@ def _fit(
 
 
 def _climb(height: Callable[[FloatArray], float], place: FloatArray, step: FloatArray) -> FloatArray | None:
-    """Take as much of a step as does not lead down: all of it, a half, a quarter; None if even little does."""
+    """Take as much of a step as does not lead down: all, a half, a quarter; None if even little does."""
     if not np.isfinite(step).all():
         return None
     here = height(place)
