@@ -391,7 +391,7 @@ def test_overlap_of_lists_by_hand():
     # Risks differ by 0.3 (b) and 0.3 (c) in the first refit, by 0.2 (a) in the second.
     assert found["risk_difference"]["value"] == pytest.approx((0.6 / 5 + 0.2 / 5) / 2)
     assert found["listed_risk_difference"]["value"] == pytest.approx((0.3 / 2 + 0.2 / 2) / 2)
-    # Events are a and c: of six pairs the first refit has all in order, the second four (b stands before both).
+    # Events are a and c. Of six pairs the first refit has all in order, the second four: b is before both.
     assert found["auroc"]["value"] == pytest.approx((1 + 4 / 6) / 2)
 
 
