@@ -10,7 +10,7 @@ from somv_risk.calibration import cross_validate, fit_calibration
 from somv_risk.evaluation.metrics import compute_metrics
 
 METRICS = ("log_loss", "auroc", "average_precision", "precision_top_1%")
-DRAWS = 400
+DRAWS = 200
 NEW_BELOW = 3  # acute admissions in the year before
 Draws = Mapping[str, np.ndarray]
 

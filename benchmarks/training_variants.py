@@ -2,16 +2,15 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any, Literal
 
 from benchmarks.training_rows import COUNT
-from somv_risk.features import THEMES, Feature, load_definitions
+from somv_risk.features import THEMES, Feature
 from somv_risk.outcomes import FREQUENT_ADMISSION, UNFINISHED_TREATMENT
 
 Keep = Callable[[Feature], bool]
 
-WEIGHTIEST = "the weightiest"
+COUNTS_ONLY, UNFINISHED = "counts of admissions only", "Unfinished treatment"
 _SOCIAL = ("benefits_and_work", "housing_and_services")
 
 
@@ -20,8 +19,8 @@ class Variant:
     """One way of training.
 
     `parameters` are added to the default's. `watched` says by which moments trees stop growing: so many
-    later ones, or those they are grown on, or none (all `rounds` are kept). `first` is how many of the youngest training
-    moments are passed over; `weightiest` so many features by gain of the default are kept.
+    later ones, or those they are grown on, or none (all `rounds` are kept). `first` is how many of the
+    youngest training moments are passed over; `weightiest` so many features, by the default's gain, are kept.
     """
 
     group: str
@@ -77,8 +76,8 @@ def _objectives() -> list[Variant]:
 def _targets() -> list[Variant]:
     unfinished = UNFINISHED_TREATMENT.name
     return [
-        Variant("Unfinished treatment", "own trees", label=unfinished, judged_by=unfinished),
-        Variant("Unfinished treatment", "ranked by the trees of frequent admission", judged_by=unfinished),
+        Variant(UNFINISHED, "own trees", label=unfinished, judged_by=unfinished),
+        Variant(UNFINISHED, "ranked by the trees of frequent admission", judged_by=unfinished),
     ]
 
 
@@ -89,20 +88,8 @@ def list_variants() -> list[Variant]:
             "Depth and leaves", f"depth {depth}, {leaves} leaves", {"max_depth": depth, "num_leaves": leaves}
         )
         for depth, leaves in (
-            *(
-                (3, 8),
-                (4, 15),
-                (5, 15),
-                (5, 31),
-                (6, 15),
-                (6, 63),
-                (8, 31),
-                (8, 63),
-                (8, 127),
-                (-1, 31),
-                (-1, 63),
-                (-1, 127),
-            ),
+            *((3, 8), (4, 15), (5, 31), (6, 15), (6, 63)),
+            *((8, 31), (8, 127), (-1, 31), (-1, 63), (-1, 127)),
         )
     ]
     return [
@@ -118,7 +105,7 @@ def list_variants() -> list[Variant]:
         Variant("When to stop", "watched at 3 later moments, trained half a year earlier", later=3, first=2),
         Variant("When to stop", "watched at 1 later moment, trained half a year earlier", first=2),
         *(Variant("When to stop", f"always {n} trees", rounds=n, watched="none") for n in (100, 200, 400)),
-        Variant("Features", "counts of admissions only", keep=_count_admissions),
+        Variant("Features", COUNTS_ONLY, keep=_count_admissions),
         Variant("Features", "without benefits and services", keep=_is_not_social),
         *(Variant("Features", f"the {n} weightiest", weightiest=n) for n in (20, 60)),
         *_set("Leaf size", "min_data_in_leaf", 20, 300, 1000),
@@ -131,11 +118,3 @@ def list_variants() -> list[Variant]:
             for theme in THEMES
         ),
     ]
-
-
-def describe_features() -> Mapping[str, int]:
-    """Tell how many features each theme has."""
-    counts = dict.fromkeys(THEMES, 0)
-    for definition in load_definitions():
-        counts[definition.theme] += max(1, len(definition.windows))
-    return MappingProxyType(counts)

@@ -69,6 +69,7 @@ FLOORS = {
     "plots": 4,
     "assessment": 4,
     "explanation_quality": 4,
+    "tuning": 4,
     "cli": 4,
 }
 PURE, LAZY = range(4), range(2)
@@ -88,9 +89,18 @@ MAY_COLLECT = {
     "features": "its frames are computed when the caller collects them",
 }
 
-ONLY_HOME = {"mlflow": "tracking", "fastapi": "service", "pyspark": "spark"}
-NEVER_AT_IMPORT_TIME = ("shap", "numba", "matplotlib", "mlflow", "pandas")
-NOT_LOADED_BY_THE_LIBRARY = ("mlflow", "shap", "numba", "matplotlib", "fastapi", "pyspark", "pandas")
+ONLY_HOME = {"mlflow": "tracking", "fastapi": "service", "pyspark": "spark", "optuna": "tuning"}
+NEVER_AT_IMPORT_TIME = ("shap", "numba", "matplotlib", "mlflow", "optuna", "pandas")
+NOT_LOADED_BY_THE_LIBRARY = (
+    "mlflow",
+    "shap",
+    "numba",
+    "matplotlib",
+    "fastapi",
+    "pyspark",
+    "optuna",
+    "pandas",
+)
 
 FILE_FORMAT = "parquet|csv|ipc|ndjson|json|avro|excel|ods|delta|iceberg|database"
 FILE_CALL = re.compile(
@@ -462,6 +472,7 @@ FAULTS = [
     (find_unexcused_collecting, "outcomes.py", "import polars as pl\npl.collect_all([a, b])"),
     (find_unexcused_collecting, "cohort.py", "from polars import collect_all\ncollect_all([a, b])"),
     (find_tools_away_from_home, "training.py", "def f():\n    import mlflow"),
+    (find_tools_away_from_home, "config.py", "from optuna.distributions import IntDistribution"),
     (find_tools_away_from_home, "cli.py", "from fastapi import FastAPI"),
     (find_tools_away_from_home, "batch.py", "from pyspark.sql import SparkSession"),
     (find_heavy_imports, "contributions.py", "import shap"),

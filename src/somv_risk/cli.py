@@ -232,6 +232,7 @@ def evaluate(
         list[str], typer.Option("--index-time", "-t", help="A moment to judge at; may be given again.")
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for page, tables, checklists and card.")],
+    *,
     target: Annotated[str | None, typer.Option(help="Which target; the model's first by default.")] = None,
     persons: Annotated[
         WhichPersons, typer.Option(help="test: those who neither grew nor calibrated the model; or all.")
@@ -252,7 +253,6 @@ def evaluate(
         list[str] | None, typer.Option(help="Train without a municipality, test on it; may be given again.")
     ] = None,
     language: PageLanguageOption = PageLanguage.en,
-    *,
     simulated: Annotated[
         bool | None, typer.Option("--simulated/--real", help="Whether the persons are made up.")
     ] = None,
@@ -284,6 +284,45 @@ def evaluate(
     report.write_card(fitted, out / "CARD.md")
     print_frame("Separation", report.metrics.filter(pl.col("metric").is_in(["auroc", "average_precision"])))
     say(f"Page: {out / EVALUATION_PAGE}")
+
+
+@app.command()
+def tune(
+    store: StoreOption,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Training configuration to write (TOML).")],
+    trials: Annotated[int | None, typer.Option(help="How many trials the study is to have.", min=1)] = None,
+    minutes: Annotated[float | None, typer.Option(help="How long to go on.", min=0)] = None,
+    study: Annotated[
+        Path, typer.Option(help="File of what was tried; the same call goes on from there.")
+    ] = Path("tuning.db"),
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", help="Training configuration to start from (TOML).")
+    ] = None,
+    space: Annotated[
+        Path | None, typer.Option(help="What to try (TOML), in place of the usual; see configs/tuning.toml.")
+    ] = None,
+) -> None:
+    """Search for tree parameters within a budget, and write a configuration for train."""
+    from somv_risk.config import write_config  # noqa: PLC0415 - LightGBM is slow to import
+    from somv_risk.tuning import SPACE  # noqa: PLC0415
+    from somv_risk.tuning import tune as tune_trees  # noqa: PLC0415
+
+    with show_progress() as progress:
+        tuned = tune_trees(
+            _read(Origin.canonical, store, None, None, None),
+            config,
+            trials=trials,
+            minutes=minutes,
+            storage=study,
+            space=space or SPACE,
+            progress=progress,
+        )
+    write_config(tuned.config, out)
+    print_frame("The best trials", tuned.trials.sort("log_loss", "trial").head(SHOWN_ROWS))
+    losses: list[float] = tuned.trials["log_loss"].to_list()
+    say(f"Log loss: {losses[0]:.5f} at the start, {min(losses):.5f} at best of {len(losses)} trials.")
+    say(f"Study: {study}")
+    say(f"Configuration: {out}")
 
 
 @app.command()
