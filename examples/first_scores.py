@@ -10,6 +10,7 @@ from pathlib import Path
 import polars as pl
 
 import somv_risk as sr
+from somv_risk.languages import LANGUAGES
 from somv_risk.worklist import build_worklist
 
 # Leaving hospital early is rare: the default configuration predicts it too, and needs more made-up persons.
@@ -34,7 +35,7 @@ def main() -> None:
     parser.add_argument("--persons", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--capacity", type=int, default=20, help="how many persons a team can take on")
-    parser.add_argument("--language", choices=["da", "en"], default="da")
+    parser.add_argument("--language", choices=LANGUAGES, default="da")
     parser.add_argument("--out", type=Path, help="keep the model and the worklist in this folder")
     asked = parser.parse_args()
 

@@ -11,6 +11,7 @@ import polars as pl
 
 import somv_risk as sr
 from somv_risk.features import Definition, list_features
+from somv_risk.languages import LANGUAGES
 from somv_risk.testing import assert_no_future_leakage
 
 OWN = Path(__file__).parent / "own_features.toml"
@@ -34,7 +35,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--own", type=Path, default=OWN, help="features of your own (TOML)")
     parser.add_argument("--persons", type=int, default=20_000, help="made-up persons to train on")
-    parser.add_argument("--language", choices=["da", "en"], default="en")
+    parser.add_argument("--language", choices=LANGUAGES, default="en")
     parser.add_argument("--out", type=Path, default=Path("own_model"), help="folder for the model")
     asked = parser.parse_args()
 

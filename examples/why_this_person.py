@@ -11,16 +11,18 @@ from pathlib import Path
 import polars as pl
 
 import somv_risk as sr
+from somv_risk.languages import LANGUAGES
+from somv_risk.reasons import DateWords, load_texts
 from somv_risk.testing.people import thomas
 
 ONE_TARGET = {"targets": {"frequent_admission": {}}}
 INDEX_TIME = datetime(2026, 1, 1)
 
 
-def print_events(events: pl.DataFrame, count: int) -> None:
+def print_events(events: pl.DataFrame, count: int, dates: DateWords) -> None:
     for event in events.head(count).iter_rows(named=True):
-        until = f"{event['ended_at']:%d %b %Y %H:%M}" if event["ended_at"] else ""
-        print(f"           {event['events']}: {event['started_at']:%d %b %Y %H:%M} - {until}")
+        until = dates.format_moment(event["ended_at"]) if event["ended_at"] else ""
+        print(f"           {event['events']}: {dates.format_moment(event['started_at'])} - {until}")
     if events.height > count:
         print(f"           and {events.height - count} more")
 
@@ -30,7 +32,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, help="folder of a model; without it a small one is trained")
     parser.add_argument("--persons", type=int, default=20_000, help="made-up persons to train on")
     parser.add_argument("--events", type=int, default=3, help="events shown per finding")
-    parser.add_argument("--language", choices=["da", "en"], default="en")
+    parser.add_argument("--language", choices=LANGUAGES, default="en")
     asked = parser.parse_args()
 
     if asked.model:
@@ -45,7 +47,7 @@ def main() -> None:
     for reason in why.reasons:
         print(f"  {reason.contribution:+.2f}  {reason.text}")
         for name in reason.told:
-            print_events(why.evidence[name], asked.events)
+            print_events(why.evidence[name], asked.events, load_texts(asked.language).dates)
 
     total = why.base + why.contributions["contribution"].sum()
     print(f"Base value and all contributions: {total:.6f}. Score before calibration: {why.raw:.6f}.")

@@ -15,6 +15,7 @@ from somv_risk import schema
 
 FLOORS = {
     "errors": 0,
+    "languages": 0,
     "windows": 0,
     "schema": 0,
     "codes": 0,
@@ -42,9 +43,11 @@ FLOORS = {
     "shapley": 2,
     "decisions": 2,
     "contributions": 2,
+    "coalitions": 2,
     "reasons": 2,
     "scoring": 3,
     "explanation": 3,
+    "change": 3,
     "worklist": 3,
     "disclosure": 3,
     "evaluation": 3,
@@ -65,6 +68,7 @@ FLOORS = {
     "console": 4,
     "plots": 4,
     "assessment": 4,
+    "explanation_quality": 4,
     "cli": 4,
 }
 PURE, LAZY = range(4), range(2)

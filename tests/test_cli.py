@@ -13,6 +13,7 @@ from polars.testing import assert_frame_equal
 
 import somv_risk as sr
 from somv_risk import cli, errors
+from somv_risk.change import explain_change
 from somv_risk.simulate import tables
 from somv_risk.store import read_manifest
 
@@ -289,6 +290,18 @@ def test_explain_says_what_the_library_explains(made, run, model, region, scores
     assert told.out.rstrip("\n") == str(sr.explain_person(model, region, person, INDEX, language="en"))
 
 
+def test_explain_since_says_what_has_changed(made, run, model, region, scores):
+    person = scores.filter(pl.col("person_id").str.starts_with("P"))["person_id"][0]
+    told = run(
+        *("explain", "--store", made["store"], "--model", made["model"], "--index-time", INDEX),
+        *("--person", person, "--since", "2025-09-01", "--language", "en"),
+    )
+    assert (told.code, told.err) == (0, "")
+    change = explain_change(model, region, person, "2025-09-01", INDEX, language="en")
+    assert change.reasons
+    assert told.out.rstrip("\n") == str(change)
+
+
 # --- Deliveries
 
 
@@ -432,6 +445,8 @@ WRONG_CALLS = [
     ("train --store in --model file", 8, "events"),
     (SCORE.replace("2025-06-01", "1900-01-01"), 8, "Nobody is eligible"),
     (EXPLAIN.replace("ada", "nobody"), 8, "Nobody is eligible"),
+    (EXPLAIN + " --since 2025-06-01", 8, "does not lie before"),
+    (EXPLAIN + " --since soon", 6, "not a moment"),
 ]
 
 

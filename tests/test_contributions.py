@@ -2,8 +2,6 @@
 
 import gc
 import weakref
-from itertools import combinations
-from math import factorial
 
 import lightgbm
 import numpy as np
@@ -13,56 +11,27 @@ from hypothesis import given
 import somv_risk as sr
 from small_models import FEATURES, boosters, draw_matrix, grow
 from somv_risk import contributions
+from somv_risk.coalitions import explain_slowly
 from somv_risk.contributions import compute_contributions, explain_trees
 from somv_risk.errors import ModelError
 from somv_risk.features import load_catalogue
 from somv_risk.forest import read_forest
 from somv_risk.reasons import sum_themes
 
-# --- The definition, slowly: walk every tree for every coalition of features
+# --- The definition, slowly
 
 
-def goes_left(node, value):
-    if node["decision_type"] == "==":
-        return not np.isnan(value) and int(value) in {int(part) for part in node["threshold"].split("||")}
-    if np.isnan(value):
-        return node["default_left"] if node["missing_type"] == "NaN" else node["threshold"] >= 0
-    return value <= node["threshold"]
-
-
-def count_rows(node):
-    return node["leaf_count"] if "leaf_value" in node else node["internal_count"]
-
-
-def expect(node, row, known):
-    """The tree's value where only some features are known: elsewhere both ways, weighed by training rows."""
-    if "leaf_value" in node:
-        return node["leaf_value"]
-    left, right = node["left_child"], node["right_child"]
-    if node["split_feature"] in known:
-        return expect(left if goes_left(node, row[node["split_feature"]]) else right, row, known)
-    share = count_rows(left) / (count_rows(left) + count_rows(right))
-    return share * expect(left, row, known) + (1 - share) * expect(right, row, known)
-
-
-def explain_slowly(booster, row):
-    """Shapley values of every feature, and the value of the empty coalition last."""
-    trees = [tree["tree_structure"] for tree in booster.dump_model()["tree_info"]]
-    features = booster.num_feature()
-    values = {
-        coalition: sum(expect(tree, row, set(coalition)) for tree in trees)
-        for size in range(features + 1)
-        for coalition in combinations(range(features), size)
-    }
-    shapley = np.zeros(features + 1)
-    shapley[-1] = values[()]
-    for coalition, value in values.items():
-        for feature in set(range(features)) - set(coalition):
-            weight = (
-                factorial(len(coalition)) * factorial(features - len(coalition) - 1) / factorial(features)
-            )
-            shapley[feature] += weight * (values[tuple(sorted((*coalition, feature)))] - value)
-    return shapley
+def test_values_of_two_features_are_those_worked_out_by_hand():
+    """Rows of four kinds, equally many: 8 if both are 1, 2 if only the first is, else 0."""
+    rows = np.array([[a, b] for a in (0, 1) for b in (0, 1)] * 25, dtype=np.float32)
+    outcome = np.where(rows[:, 0] == 1, np.where(rows[:, 1] == 1, 8.0, 2.0), 0.0)
+    settings = {"objective": "regression", "learning_rate": 1.0, "num_leaves": 4, "min_data_in_leaf": 1}
+    settings |= {"boost_from_average": False, "verbosity": -1, "num_threads": 1}
+    booster = lightgbm.train(settings, lightgbm.Dataset(rows, outcome), 1)
+    # Nothing known 2.5; only the first 5; only the second 4; both 8.
+    np.testing.assert_allclose(explain_slowly(booster, [1.0, 1.0]), [3.25, 2.25, 2.5], atol=1e-6)
+    # Nothing known 2.5; only the first 0; only the second 4; both 0.
+    np.testing.assert_allclose(explain_slowly(booster, [0.0, 1.0]), [-3.25, 0.75, 2.5], atol=1e-6)
 
 
 def list_splits(booster):

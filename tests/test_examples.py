@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from somv_risk.explanation_quality import MEASURES
+
 EXAMPLES = Path(__file__).parent.parent / "examples"
 NOTEBOOK = EXAMPLES / "first_hour.ipynb"
 PERSONS = "20000"  # fewer have too few frequent admitters to train on
@@ -53,9 +55,26 @@ def test_thomas_is_explained_with_the_events_behind_it(first_scores):
     options = ("--model", "first/model", "--events", "2", "--language", "da")
     printed = run_script("why_this_person.py", *options, folder=first_scores[1])
     assert "Det trækker den beregnede risiko op." in printed
-    assert "26 Dec 2025 16:48" in printed
+    assert "26. december 2025 kl. 16.48" in printed
     shown, kept = printed.splitlines()[-1].split("contributions: ")[1].split(". Score before calibration: ")
     assert float(shown) == pytest.approx(float(kept.rstrip(".")), abs=1e-6)
+
+
+def test_what_changed_for_thomas_adds_up_and_is_drawn(first_scores):
+    options = ("--model", "first/model", "--reasons", "3", "--language", "da", "--timeline", "thomas.svg")
+    printed = run_script("what_changed.py", *options, folder=first_scores[1])
+    assert printed.count("Sammenlignet med dengang trækker det den beregnede risiko") == 3
+    assert "ny: admissions: 2025-" in printed or "ny: stays: 2025-" in printed
+    shown, kept = printed.split("All themes: ")[1].splitlines()[0].split(". Score before calibration: ")
+    assert float(shown) == pytest.approx(float(kept.rstrip(".")), abs=1e-6)
+    assert (first_scores[1] / "thomas.svg").read_text(encoding="utf-8").startswith("<svg xmlns=")
+
+
+def test_the_quality_of_explanations_is_measured(tmp_path):
+    options = ("--persons", PERSONS, "--explained", "40", "--models", "2")
+    printed = run_script("explanation_quality.py", *options, folder=tmp_path)
+    assert all(f"{name}: {meaning}" in printed for name, meaning in MEASURES.items())
+    assert "1 other models" in printed
 
 
 def test_own_features_are_counted_and_travel_with_their_model(tmp_path):

@@ -58,7 +58,7 @@ def test_every_feature_stands_in_one_row_with_all_that_is_declared(page):
     tables, _, _ = page.partition("## A feature of one's own")
     for definition in load_definitions():
         cells = list_cells(find_line(tables, definition.features()[0].name))
-        names, title, what, source, windows, unit, null, risk = cells
+        names, title, what, source, windows, unit, null, risk, changeable = cells
         when_none = MEASURES[definition.measure].when_none
         assert re.findall(r"`(\w+)`", names) == [feature.name for feature in definition.features()]
         assert title == f"{definition.title['da']} / {definition.title['en']}"
@@ -70,6 +70,7 @@ def test_every_feature_stands_in_one_row_with_all_that_is_declared(page):
         assert unit == definition.unit
         assert (null == "never") == (when_none is not None)
         assert risk == {1: "up", -1: "down", 0: ""}[definition.monotone]
+        assert changeable == {True: "yes", False: "no"}[definition.changeable]
 
 
 def test_the_head_counts_them_and_states_the_rule_of_time(page):

@@ -1,7 +1,6 @@
 """An OMOP folder becomes canonical tables, and every row that does not is counted with its reason."""
 
 import gzip
-import os
 from datetime import date, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,13 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from independent_data import ROOT, find_external
 from somv_risk import schema
 from somv_risk.errors import ConfigError, InputError, SourceError
 from somv_risk.sources.omop.delivery import scan_omop
 from somv_risk.sources.omop.mapping import read_mapping
-
-ROOT = Path(__file__).parents[1]
-EXTERNAL = ROOT / os.environ.get("SOMV_EXTERNAL_DATA", "../shared/data")
 
 PERSON = """
     person_id, gender_concept_id, year_of_birth
@@ -630,13 +627,6 @@ def test_a_missing_mapping_is_a_source_error(tmp_path):
 
 
 # --- Independent data
-
-
-def find_external(name: str) -> Path:
-    folder = EXTERNAL / name
-    if not folder.is_dir():
-        pytest.skip(f"independent data are not there: set SOMV_EXTERNAL_DATA to the folder that holds {name}")
-    return folder
 
 
 @pytest.fixture(scope="module")

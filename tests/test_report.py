@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from somv_risk.errors import ConfigError, InputError
+from somv_risk.languages import LANGUAGES
 from somv_risk.report import render_worklist
 from somv_risk.report.timeline import (
     LANE_BOTTOMS,
@@ -25,8 +26,15 @@ from somv_risk.report.worklist_page import load_language
 INDEX = datetime(2026, 10, 3, 6)
 TITLE = "Borgere, der kan have gavn af en forløbspartner"
 MEANING = "Beregnet sandsynlighed for mindst 3 akutte indlæggelser i de kommende 12 måneder."
-LANGUAGES = ("da", "en")
 TEXTS = tomllib.loads(resources.files("somv_risk.report").joinpath("texts.toml").read_text(encoding="utf-8"))
+
+# What a mark says, by hand.
+MARKED = [
+    ("da", "Kan der arbejdes med", "Ligger fast"),
+    ("en", "Can be worked with", "Cannot be changed"),
+    ("nb", "Kan arbeides med", "Ligger fast"),
+    ("sv", "Går att arbeta med", "Ligger fast"),
+]
 
 REASON = pl.Struct(
     {
@@ -34,6 +42,7 @@ REASON = pl.Struct(
         "feature": pl.String,
         "value": pl.Float64,
         "contribution": pl.Float64,
+        "changeable": pl.Boolean,
         "text": pl.String,
     }
 )
@@ -60,12 +69,13 @@ EVENTS = {
 PERSONS = {"person_id": pl.String, "age_years": pl.Int32, "sex": pl.String, "municipality": pl.String}
 
 
-def a_reason(text="30 akutte indlæggelser", contribution=0.8):
+def a_reason(text="30 akutte indlæggelser", contribution=0.8, *, changeable=False):
     return {
         "theme": "hospital use",
         "feature": "acute_admissions_365d",
         "value": 30.0,
         "contribution": contribution,
+        "changeable": changeable,
         "text": text,
     }
 
@@ -128,6 +138,12 @@ def place(*events):
 
 def timeline_svg(page):
     return re.search(r'<svg class="timeline".*?</svg>', page, re.DOTALL).group()
+
+
+def read_reasons(page):
+    """The reasons of a page as somebody would read them."""
+    shown = re.findall(r'<li><span class="pull">(.*?)</li>', page, re.DOTALL)
+    return [" ".join(re.sub(r"<.*?>", " ", item).split()) for item in shown]
 
 
 class Elements(HTMLParser):
@@ -220,10 +236,24 @@ def test_a_card_shows_the_figures_as_the_language_writes_them():
 
 def test_the_direction_of_a_reason_is_told_in_words_and_by_shape():
     reasons = [a_reason("first", 0.5), a_reason("second", -0.5), a_reason("third", 0.0)]
-    page = a_page(scores_of(a_score(reasons=reasons)), language="en")
-    shown = re.findall(r'<li><span class="pull">(.*?)</li>', page)
-    told = [" ".join(re.sub(r"<.*?>", " ", item).split()) for item in shown]
-    assert told == ["▲ Pulls up first", "▼ Pulls down second", "= No effect third"]
+    told = read_reasons(a_page(scores_of(a_score(reasons=reasons)), language="en"))
+    assert [item.removesuffix(" Cannot be changed") for item in told] == [
+        "▲ Pulls up first",
+        "▼ Pulls down second",
+        "= No effect third",
+    ]
+
+
+@pytest.mark.parametrize(("language", "changeable", "given"), MARKED)
+def test_what_can_be_worked_with_is_marked_in_words_and_explained(language, changeable, given):
+    reasons = [a_reason("first", changeable=True), a_reason("second", changeable=False)]
+    page = a_page(scores_of(a_score(reasons=reasons)), language=language)
+    first, second = read_reasons(page)
+    assert first.endswith(f" first {changeable}")
+    assert second.endswith(f" second {given}")
+    head = page.split("<main>")[0]
+    assert f"<dt>{changeable}</dt><dd>{TEXTS[language]['changeable_meaning']}</dd>" in head
+    assert f"<dt>{given}</dt><dd>{TEXTS[language]['given_meaning']}</dd>" in head
 
 
 def test_what_is_not_known_is_said():
@@ -241,7 +271,13 @@ def test_what_is_not_known_is_said():
 
 
 @pytest.mark.parametrize(
-    ("language", "said"), [("da", "ingen borgere på listen"), ("en", "nobody on the list")]
+    ("language", "said"),
+    [
+        ("da", "ingen borgere på listen"),
+        ("en", "nobody on the list"),
+        ("nb", "ingen personer på listen"),
+        ("sv", "ingen på listan"),
+    ],
 )
 def test_an_empty_list_says_so(language, said):
     page = a_page(scores_of(), language=language)
@@ -299,7 +335,6 @@ def test_all_languages_have_the_same_texts():
 def test_every_category_and_lane_has_words(language):
     assert set(TEXTS[language]["category"]) == set(MARKS)
     assert set(TEXTS[language]["lane"]) == set(LANE_HEIGHTS)
-    assert len(TEXTS[language]["months"]) == len(TEXTS[language]["months_short"]) == 12
 
 
 @pytest.mark.parametrize(

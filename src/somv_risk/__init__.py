@@ -19,11 +19,14 @@ from somv_risk.sources import from_frames, from_omop, read_histories
 
 if TYPE_CHECKING:
     from somv_risk.assessment import EvaluationReport, evaluate
+    from somv_risk.change import explain_change
     from somv_risk.config import read_definitions
     from somv_risk.contributions import explain_trees
-    from somv_risk.explanation import explain_person, explain_region
+    from somv_risk.explanation import explain_person, explain_region, list_reason_evidence
+    from somv_risk.explanation_quality import measure_explanations
     from somv_risk.model import RiskModel, load_model
     from somv_risk.pipeline import train
+    from somv_risk.refits import Refits
     from somv_risk.scoring import score
 
 # LightGBM brings pandas along; whoever only builds features need not wait for it.
@@ -31,10 +34,14 @@ _LATE = {
     "EvaluationReport": "somv_risk.assessment",
     "RiskModel": "somv_risk.model",
     "evaluate": "somv_risk.assessment",
+    "Refits": "somv_risk.refits",
+    "explain_change": "somv_risk.change",
     "explain_person": "somv_risk.explanation",
     "explain_region": "somv_risk.explanation",
     "explain_trees": "somv_risk.contributions",
+    "list_reason_evidence": "somv_risk.explanation",
     "load_model": "somv_risk.model",
+    "measure_explanations": "somv_risk.explanation_quality",
     "read_definitions": "somv_risk.config",
     "score": "somv_risk.scoring",
     "train": "somv_risk.pipeline",
@@ -43,17 +50,21 @@ _LATE = {
 __all__ = [
     "EvaluationReport",
     "Histories",
+    "Refits",
     "RiskModel",
     "build_features",
     "evaluate",
+    "explain_change",
     "explain_person",
     "explain_region",
     "explain_trees",
     "from_frames",
     "from_omop",
     "label_outcomes",
+    "list_reason_evidence",
     "load_model",
     "make_cohort",
+    "measure_explanations",
     "read_definitions",
     "read_histories",
     "score",

@@ -15,16 +15,25 @@ from somv_risk import schema as s
 from somv_risk.cases import Followed, Persons, find_head, follow
 from somv_risk.cohort import Moment, parse_moment
 from somv_risk.config import parse_config
-from somv_risk.errors import CohortError, ConfigError
+from somv_risk.errors import CohortError, ConfigError, SourceError
 from somv_risk.evaluation import CAPACITIES, WORKING_CAPACITY, Capacity, judge, read_capacities
+from somv_risk.explanation_quality import measure_explanations
 from somv_risk.groupings import list_groupings
 from somv_risk.histories import Histories
 from somv_risk.model import RiskModel, compute_model_hash, describe_target, load_model
 from somv_risk.pipeline import LIBRARIES, Progress, ignore_progress
+from somv_risk.refits import Judge, Refits, run_refits
+from somv_risk.report.card import render_card
 from somv_risk.splits import PersonSplit
 
 NOBODY_AGAIN: Final = (
     "Nobody of the first list could be on the second: none was eligible with a known outcome."
+)
+NO_METRICS: Final = pl.DataFrame(
+    schema={s.INDEX_TIME: pl.Datetime("us")}
+    | dict.fromkeys(("population", "ranking", "metric"), pl.String)
+    | dict.fromkeys(("value", "low", "high"), pl.Float64)
+    | {"note": pl.String}
 )
 
 
@@ -43,8 +52,11 @@ class EvaluationReport:
 
     @property
     def metrics(self) -> pl.DataFrame:
-        """How well each ranking separates: `index_time`, `population`, `ranking`, `metric`, and its value."""
-        return self.tables["metrics"]
+        """How well each ranking separates: `index_time`, `population`, `ranking`, `metric`, and its value.
+
+        Without rows if nobody could be judged; the table `cases` then says why.
+        """
+        return self.tables.get("metrics", NO_METRICS)
 
     def to_html(self, path: str | Path, *, language: str = "en") -> None:
         """Write one self-contained page, and every table as CSV in a folder beside it.
@@ -59,6 +71,21 @@ class EvaluationReport:
         from somv_risk.report.evaluation_page import write_evaluation  # noqa: PLC0415 - matplotlib is slow
 
         write_evaluation(self.facts, self.tables, Path(path), language)
+
+    def write_card(self, model: RiskModel, path: str | Path) -> None:
+        """Write the model's card with what this evaluation found.
+
+        Raises
+        ------
+        SourceError
+            If the file cannot be written.
+        """
+        try:
+            Path(path).write_text(render_card(model, self.tables), encoding="utf-8")
+        except OSError as error:
+            raise SourceError(
+                f"The card cannot be written to {path} ({error.strerror}). Choose another folder."
+            ) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +136,8 @@ def evaluate(
     working_capacity: str | int = WORKING_CAPACITY,
     draws: int = 200,
     seed: int = 0,
+    refits: Refits | None = None,
+    explained: int = 0,
     simulated: bool | None = None,
     progress: Progress = ignore_progress,
 ) -> EvaluationReport:
@@ -131,6 +160,11 @@ def evaluate(
         The length of the list in the tables of fairness, persistence and turnover.
     draws, seed
         Of the bootstrap over persons.
+    refits
+        How often to train again, on other years, without a place and on other draws of persons, to see what
+        holds (minutes for a region); not by default.
+    explained
+        On how many persons of the last index time to measure the quality of explanations; on none by default.
     simulated
         Whether the histories are made up, where that is known; the page says so.
     progress
@@ -150,13 +184,37 @@ def evaluate(
     if not moments:
         raise ConfigError("An evaluation needs at least one index moment. Give index_times=[...].")
     read_capacities([*capacities, working_capacity])
-    find_head(fitted, target)
-    split = parse_config(dict(fitted.facts["config"])).build_person_split()
+    _check_target(fitted, target, asks_for_more=refits is not None or explained > 0)
+    config = parse_config(dict(fitted.facts["config"]))
+    split = config.build_person_split()
     judging = _Judging(fitted, histories, target, persons, split, capacities, working_capacity, draws, seed)
+    tables = _judge_moments(judging, moments, progress)
+    models: tuple[RiskModel, ...] = ()
+    if refits is not None:
+        again = run_refits(histories, config, refits, progress, judge=_make_judge(judging))
+        tables |= again.tables
+        models = again.models
+    if explained:
+        tables["explanations"] = measure_explanations(
+            fitted, histories, moments[-1], persons=explained, seed=seed, others=models
+        )
     return EvaluationReport(
         facts=MappingProxyType(_state_facts(judging, moments, simulated=simulated)),
-        tables=MappingProxyType(_judge_moments(judging, moments, progress)),
+        tables=MappingProxyType(tables),
     )
+
+
+def _check_target(model: RiskModel, target: str | None, *, asks_for_more: bool) -> None:
+    if find_head(model, target) is not model.main and asks_for_more:
+        raise ConfigError(
+            f"Refits and the quality of explanations are of the model's first target, not of {target}. "
+            "Leave out refits and explained."
+        )
+
+
+def _make_judge(judging: _Judging) -> Judge:
+    (capacity,) = read_capacities([judging.working_capacity])
+    return Judge(draws=judging.draws, seed=judging.seed, capacity=capacity.label)
 
 
 def _judge_moments(

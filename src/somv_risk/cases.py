@@ -19,6 +19,7 @@ from somv_risk.model import Head, RiskModel
 from somv_risk.outcomes import (
     ADMISSIONS_AFTER,
     BED_DAYS_AFTER,
+    FREQUENT_ADMISSION,
     OUTCOME,
     OUTCOME_EVENTS,
     Target,
@@ -92,8 +93,8 @@ def follow(
     steps = [*attrition, ("outcome is known", rows.height, known.height)]
     if known.is_empty():
         raise CohortError(
-            f"No outcome is known of the {rows.height} eligible persons at {index_time}. Choose another index "
-            "time, or look whether observed_until is right."
+            f"No outcome is known of the {rows.height} eligible persons at {index_time}. Choose another "
+            "index time, or look whether observed_until is right."
         )
     scored = _score(model, head, histories, known)
     schema = {s.RULE: pl.String, "rows_before": pl.Int64, "rows_after": pl.Int64}
@@ -153,6 +154,7 @@ def _score(model: RiskModel, head: Head, histories: Histories, rows: pl.DataFram
 
 def _build_cases(model: RiskModel, target: Target, histories: Histories, scored: pl.DataFrame) -> Cases:
     past = _count(histories, scored, target, model)
+    last_year = _count(histories, scored, FREQUENT_ADMISSION, model)
     programme = _count(histories, scored, PROGRAMME, model) >= PROGRAMME.min_count
     burden = measure_burden(histories, scored, target.horizon).collect()
     return Cases(
@@ -160,7 +162,7 @@ def _build_cases(model: RiskModel, target: Target, histories: Histories, scored:
         rankings={
             MODEL: scored[MODEL].to_numpy(),
             LOGISTIC: scored[LOGISTIC].to_numpy(),
-            LAST_YEAR: past.astype(np.float64),
+            LAST_YEAR: last_year.astype(np.float64),
             PROGRAMME_RULE: programme.astype(np.float64),
         },
         risks=(MODEL, LOGISTIC),

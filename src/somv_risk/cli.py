@@ -42,6 +42,7 @@ EXIT_CODES: Final[Mapping[type[errors.SomvRiskError], int]] = MappingProxyType(
 )
 EXIT_ROWS_SET_ASIDE: Final = 10
 SHOWN_ROWS: Final = 10
+EVALUATION_PAGE: Final = "evaluation.html"
 REPORT: Final = Path("simulation-check")
 
 app = typer.Typer(
@@ -69,6 +70,22 @@ class Language(StrEnum):
 
     da = "da"
     en = "en"
+    nb = "nb"
+    sv = "sv"
+
+
+class PageLanguage(StrEnum):
+    """Language of the evaluation page."""
+
+    en = "en"
+    da = "da"
+
+
+class WhichPersons(StrEnum):
+    """By whom a model is judged."""
+
+    test = "test"
+    all = "all"
 
 
 StoreOption = Annotated[Path, typer.Option("--store", "-s", help="A store, or a folder of canonical tables.")]
@@ -77,6 +94,7 @@ IndexOption = Annotated[
     str, typer.Option("--index-time", "-t", help="The moment seen from, like 2026-01-01.")
 ]
 LanguageOption = Annotated[Language, typer.Option("--language", "-l", help="Language of the reasons.")]
+PageLanguageOption = Annotated[PageLanguage, typer.Option("--language", "-l", help="Language of the page.")]
 PersonsOption = Annotated[int, typer.Option("--persons", "-n", help="How many persons.")]
 SeedOption = Annotated[int, typer.Option("--seed", help="Same seed, same region.")]
 KeyOption = Annotated[
@@ -207,6 +225,68 @@ def train(
 
 
 @app.command()
+def evaluate(
+    store: StoreOption,
+    model: ModelOption,
+    index_time: Annotated[
+        list[str], typer.Option("--index-time", "-t", help="A moment to judge at; may be given again.")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for page, tables, checklists and card.")],
+    target: Annotated[str | None, typer.Option(help="Which target; the model's first by default.")] = None,
+    persons: Annotated[
+        WhichPersons, typer.Option(help="test: those who neither grew nor calibrated the model; or all.")
+    ] = WhichPersons.test,
+    capacity: Annotated[
+        list[str] | None, typer.Option(help="Length of a list, like 100 or '1 %'; may be given again.")
+    ] = None,
+    working_capacity: Annotated[
+        str, typer.Option(help="Length of the list by which fairness is judged.")
+    ] = "1 %",
+    draws: Annotated[int, typer.Option(help="Draws of persons for the intervals.", min=0)] = 200,
+    explained: Annotated[
+        int, typer.Option(help="Persons on whom the quality of explanations is measured.", min=0)
+    ] = 0,
+    seeds: Annotated[int, typer.Option(help="Train again on so many draws of persons.", min=0)] = 0,
+    years: Annotated[int, typer.Option(help="Train and test again for so many years.", min=0)] = 0,
+    place: Annotated[
+        list[str] | None, typer.Option(help="Train without a municipality, test on it; may be given again.")
+    ] = None,
+    language: PageLanguageOption = PageLanguage.en,
+    *,
+    simulated: Annotated[
+        bool | None, typer.Option("--simulated/--real", help="Whether the persons are made up.")
+    ] = None,
+) -> None:
+    """Judge a model: one page for managers and evaluators, all tables, checklists and a card."""
+    from somv_risk.assessment import evaluate as evaluate_model  # noqa: PLC0415 - LightGBM is slow to import
+    from somv_risk.evaluation import CAPACITIES  # noqa: PLC0415
+    from somv_risk.model import load_model  # noqa: PLC0415
+    from somv_risk.refits import Refits  # noqa: PLC0415
+
+    refits = Refits(seeds, years, tuple(place or ()))
+    fitted, histories = load_model(model), _read(Origin.canonical, store, None, None, None)
+    with show_progress() as progress:
+        report = evaluate_model(
+            fitted,
+            histories,
+            index_times=index_time,
+            target=target,
+            persons=persons.value,
+            capacities=capacity or CAPACITIES,
+            working_capacity=working_capacity,
+            draws=draws,
+            refits=None if refits.is_empty else refits,
+            explained=explained,
+            simulated=simulated,
+            progress=progress,
+        )
+    report.to_html(out / EVALUATION_PAGE, language=language)
+    report.write_card(fitted, out / "CARD.md")
+    print_frame("Separation", report.metrics.filter(pl.col("metric").is_in(["auroc", "average_precision"])))
+    say(f"Page: {out / EVALUATION_PAGE}")
+
+
+@app.command()
 def score(
     store: StoreOption,
     model: ModelOption,
@@ -249,13 +329,20 @@ def explain(
     index_time: IndexOption,
     person: Annotated[str, typer.Option("--person", "-p", help="Pseudonym of the person.")],
     language: LanguageOption = Language.da,
+    since: Annotated[
+        str | None, typer.Option(help="Explain what has moved the risk since this earlier moment.")
+    ] = None,
 ) -> None:
-    """Explain one person's risk, with the events behind every reason."""
-    from somv_risk.explanation import explain_person  # noqa: PLC0415 - LightGBM is slow to import
+    """Explain one person's risk, or what has moved it since, with the events behind every reason."""
+    from somv_risk.change import explain_change  # noqa: PLC0415 - LightGBM is slow to import
+    from somv_risk.explanation import explain_person  # noqa: PLC0415
     from somv_risk.model import load_model  # noqa: PLC0415
 
-    histories = _read(Origin.canonical, store, None, None, None)
-    say(str(explain_person(load_model(model), histories, person, index_time, language=language)))
+    histories, fitted = _read(Origin.canonical, store, None, None, None), load_model(model)
+    if since is None:
+        say(str(explain_person(fitted, histories, person, index_time, language=language)))
+    else:
+        say(str(explain_change(fitted, histories, person, since, index_time, language=language)))
 
 
 @app.command()
@@ -421,7 +508,7 @@ def _print_features(definitions: "Sequence[Definition]", language: Language) -> 
         {
             "id": definition.id,
             "windows": ", ".join(map(str, definition.windows)),
-            "title": definition.title[language],
+            "title": definition.title_in(language),
             "theme": definition.theme,
         }
         for definition in definitions

@@ -1,7 +1,8 @@
-"""The explanation of one person: every theme, the sentence that says it, and the events behind it."""
+"""The explanation of one person: every theme and feature, the sentence that says it, and the events."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import polars as pl
@@ -10,11 +11,12 @@ from somv_risk import schema as s
 from somv_risk.asof import KEY
 from somv_risk.cohort import Moment, parse_moment
 from somv_risk.contributions import Summary, compute_contributions, summarise_trees
+from somv_risk.errors import ConfigError
 from somv_risk.features import THEMES, Feature, list_evidence
 from somv_risk.histories import Histories
 from somv_risk.matrix import build_matrices
 from somv_risk.model import RiskModel
-from somv_risk.reasons import Reason, build_reasons
+from somv_risk.reasons import FeatureReason, Reason, Texts, build_feature_reasons, build_reasons, load_texts
 from somv_risk.scoring import RISK, choose_persons, collect_features
 
 SHOWN_EVENTS: Final = 5
@@ -26,10 +28,11 @@ CONTRIBUTION: Final = pl.Struct({"feature": pl.String, "contribution": pl.Float6
 class Explanation:
     """Why one person has the risk they have.
 
-    `reasons` are all themes that moved the score, as `score` orders them; `evidence` maps each feature
-    told to its events (`events`, `started_at`, `ended_at`, latest first). `contributions` has one
-    row per feature: `feature`, `theme`, `contribution` (log-odds), largest first; with `base` they sum to
-    `raw`, the log-odds before calibration.
+    `reasons` are all themes that moved the score, as `score` orders them; `by_feature` all features that
+    did, the largest contribution first. `evidence` maps each feature told by a theme to its events
+    (`events`, `started_at`, `ended_at`, latest first); those of any other are given by
+    `list_reason_evidence`. `contributions` has one row per feature: `feature`, `theme`, `contribution`
+    (log-odds), largest first; with `base` they sum to `raw`, the log-odds before calibration.
     """
 
     risk: float
@@ -39,13 +42,16 @@ class Explanation:
     reasons: tuple[Reason, ...]
     evidence: dict[str, pl.DataFrame]
     contributions: pl.DataFrame
+    by_feature: tuple[FeatureReason, ...]
+    language: str
 
     def __str__(self) -> str:
-        lines = [f"{self.risk:.1%}"]
+        texts = load_texts(self.language)
+        lines = [texts.numbers.percent.format(n=texts.numbers.mark(f"{100 * self.risk:.1f}"))]
         for reason in self.reasons:
-            lines.append(f"{reason.contribution:+.2f}  {reason.text}")
+            lines.append(_tell_reason(reason, texts))
             for name in reason.told:
-                lines += _tell_events(self.evidence[name])
+                lines += _tell_events(self.evidence[name], texts)
         return "\n".join(lines)
 
 
@@ -59,9 +65,7 @@ def explain_person(
     CohortError
         If the person is not found or not eligible.
     """
-    moment = parse_moment(index_time)
-    own = histories.keep_persons(pl.LazyFrame({s.PERSON_ID: [str(person_id)]}))
-    rows = choose_persons(model, own, moment, None)
+    own, rows = _find_person(model, histories, person_id, index_time)
     frame = collect_features(model, own, rows)
     matrix = model.encoding.to_matrix(frame)
     values = compute_contributions(model.main.booster, matrix)
@@ -70,7 +74,7 @@ def explain_person(
     )[0]
     features = {feature.name: feature for feature in model.features}
     told = [name for reason in reasons for name in reason.told]
-    evidence = {name: list_evidence(own, rows, features[name], model.lags).drop(KEY) for name in told}
+    evidence = {name: _list_events(model, own, rows, features[name]) for name in told}
     risk = model.main.predict_risk(matrix)
     return Explanation(
         risk=float(risk[0]),
@@ -80,7 +84,45 @@ def explain_person(
         reasons=tuple(reasons),
         evidence=evidence,
         contributions=_tabulate(model.features, values[0, :-1].tolist()),
+        by_feature=tuple(build_feature_reasons(model.features, frame, values, language=language)[0]),
+        language=language,
     )
+
+
+def list_reason_evidence(
+    model: RiskModel, histories: Histories, person_id: str, index_time: Moment, feature: str
+) -> pl.DataFrame:
+    """List the events behind any feature of a person's explanation, latest first.
+
+    Returns
+    -------
+    One row per event: `events` (the kind of event), `started_at`, `ended_at` (null while the end was not
+    known). What has no events behind it has no rows, and the same columns: age, sex and municipality, a
+    count of none, and whatever is of a table that was not delivered.
+
+    Raises
+    ------
+    ConfigError
+        If the model has no such feature.
+    CohortError
+        If the person is not found or not eligible.
+    """
+    features = {each.name: each for each in model.features}
+    if feature not in features:
+        raise ConfigError(f"The model has no feature {feature!r}. Name one of its explanation.")
+    own, rows = _find_person(model, histories, person_id, index_time)
+    return _list_events(model, own, rows, features[feature])
+
+
+def _find_person(
+    model: RiskModel, histories: Histories, person_id: str, index_time: Moment
+) -> tuple[Histories, pl.DataFrame]:
+    own = histories.keep_persons(pl.LazyFrame({s.PERSON_ID: [str(person_id)]}))
+    return own, choose_persons(model, own, parse_moment(index_time), None)
+
+
+def _list_events(model: RiskModel, own: Histories, rows: pl.DataFrame, feature: Feature) -> pl.DataFrame:
+    return list_evidence(own, rows, feature, model.lags).drop(KEY)
 
 
 def explain_region(
@@ -150,11 +192,24 @@ def _tabulate(features: tuple[Feature, ...], contributions: list[float]) -> pl.D
     return frame.sort(pl.col("contribution").abs(), descending=True)
 
 
-def _tell_events(events: pl.DataFrame) -> list[str]:
+def _tell_reason(reason: Reason, texts: Texts) -> str:
+    mark = texts.marks["changeable" if reason.changeable else "given"]
+    return f"{texts.numbers.mark(f'{reason.contribution:+.2f}')}  {reason.text} ({mark})"
+
+
+def _tell_events(events: pl.DataFrame, texts: Texts) -> list[str]:
     """Tell the latest events, and how many more there are."""
-    shown = [
-        f"         {event['events']}: {event[s.STARTED_AT]} - {event[s.ENDED_AT] or ''}"
-        for event in events.head(SHOWN_EVENTS).iter_rows(named=True)
-    ]
+    shown = [_tell_event(event, texts) for event in events.head(SHOWN_EVENTS).iter_rows(named=True)]
     more = events.height - len(shown)
-    return [*shown, f"         and {more} more"] if more else shown
+    told = [*shown, texts.evidence["more"].format(n=more)] if more else shown
+    return [f"         {line}" for line in told]
+
+
+def _tell_event(event: Mapping[str, Any], texts: Texts) -> str:
+    start, end = event[s.STARTED_AT], event[s.ENDED_AT]
+    written = texts.dates.format_moment(start)
+    if end is None:
+        written = texts.evidence["since"].format(start=written)
+    elif end != start:
+        written = texts.evidence["span"].format(start=written, end=texts.dates.format_moment(end))
+    return f"{texts.events[event['events']]}: {written}"

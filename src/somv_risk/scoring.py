@@ -37,6 +37,7 @@ REASON: Final = pl.Struct(
         "feature": pl.String,
         "value": pl.Float64,
         "contribution": pl.Float64,
+        "changeable": pl.Boolean,
         "text": pl.String,
     }
 )
@@ -79,7 +80,7 @@ def score(
     reasons
         Number of themes explained per person.
     language
-        "da" or "en".
+        "da", "en", "nb" or "sv".
     explain
         Whom to give reasons: the "flagged", "all" or "none".
 
@@ -88,8 +89,9 @@ def score(
     One row per eligible person, highest risk first, ties by person id: `person_id`, `index_time`, `risk`
     (0 to 1), `percentile` (of the reference population with a lower risk), `rank` (from 1, within this
     call), `flagged`, `known_or_new` ("known" if the target's count was met in the days before the index),
-    `reasons` (list of theme, feature, value, contribution in log-odds, text), `unfinished_risk` (null if
-    the model has no such target) and `warnings` (list of sentences).
+    `reasons` (list of theme, feature, value, contribution in log-odds, changeable, text; the largest
+    contribution first, whether it raises or lowers), `unfinished_risk` (null if the model has no such
+    target) and `warnings` (list of sentences).
 
     Raises
     ------

@@ -12,10 +12,10 @@ import polars as pl
 
 from somv_risk.codes._packaged import load_packaged
 from somv_risk.errors import ConfigError
+from somv_risk.languages import TITLED
 
 Status = Literal["sourced", "assumed"]
 
-LANGUAGES: Final = ("da", "en")
 PREFIX: Final = re.compile(r"[A-Z][0-9][0-9A-Z]{0,4}")
 
 
@@ -103,7 +103,7 @@ def _build_group(name: str, table: Mapping[str, Any]) -> CodeGroup:
 
 
 def _check_words(group: CodeGroup) -> None:
-    if missing := [language for language in LANGUAGES if not group.title.get(language)]:
+    if missing := [language for language in TITLED if not group.title.get(language)]:
         raise ConfigError(f"Code group {group.name!r} has no title in {', '.join(missing)}. Give it one.")
     if not group.source:
         raise ConfigError(f"Code group {group.name!r} has no source. State where its codes come from.")

@@ -4,6 +4,7 @@ from somv_risk.evaluation._brief import judge_briefly
 from somv_risk.evaluation._capacities import CAPACITIES, Capacity, read_capacities
 from somv_risk.evaluation._cases import Cases
 from somv_risk.evaluation._gaps import render_gap
+from somv_risk.evaluation._measures import draw_weights
 from somv_risk.evaluation._numbers import compute_wilson
 from somv_risk.evaluation._rankings import measure_rankings
 from somv_risk.evaluation._tables import WORKING_CAPACITY, judge
@@ -16,6 +17,7 @@ __all__ = [
     "Cases",
     "compute_metrics",
     "compute_wilson",
+    "draw_weights",
     "judge",
     "judge_briefly",
     "measure_rankings",

@@ -60,6 +60,8 @@ class Cases:
     def __post_init__(self) -> None:
         if not len(self.outcome):
             raise InputError("There are no cases. Choose persons and a period whose outcome is known.")
+        if not self.rankings:
+            raise InputError("There is no ranking to judge. Give the model's scores.")
         for name, values in self._list_columns():
             if len(values) != len(self.outcome):
                 raise InputError(

@@ -1,5 +1,6 @@
 """Curves: logistic lines and splines of the outcome on the log-odds, fitted by Newton's method."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,6 +16,8 @@ FAR: Final = 1e4  # a coefficient as large as this has no end: the outcomes are 
 KNOTS: Final = (0.05, 0.275, 0.5, 0.725, 0.95)  # Harrell 2015, Regression Modeling Strategies, table 2.3
 MOST_POINTS: Final = 1000
 LEAST_KNOTS: Final = 3
+HALVES: Final = tuple(0.5**times for times in range(40))
+ROUNDING: Final = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +53,15 @@ class Curve:
 def fit_line(log_odds: FloatArray, outcome: BoolArray, *, slope: float | None = None) -> Line | None:
     """Fit a logistic line of the outcome on the log-odds: its slope, or its level if the slope is given.
 
-    None if no line can be fitted.
+    None if no line can be fitted, as no slope can where all log-odds are equal.
     """
+    if slope is None and np.ptp(log_odds) == 0:
+        return None
     ones, share = np.ones(len(log_odds)), outcome.astype(np.float64)
     if slope is None:
-        fitted = _fit(np.stack([ones, log_odds], axis=1), share, ones, start=(0.0, 1.0))
+        fitted = _fit(np.stack([ones, log_odds]), share, ones, start=(0.0, 1.0))
     else:
-        fitted = _fit(ones[:, None], share, ones, start=(0.0,), offset=slope * log_odds)
+        fitted = _fit(ones[None, :], share, ones, start=(0.0,), offset=slope * log_odds)
     if fitted is None:
         return None
     coefficients, covariance = fitted
@@ -83,17 +88,18 @@ def compute_curve(points: Points, outcome: BoolArray, weights: FloatArray) -> Cu
     there = total > 0
     events = np.bincount(points.point[outcome], weights[outcome], len(total))
     basis = build_spline(points.mean[there], points.knots)
-    line = (0.0, 1.0, *[0.0] * (basis.shape[1] - 2))
+    line = (0.0, 1.0, *[0.0] * (len(basis) - 2))
     fitted = _fit(basis, events[there] / total[there], total[there], start=line)
     if fitted is None:
         return None
-    return Curve(_to_risk(points.mean[there]), _to_risk(basis @ fitted[0]), total[there])
+    return Curve(_to_risk(points.mean[there]), _to_risk(fitted[0] @ basis), total[there])
 
 
 def build_spline(values: FloatArray, knots: FloatArray) -> FloatArray:
     """Build the basis of a restricted cubic spline: 1, the value, and a cubic for each knot but two.
 
-    It is linear outside the knots. Source: Harrell 2015, doi 10.1007/978-3-319-19425-7, section 2.4.5.
+    One row for each of them; it is linear outside the knots.
+    Source: Harrell 2015, doi 10.1007/978-3-319-19425-7, section 2.4.5.
     """
     last, before = knots[-1], knots[-2]
     scale = (last - knots[0]) ** 2
@@ -103,7 +109,7 @@ def build_spline(values: FloatArray, knots: FloatArray) -> FloatArray:
         bend -= _cube(values - before) * (last - knot) / (last - before)
         bend += _cube(values - last) * (before - knot) / (last - before)
         columns.append(bend / scale)
-    return np.stack(columns, axis=1)
+    return np.stack(columns)
 
 
 def _cube(values: FloatArray) -> FloatArray:
@@ -111,7 +117,8 @@ def _cube(values: FloatArray) -> FloatArray:
 
 
 def _to_risk(log_odds: FloatArray) -> FloatArray:
-    return np.asarray(np.exp(-np.logaddexp(0, -log_odds)), dtype=np.float64)
+    with np.errstate(over="ignore"):  # an infinite exponential is a risk of 0
+        return np.asarray(1.0 / (1.0 + np.exp(-log_odds)), dtype=np.float64)
 
 
 def _fit(
@@ -124,20 +131,36 @@ def _fit(
 ) -> tuple[FloatArray, FloatArray] | None:
     """Fit a logistic regression by Newton's method: coefficients, their covariance; None if it has no end.
 
-    It starts from risks that are right, which is seldom far off.
+    `basis` has a row for each coefficient. It starts from risks that are right, which is seldom far off.
     """
-    coefficients = np.array(start)
+
+    def compute_likelihood(coefficients: FloatArray) -> float:
+        line = offset + coefficients @ basis
+        return float(weights @ (share * line - np.logaddexp(0, line)))
+
+    coefficients: FloatArray | None = np.array(start)
     for _ in range(STEPS):
-        risk = _to_risk(offset + basis @ coefficients)
-        slope = basis.T @ (weights * (share - risk))
-        bend = (basis * (weights * risk * (1 - risk))[:, None]).T @ basis
+        if coefficients is None or np.abs(coefficients).max() > FAR:
+            return None
+        risk = _to_risk(offset + coefficients @ basis)
+        slope = basis @ (weights * (share - risk))
+        bend = (basis * (weights * risk * (1 - risk))) @ basis.T
         try:
-            step = np.linalg.solve(bend, slope)
+            step, covariance = np.linalg.solve(bend, slope), np.linalg.inv(bend)
         except np.linalg.LinAlgError:
             return None
-        coefficients += step
-        if np.abs(coefficients).max() > FAR:
-            return None
         if np.abs(step).max() < CLOSE:
-            return coefficients, np.asarray(np.linalg.inv(bend), dtype=np.float64)
+            return coefficients + step, np.asarray(covariance, dtype=np.float64)
+        coefficients = _climb(compute_likelihood, coefficients, step)
+    return None
+
+
+def _climb(height: Callable[[FloatArray], float], place: FloatArray, step: FloatArray) -> FloatArray | None:
+    """Take as much of a step as does not lead down: all of it, a half, a quarter; None if even little does."""
+    if not np.isfinite(step).all():
+        return None
+    here = height(place)
+    for part in HALVES:
+        if height(place + part * step) >= here - abs(here) * ROUNDING:
+            return np.asarray(place + part * step, dtype=np.float64)
     return None

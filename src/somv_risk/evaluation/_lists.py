@@ -1,6 +1,6 @@
 """Lists: who stays a frequent admitter, how risks are spread, and whom another way of counting hides."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import numpy as np
@@ -111,23 +111,31 @@ def tabulate_hidden(cases: Cases, listed: BoolArray) -> pl.DataFrame:
 
 
 def _list_hidden(outcome: BoolArray, hidden: BoolArray, listed: BoolArray) -> Iterator[Row]:
+    """Tell of parts only if no other part that is left over is small."""
     counted = outcome & ~hidden
-    yield _tell_count("persons_with_outcome", outcome)
-    yield _tell_count("persons_counted", counted)
-    yield _tell_count("persons_hidden", hidden)
-    yield _tell_share("share_hidden", hidden, outcome)
-    yield _tell_share("hidden_on_the_list", listed & hidden, hidden)
-    yield _tell_share("counted_on_the_list", listed & counted, counted)
+    parts = counted, hidden
+    cells = [part & on for part in parts for on in (listed, ~listed)]
+    yield _tell_count("persons_with_outcome", outcome, [outcome])
+    yield _tell_count("persons_counted", counted, parts)
+    yield _tell_count("persons_hidden", hidden, parts)
+    yield _tell_share("share_hidden", hidden, outcome, parts)
+    yield _tell_share("hidden_on_the_list", listed & hidden, hidden, cells)
+    yield _tell_share("counted_on_the_list", listed & counted, counted, cells)
 
 
-def _tell_count(measure: str, persons: BoolArray) -> Row:
-    count = int(persons.sum())
-    return (measure, None, None, None, FEW) if count < SMALLEST else (measure, float(count), None, None, None)
+def _tell_count(measure: str, persons: BoolArray, parts: Sequence[BoolArray]) -> Row:
+    if _is_any_small(parts):
+        return measure, None, None, None, FEW
+    return measure, float(persons.sum()), None, None, None
 
 
-def _tell_share(measure: str, part: BoolArray, whole: BoolArray) -> Row:
+def _tell_share(measure: str, part: BoolArray, whole: BoolArray, parts: Sequence[BoolArray]) -> Row:
+    if _is_any_small(parts):
+        return measure, None, None, None, FEW if whole.any() else NOBODY
     counts, total = float(part.sum()), float(whole.sum())
-    if min(counts, total - counts) < SMALLEST:
-        return measure, None, None, None, FEW if total else NOBODY
     low, high = compute_wilson(np.array([counts]), np.array([total]))
     return measure, counts / total, float(low[0]), float(high[0]), None
+
+
+def _is_any_small(parts: Sequence[BoolArray]) -> bool:
+    return min(int(part.sum()) for part in parts) < SMALLEST

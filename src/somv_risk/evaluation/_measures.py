@@ -1,6 +1,7 @@
 """Measures: numbers that follow from the weights of persons, and their intervals by resampling persons."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
@@ -42,12 +43,11 @@ class Resampling:
         if self.draws < 0:
             raise ConfigError(f"draws is {self.draws}. Give 0 or more.")
 
-    def draw_weights(self, persons: int) -> Iterator[FloatArray]:
-        """Draw, again and again, how often each of the persons is taken; shape (persons,)."""
-        rng = np.random.default_rng(self.seed)
-        for _ in range(self.draws):
-            taken = rng.integers(0, persons, persons, dtype=np.int32)
-            yield np.bincount(taken, minlength=persons).astype(np.float64)
+
+def draw_weights(persons: int, *, seed: int, number: int) -> FloatArray:
+    """Draw how often each of the persons is taken in one of the draws of a bootstrap; shape (persons,)."""
+    taken = np.random.default_rng([seed, number]).integers(0, persons, persons, dtype=np.int32)
+    return np.bincount(taken, minlength=persons).astype(np.float64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +89,17 @@ def draw(measures: Mapping[str, Measure], persons: int, resampling: Resampling) 
     """Compute several measures for all persons and for each draw, the same draws for all measures."""
     ones = np.ones(persons)
     values = {name: measure.compute(ones) for name, measure in measures.items()}
-    draws: dict[str, list[FloatArray]] = {name: [] for name in measures}
-    for weights in resampling.draw_weights(persons):
-        for name, measure in measures.items():
-            draws[name].append(measure.compute(weights))
+
+    def compute(number: int) -> list[FloatArray]:
+        weights = draw_weights(persons, seed=resampling.seed, number=number)
+        return [measure.compute(weights) for measure in measures.values()]
+
+    with ThreadPoolExecutor(pl.thread_pool_size()) as pool:
+        draws = list(pool.map(compute, range(resampling.draws)))
+    columns = zip(*draws, strict=True) if draws else ([] for _ in measures)
     return {
-        name: Drawn(numbers, np.array(draws[name]).reshape(-1, len(numbers)))
-        for name, numbers in values.items()
+        name: Drawn(numbers, np.array(column).reshape(-1, len(numbers)))
+        for (name, numbers), column in zip(values.items(), columns, strict=True)
     }
 
 

@@ -74,7 +74,7 @@ class _Ranked:
             ladder.compute_average_precision(self.events, events),
         ]
         if self.squares is not None:
-            whole.append(float(weights @ self.squares / ladder.ends[-1]))
+            whole.append(float(divide(weights @ self.squares, ladder.ends[-1])))
         return whole, self._compute_lists(ladder, events, weights, sizes)
 
     def _compute_lists(

@@ -6,9 +6,7 @@ from typing import Final
 import polars as pl
 
 from somv_risk.evaluation._calibration import (
-    EVENTS,
-    ROWS,
-    hide_small,
+    hide_groups,
     measure_index,
     measure_ratio,
     tabulate_group_errors,
@@ -27,7 +25,7 @@ from somv_risk.evaluation._lists import (
     tabulate_hidden,
     tabulate_persistence,
 )
-from somv_risk.evaluation._measures import HIGH, LOW, VALUE, Measure, Resampling, draw, tabulate
+from somv_risk.evaluation._measures import Measure, Resampling, draw, tabulate
 from somv_risk.evaluation._rankings import CAPACITY, PERSONS, measure_order
 
 WORKING_CAPACITY: Final = "1 %"
@@ -85,7 +83,7 @@ def judge(
         "cases": tabulate_cases(cases),
         "metrics": _add_missing(order.filter(pl.col(CAPACITY).is_null()).drop(CAPACITY, PERSONS), cases),
         "capacity": order.filter(pl.col(CAPACITY).is_not_null()),
-        "calibration": hide_small(calibration, (ROWS, EVENTS, VALUE, LOW, HIGH)),
+        "calibration": hide_groups(calibration, cells, cases.outcome),
         "reliability": tabulate_reliability(cases, cells),
         "decision_curve": tables["decision_curve"],
         "risk_distribution": tabulate_distribution(cases),

@@ -2,7 +2,7 @@
 
 from somv_risk.features._catalogue import load_catalogue, load_definitions, parse_definitions
 from somv_risk.features._engine import build_features, compute_features
-from somv_risk.features._evidence import list_evidence
+from somv_risk.features._evidence import EVENTS, list_evidence
 from somv_risk.features._measures import MEASURES, Column, Measure
 from somv_risk.features._rules import (
     THEMES,
@@ -18,10 +18,14 @@ from somv_risk.features._spec import (
     read_definition,
 )
 from somv_risk.features._texts import Coded
-from somv_risk.features._views import VIEWS, View
+from somv_risk.features._views import BACKGROUND, LONG_TERM, OUTSIDE_LABOUR_MARKET, VIEWS, View
 
 __all__ = [
+    "BACKGROUND",
+    "EVENTS",
+    "LONG_TERM",
     "MEASURES",
+    "OUTSIDE_LABOUR_MARKET",
     "THEMES",
     "VIEWS",
     "Coded",

@@ -10,6 +10,7 @@ from somv_risk import schema as s
 from somv_risk.errors import ConfigError
 from somv_risk.features._measures import MEASURES
 from somv_risk.features._views import VIEWS
+from somv_risk.languages import LANGUAGES, TITLED
 from somv_risk.outcomes import OUTCOME_EVENTS
 from somv_risk.splits import ROLE
 from somv_risk.windows import Lookback
@@ -30,7 +31,6 @@ THEMES: Final = (
     "long_term_conditions",
     "background",
 )
-LANGUAGES: Final = ("da", "en")
 ANCHORS: Final = ("start", "end", "part")
 DIRECTIONS: Final = (-1, 0, 1)
 BACKGROUND: Final = "background"
@@ -121,9 +121,11 @@ def _list_form_rules(definition: "Definition") -> Iterator[Rule]:
         )
     title = definition.title
     yield Rule(
-        isinstance(title, Mapping) and set(title) == set(LANGUAGES) and all(map(_is_text, title.values())),
+        isinstance(title, Mapping)
+        and set(TITLED) <= set(title) <= set(LANGUAGES)
+        and all(map(_is_text, title.values())),
         "has no title in each language",
-        f"Give a title in {_tell(LANGUAGES)}, and in no other",
+        f"Give a title in {_tell(TITLED)}, and else only in languages of the library ({_tell(LANGUAGES)})",
     )
     yield Rule(isinstance(definition.windows, tuple), "has windows that are no list", "Write [90, 365]")
     for name in ("where", "of"):
@@ -149,6 +151,11 @@ def _list_form_rules(definition: "Definition") -> Iterator[Rule]:
         type(definition.monotone) is int and definition.monotone in DIRECTIONS,
         f"has the monotone direction {definition.monotone!r}",
         "Give -1, 0 or 1",
+    )
+    yield Rule(
+        isinstance(definition.changeable, bool),
+        f"is changeable {definition.changeable!r}",
+        "Give true or false",
     )
 
 

@@ -9,6 +9,7 @@ from somv_risk.errors import ConfigError
 from somv_risk.features._measures import MEASURES, Measure
 from somv_risk.features._rules import check_definition
 from somv_risk.features._views import VIEWS
+from somv_risk.languages import pick_title
 from somv_risk.windows import Lookback
 
 
@@ -20,7 +21,9 @@ class Definition:
     where the text ends in `*`); `of` the flags of the events a share or a last event is taken of;
     `anchor` what of the event must lie in the window: its start, its end, or any part; `value` the column
     measured; `within_days` the span of a burst; `monotone` the direction of the risk that is beyond
-    dispute (+1, -1) or 0. `docs/features.md` lists the measures, the kinds of events and what each offers.
+    dispute (+1, -1) or 0; `changeable` whether a team and the citizen can work with what is measured from
+    now on, rather than that it is given. `docs/features.md` lists the measures, the kinds of events and
+    what each offers.
 
     Whatever it asks for, it is asked of the rows known before the index: a definition that could see
     the future cannot be written.
@@ -61,6 +64,7 @@ class Definition:
     value: str | None = None
     within_days: int | None = None
     monotone: Literal[-1, 0, 1] = 0
+    changeable: bool = False
 
     def __post_init__(self) -> None:
         for name in ("windows", "where", "of", "title", "match"):
@@ -78,6 +82,10 @@ class Definition:
     def tables(self) -> tuple[str, ...]:
         """Tables without which the feature is null."""
         return VIEWS[self.events].tables
+
+    def title_in(self, language: str) -> str:
+        """Return the title in a language, or the English one where there is none in it."""
+        return pick_title(self.title, language)
 
     def features(self) -> tuple["Feature", ...]:
         """Return one feature per window."""

@@ -1,15 +1,30 @@
 """Reasons: plain sentences about what moved a score, from reviewed texts in each language."""
 
-from somv_risk.reasons._reasons import Reason, build_reasons, sum_themes
+from somv_risk.reasons._change import ChangeTexts, Note, load_change_texts, render_change
+from somv_risk.reasons._dates import DateWords
+from somv_risk.reasons._reasons import (
+    FeatureReason,
+    Reason,
+    build_feature_reasons,
+    build_reasons,
+    sum_themes,
+)
 from somv_risk.reasons._sentences import render_reason, render_sentence
 from somv_risk.reasons._texts import Texts, load_texts
 from somv_risk.reasons._warnings import render_warnings
 
 __all__ = [
+    "ChangeTexts",
+    "DateWords",
+    "FeatureReason",
+    "Note",
     "Reason",
     "Texts",
+    "build_feature_reasons",
     "build_reasons",
+    "load_change_texts",
     "load_texts",
+    "render_change",
     "render_reason",
     "render_sentence",
     "render_warnings",

@@ -27,8 +27,11 @@ class NumberWords:
 
     def format_number(self, value: float) -> str:
         """Format a number with at most two decimals."""
-        plain = f"{value:z.2f}".rstrip("0").rstrip(".")
-        return plain.replace(".", self.decimal_mark)
+        return self.mark(f"{value:z.2f}".rstrip("0").rstrip("."))
+
+    def mark(self, written: str) -> str:
+        """Give a number as Python writes it the language's decimal mark."""
+        return written.replace(".", self.decimal_mark)
 
     def format_signed(self, difference: float) -> str:
         """Format a difference with its sign; none has no sign."""

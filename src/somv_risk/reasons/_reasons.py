@@ -1,38 +1,54 @@
-"""Reasons: which themes moved a person's score, each with the feature that says it best."""
+"""Reasons: which themes and which features moved a person's score, each in a sentence."""
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby, islice
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from somv_risk.features import THEMES, Feature
-from somv_risk.reasons._sentences import render_reason
+from somv_risk.reasons._choice import pick_places
+from somv_risk.reasons._sentences import render_reason, render_sentence
 
 FloatArray = npt.NDArray[np.float64]
-
-TOLD_PER_THEME: Final = 2
-LEAST_SHARE: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
     """One theme of one person.
 
-    `contribution` is the theme's total in log-odds; `feature` what in the theme moves the score most in
-    the theme's direction, `value` its value (null if unknown or a category); `text` tells the features in
-    `told`, and the direction.
+    `contribution` is the theme's total in log-odds; `text` tells the features in `told`, and whether the
+    theme raises or lowers; `feature` is the first of them, `value` its value (null if unknown or a
+    category). `changeable` says that at least one of those told can be worked with, never that this would
+    lower the risk.
     """
 
     theme: str
     feature: str
     value: float | None
     contribution: float
+    changeable: bool
     text: str
     told: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureReason:
+    """One feature of one person.
+
+    `value` is null if unknown or a category, `contribution` in log-odds, `text` the sentence that tells the
+    value and whether it raises or lowers; `changeable` says whether it can be worked with.
+    """
+
+    feature: str
+    theme: str
+    value: float | None
+    contribution: float
+    changeable: bool
+    text: str
 
 
 def sum_themes(features: tuple[Feature, ...], contributions: FloatArray) -> tuple[list[str], FloatArray]:
@@ -53,9 +69,9 @@ def build_reasons(
     language: str,
     absent: Collection[str] = (),
 ) -> list[list[Reason]]:
-    """Build the reasons of each row, at most `count` themes.
+    """Build the reasons of each row, at most `count` themes, the largest contribution first.
 
-    A person above the base value is told first what raises the score, one below it what lowers it.
+    What raises and what lowers stand among each other: the size decides, and each reason says its direction.
 
     Parameters
     ----------
@@ -69,8 +85,7 @@ def build_reasons(
     if not len(contributions):
         return []
     themes, totals = sum_themes(features, contributions)
-    leaning = np.where(contributions[:, :-1].sum(axis=1) >= 0, 1.0, -1.0)
-    ranked = np.argsort(-leaning[:, None] * totals, axis=1, kind="stable")
+    ranked = _rank_by_size(totals)
     places = _list_places(features, absent)
     return [
         list(
@@ -83,6 +98,50 @@ def build_reasons(
             frame.iter_rows(named=True), contributions, totals.tolist(), ranked, strict=True
         )
     ]
+
+
+def build_feature_reasons(
+    features: tuple[Feature, ...], frame: pl.DataFrame, contributions: FloatArray, *, language: str
+) -> list[list[FeatureReason]]:
+    """Build a reason per feature of each row: all whose contribution is not zero, the largest first.
+
+    With the base value they sum to the raw score. So those of a table that was not delivered are among
+    them, told as missing information.
+
+    Parameters
+    ----------
+    frame
+        The features of the rows, as built.
+    contributions
+        Shape (rows, features + 1), log-odds, the last column the base value.
+    """
+    pulls = contributions[:, :-1]
+    return [
+        [
+            _tell_feature(features[place], row[features[place].name], float(values[place]), language)
+            for place in order
+            if values[place] != 0
+        ]
+        for row, values, order in zip(frame.iter_rows(named=True), pulls, _rank_by_size(pulls), strict=True)
+    ]
+
+
+def _rank_by_size(contributions: FloatArray) -> npt.NDArray[np.intp]:
+    """Rank the places of each row, the largest first whatever its sign."""
+    return np.argsort(-np.abs(contributions), axis=1, kind="stable")
+
+
+def _tell_feature(
+    feature: Feature, value: float | str | None, contribution: float, language: str
+) -> FeatureReason:
+    return FeatureReason(
+        feature=feature.name,
+        theme=feature.definition.theme,
+        value=_to_number(value),
+        contribution=contribution,
+        changeable=feature.definition.changeable,
+        text=render_sentence(feature, value, contribution, language),
+    )
 
 
 def _list_places(features: tuple[Feature, ...], absent: Collection[str]) -> dict[str, dict[str, list[int]]]:
@@ -107,32 +166,19 @@ def _tell_row(
     listed = list(totals)
     for theme, total in (listed[number] for number in order):
         pulls = np.sign(total) * contributions
-        told = [features[place] for place in _pick_places(features, places.get(theme, {}), pulls)]
+        told = [features[place] for place in pick_places(features, places.get(theme, {}), pulls)]
         if told:
             findings = [(feature, row[feature.name]) for feature in told]
-            text = render_reason(findings, total, language)
-            names = tuple(feature.name for feature in told)
-            yield Reason(theme, names[0], _to_number(findings[0][1]), total, text, names)
+            yield Reason(
+                theme=theme,
+                feature=told[0].name,
+                value=_to_number(findings[0][1]),
+                contribution=total,
+                changeable=any(feature.definition.changeable for feature in told),
+                text=render_reason(findings, total, language),
+                told=tuple(feature.name for feature in told),
+            )
 
 
 def _to_number(value: float | str | None) -> float | None:
     return None if value is None or isinstance(value, str) else float(value)
-
-
-def _pick_places(features: tuple[Feature, ...], places: dict[str, list[int]], pulls: FloatArray) -> list[int]:
-    """Pick the one or two features that say the theme best, in the theme's direction.
-
-    The same thing counted over several windows shares its weight among them, so definitions are weighed by
-    the sum over their windows, and each is told by its weightiest window. Of those that carry at least a
-    tenth of the heaviest, the ones whose direction is beyond dispute come first: that somebody was in
-    treatment is a poor thing to be told as a reason for concern.
-    """
-    weights = {identity: float(sum(pulls[place] for place in own)) for identity, own in places.items()}
-    heaviest = max(weights.values(), default=0.0)
-    if heaviest <= 0:
-        return []
-    told = [identity for identity in places if weights[identity] >= LEAST_SHARE * heaviest]
-    best = {identity: max(places[identity], key=lambda place: float(pulls[place])) for identity in told}
-    is_disputed = {identity: features[best[identity]].definition.monotone == 0 for identity in told}
-    ranked = sorted(told, key=lambda identity: (is_disputed[identity], -weights[identity]))
-    return [best[identity] for identity in ranked[:TOLD_PER_THEME]]

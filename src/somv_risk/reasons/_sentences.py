@@ -66,11 +66,18 @@ def render_sentence(feature: Feature, value: float | str | None, contribution: f
 def render_reason(
     findings: Sequence[tuple[Feature, float | str | None]], contribution: float, language: str
 ) -> str:
-    """Tell several findings of one person, and then which way they pull the risk together."""
-    texts = load_texts(language)
-    told = [_tell_finding(feature, _read_value(feature, value), texts) for feature, value in findings]
-    sentences = [f"{finding[0].upper()}{finding[1:]}" for finding in told]
-    return " ".join([*sentences, texts.direction(contribution)])
+    """Tell several findings of one person, and then which way they pull the risk together.
+
+    Two findings that read alike are told once.
+    """
+    sentences = [render_finding(feature, value, language) for feature, value in findings]
+    return " ".join([*dict.fromkeys(sentences), load_texts(language).direction(contribution)])
+
+
+def render_finding(feature: Feature, value: float | str | None, language: str) -> str:
+    """Tell what a feature found in one person's history, and nothing about the risk."""
+    finding = _tell_finding(feature, _read_value(feature, value), load_texts(language))
+    return f"{finding[0].upper()}{finding[1:]}"
 
 
 def _read_value(feature: Feature, value: float | str | None) -> float | str | None:
@@ -105,7 +112,7 @@ def _choose_fallback(feature: Feature) -> str:
 def _list_words(feature: Feature, value: float | str | None, texts: Texts) -> dict[str, str]:
     shape = _shape(feature)
     words = {
-        "title": feature.definition.title[texts.language],
+        "title": feature.definition.title_in(texts.language),
         "value": _format_value(feature, value, shape.after_title or shape.placeholder, texts),
         **_list_windows(feature, texts),
     }

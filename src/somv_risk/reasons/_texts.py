@@ -11,12 +11,11 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from somv_risk.errors import ConfigError
-from somv_risk.features import THEMES, Definition, load_definitions
+from somv_risk.features import BACKGROUND, THEMES, VIEWS, Definition, load_definitions
+from somv_risk.languages import LANGUAGES
+from somv_risk.reasons._dates import DateWords
 from somv_risk.reasons._numbers import NumberWords
 from somv_risk.reasons._shapes import SHAPES, Shape
-
-LANGUAGES: Final = ("da", "en")
-
 
 _NO_PLACEHOLDER: Final[frozenset[str]] = frozenset()
 _NUMBER: Final = frozenset({"n"})
@@ -29,10 +28,21 @@ _SECTIONS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "directions": ("raises", "lowers", "neither"),
         "bands": tuple(measure for measure, shape in SHAPES.items() if shape.least is not None),
         "fallback": ("windowed", "plain", "yes", "no", "null"),
+        "marks": ("changeable", "given"),
+        "evidence": ("span", "since", "more"),
+        "events": tuple(kind for kind in VIEWS if kind != BACKGROUND),
     }
 )
 _FALLBACK_PLACEHOLDERS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
     {"windowed": frozenset({"title", "value", "window"}), "plain": frozenset({"title", "value"})}
+)
+_DAY: Final = frozenset({"day", "month", "year"})
+_WORDS_PLACEHOLDERS: Final[Mapping[str, Mapping[str, frozenset[str]]]] = MappingProxyType(
+    {
+        "marks": {},
+        "evidence": {"span": frozenset({"start", "end"}), "since": frozenset({"start"}), "more": _NUMBER},
+        "events": {},
+    }
 )
 
 
@@ -62,6 +72,12 @@ class Texts:
         Words of the equally long time before a window, by its days.
     numbers
         How the language writes numbers.
+    dates
+        How it writes days and moments.
+    marks
+        What is said of a reason that can be worked with, and of one that is given.
+    evidence, events
+        How the events behind a reason are listed, and what each kind of them is called.
     bands
         By measure, the value from which each verbal band holds, ascending from its least value.
     fallback
@@ -83,6 +99,10 @@ class Texts:
     windows: Mapping[str, str]
     windows_before: Mapping[str, str]
     numbers: NumberWords
+    dates: DateWords
+    marks: Mapping[str, str]
+    evidence: Mapping[str, str]
+    events: Mapping[str, str]
     bands: Mapping[str, Mapping[str, float]]
     fallback: Mapping[str, str]
     features: Mapping[str, Mapping[str, str]]
@@ -156,8 +176,11 @@ def read_texts(language: str, content: Mapping[str, Any]) -> Texts:
         If a section, form or placeholder is unknown or missing.
     """
     try:
-        numbers = NumberWords(**content.get("numbers", {}))
-        return Texts(language=language, **_freeze({**content, "numbers": numbers}))
+        words = {
+            "numbers": NumberWords(**content.get("numbers", {})),
+            "dates": DateWords(**content.get("dates", {})),
+        }
+        return Texts(language=language, **_freeze({**content, **words}))
     except TypeError as error:
         sections = ", ".join(name for name in Texts.__slots__ if name != "language")
         raise ConfigError(
@@ -175,6 +198,11 @@ def list_templates(texts: Texts) -> Iterator[Template]:
     for word in NumberWords.__slots__:
         allowed = _NUMBER if word in _NUMBERED_WORDS else _NO_PLACEHOLDER
         yield Template(f"numbers.{word}", getattr(texts.numbers, word), allowed)
+    yield Template("dates.date", texts.dates.date, _DAY)
+    yield Template("dates.moment", texts.dates.moment, frozenset({"date", "hour", "minute"}))
+    for section, placeholders in _WORDS_PLACEHOLDERS.items():
+        for word, text in getattr(texts, section).items():
+            yield Template(f"{section}.{word}", text, placeholders.get(word, _NO_PLACEHOLDER))
     for form, text in texts.fallback.items():
         allowed = _FALLBACK_PLACEHOLDERS.get(form, _NO_PLACEHOLDER)
         yield Template(f"fallback.{form}", text, allowed, is_sentence=bool(allowed))

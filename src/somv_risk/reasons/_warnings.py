@@ -2,10 +2,12 @@
 
 import tomllib
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 from importlib import resources
 from typing import Any
+
+from somv_risk.reasons._texts import load_texts
 
 
 @cache
@@ -28,8 +30,18 @@ def render_warnings(
     """
     texts = _load()[language]
     names = [texts["tables"][table] for table in absent]
-    days = (index_time - data_end).days if data_end else 0
     return [
         *([texts["absent_tables"].format(tables=", ".join(names))] if names else []),
-        *([texts["data_ended"].format(days=days)] if days > 0 else []),
+        *_tell_data_end(texts["data_ended"], index_time, data_end, language),
     ]
+
+
+def _tell_data_end(
+    template: str, index_time: datetime, data_end: datetime | None, language: str
+) -> list[str]:
+    """Tell when the data ended, if that is a day or more before the index."""
+    if data_end is None or index_time - data_end < timedelta(days=1):
+        return []
+    words, days = load_texts(language), (index_time - data_end).days
+    told = template.format(date=words.dates.format_date(data_end), days=words.numbers.format_days(days))
+    return [told]

@@ -10,21 +10,19 @@ import numpy.typing as npt
 import polars as pl
 
 from somv_risk import schema as s
+from somv_risk.cases import LAST_YEAR, LOGISTIC, MODEL, PROGRAMME, PROGRAMME_RULE
 from somv_risk.errors import CohortError
 from somv_risk.evaluation import Cases, judge_briefly
 from somv_risk.histories import Histories
 from somv_risk.matrix import Matrix
 from somv_risk.model import Head
-from somv_risk.outcomes import OUTCOME_EVENTS, Target, count_past_events
+from somv_risk.outcomes import OUTCOME_EVENTS, count_past_events
 from somv_risk.pipeline import Prepared
 from somv_risk.refits._again import Fitted
 from somv_risk.samples import Sample
-from somv_risk.windows import Horizon
 
 FloatArray = npt.NDArray[np.float64]
 
-PROGRAMME_RULE: Final = Target("programme_rule", min_count=3, horizon=Horizon(183))
-MODEL: Final = "model"
 RANKING: Final = "ranking"
 METRIC: Final = "metric"
 PERSONS: Final = "persons"
@@ -33,7 +31,7 @@ LOW: Final = "low"
 HIGH: Final = "high"
 NOTE: Final = "note"
 PRECISION: Final = "precision"
-RISKS: Final = (MODEL, "penalised_logistic")
+RISKS: Final = (MODEL, LOGISTIC)
 NO_TRAINING: Final = (
     "Training stopped: a part has too few events, or its scores do not rise with the outcome."
 )
@@ -62,7 +60,7 @@ class Judged:
     def rank(self, prepared: Prepared, head: Head) -> dict[str, FloatArray]:
         """Rank the persons by a head, its penalised logistic reference, and the rules."""
         log_odds = head.logistic.predict_raw(prepared.encoding, self.matrix)
-        fitted = {MODEL: head.predict_risk(self.matrix), RISKS[1]: 1 / (1 + np.exp(-log_odds))}
+        fitted = {MODEL: head.predict_risk(self.matrix), LOGISTIC: 1 / (1 + np.exp(-log_odds))}
         return fitted | dict(self.rules)
 
 
@@ -77,14 +75,14 @@ def gather_judged(histories: Histories, prepared: Prepared, sample: Sample) -> J
     is_last = (sample.rows[s.INDEX_TIME] == find_test_time(prepared)).to_numpy()[part.places]
     places = part.places[is_last]
     rows = sample.rows[places]
-    recent = count_past_events(histories, rows, PROGRAMME_RULE, prepared.settings.build_lags())
-    is_chosen = recent.select(pl.col(OUTCOME_EVENTS) >= PROGRAMME_RULE.min_count).collect().to_series()
+    recent = count_past_events(histories, rows, PROGRAMME, prepared.settings.build_lags())
+    is_chosen = recent.select(pl.col(OUTCOME_EVENTS) >= PROGRAMME.min_count).collect().to_series()
     return Judged(
         matrix=sample.matrix[places],
         outcome=part.outcome[is_last],
         rules={
-            "count_last_year": part.past_events[is_last],
-            PROGRAMME_RULE.name: is_chosen.to_numpy().astype(np.float64),
+            LAST_YEAR: part.past_events[is_last],
+            PROGRAMME_RULE: is_chosen.to_numpy().astype(np.float64),
         },
     )
 

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import polars as pl
 
 from somv_risk import schema as s
+from somv_risk.cases import MODEL
 from somv_risk.codes import load_municipalities
 from somv_risk.cohort import make_cohort
 from somv_risk.disclosure import FEW, SMALLEST, find_hidden
@@ -20,7 +21,6 @@ from somv_risk.refits._judge import (
     HIGH,
     LOW,
     METRIC,
-    MODEL,
     NO_TRAINING,
     NOTE,
     NUMBERS,
@@ -152,7 +152,10 @@ def find_residents(histories: Histories, prepared: Prepared, codes: Sequence[str
     labelled = label_rows(histories, rows, [target], settings.build_lags())
     known = labelled.filter(pl.col(name_label(target.name)).is_not_null())
     persons = {code: residents.filter(pl.col(s.MUNICIPALITY) == code).select(s.PERSON_ID) for code in codes}
-    return [Place(code, some, known.join(some, on=s.PERSON_ID, how="semi")) for code, some in persons.items()]
+    return [
+        Place(code, some, known.join(some, on=s.PERSON_ID, how="semi", maintain_order="left"))
+        for code, some in persons.items()
+    ]
 
 
 def find_few(prepared: Prepared, places: Sequence[Place], *, is_whole: bool) -> npt.NDArray[np.bool_]:

@@ -47,6 +47,11 @@ class Refits:
         if isinstance(self.places, str) and self.places != "all":
             raise ConfigError(f"places is {self.places!r}. Give a list of municipality codes, or 'all'.")
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is asked for."""
+        return not (self.seeds or self.years or self.places)
+
 
 @dataclass(frozen=True, slots=True)
 class RefitResult:
@@ -85,6 +90,8 @@ def run_refits(
     CohortError
         If there are no hospital contacts.
     """
+    if refits.is_empty:
+        return RefitResult(MappingProxyType({}))
     settings = resolve_config(config)
     choose_places(histories, refits.places)  # an unknown one is told before hours of work
     origins = list_origins(histories, settings, refits.years)

@@ -39,13 +39,18 @@ HOW_TO_READ: Final = """\
 ## How to read the tables
 
 - **Feature**: the columns, named by id and window in days.
-- **Title**: Danish / English; what a reason says where it has no sentence of its own.
+- **Title**: Danish / English (the catalogue holds Norwegian and Swedish too); what a reason says where it has
+  no sentence of its own.
 - **What**: the measure, the kind of events, the flags that these must have ("with"), and what else limits
   them.
 - **Source**: the tables without which the feature is null; in brackets those it reads if they are there.
 - **Null**: what a null says besides an absent table; *never* stands for 0 or no where there are no events.
 - **Risk**: the direction that the model must keep, because it is beyond dispute: *up* if more means a higher
-  risk, *down* if more means a lower one. Elsewhere the model is free."""
+  risk, *down* if more means a lower one. Elsewhere the model is free.
+- **Changeable**: *yes* where a team and the citizen can work with what is measured from now on, such as
+  treatment, appointments, follow-up, housing or benefits; *no* where it is given: who one is, diagnoses, how
+  hospital was used, pensions and leave. It never says that the risk would fall
+  ([decision 0016](decisions/0016-order-and-mark-of-reasons.md))."""
 
 OWN: Final = """\
 ## A feature of one's own
@@ -66,7 +71,10 @@ events = "contacts"                        # one of the kinds of events below
 match = { department = ["Neurologi*"] }    # texts: equal, or beginning so where they end in *
 windows = [90, 365]                        # days looked back
 monotone = 1                               # only where the direction is beyond dispute; else leave it out
+changeable = false                         # true if a team and the citizen can work with it; else false
 ```
+
+Titles in `da` and `en` are needed; `nb` and `sv` may stand beside them, and fall back on `en`.
 
 Further keys: `where` (flags that the events must have), `of` (flags of the events that a share or a last one
 is taken of; `where` and `match` then say which of them), `value` (what is measured), `within_days` (the span
@@ -76,7 +84,7 @@ or any `"part"`). What flags and values mean is written in the decisions
 [0011](decisions/0011-what-the-deeper-features-count.md), and the words in the [glossary](glossary.md). Days
 are summed only of events that were joined where they overlap, each benefit and service for itself."""
 
-_HEADER: Final = ("feature", "title", "what", "source", "windows, days", "unit", "null", "risk")
+_HEADER: Final = ("feature", "title", "what", "source", "windows, days", "unit", "null", "risk", "changeable")
 _MEASURE_HEADER: Final = ("measure", "what it is", "events", "takes", "anchor", "null")
 _DIRECTIONS: Final[Mapping[int, str]] = MappingProxyType({1: "up", -1: "down", 0: ""})
 _ANCHORS: Final[Mapping[str, str]] = MappingProxyType(
@@ -153,6 +161,7 @@ def _describe(definition: Definition, *, is_own: bool) -> tuple[str, ...]:
         definition.unit,
         _tell_null(MEASURES[definition.measure]),
         _DIRECTIONS[definition.monotone],
+        "yes" if definition.changeable else "no",
     )
 
 

@@ -1,6 +1,7 @@
 """The outputs of a scoring run: scores, the flat worklist, and the page front-line staff read."""
 
 import tomllib
+from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -13,6 +14,8 @@ from somv_risk.codes import load_municipalities
 from somv_risk.errors import SourceError
 from somv_risk.histories import Histories
 from somv_risk.model import RiskModel
+from somv_risk.outcomes import Target
+from somv_risk.reasons import load_texts
 from somv_risk.report.worklist_page import render_worklist
 from somv_risk.scoring import FLAGGED
 from somv_risk.worklist import build_timeline_events, build_worklist, describe_persons
@@ -65,16 +68,20 @@ def render_page(
     persons = describe_persons(histories, flagged).with_columns(
         pl.col(s.MUNICIPALITY).replace(list(names), list(names.values()))
     )
-    target = model.main.target
     return render_worklist(
         flagged,
         build_timeline_events(histories, flagged, model.lags),
         persons,
         title=texts["title"],
-        risk_meaning=texts["risk"][target.counts].format(count=target.min_count, days=target.horizon.days),
+        risk_meaning=_tell_risk(texts["risk"], model.main.target, language),
         language=language,
         notes=notes,
     )
+
+
+def _tell_risk(texts: Mapping[str, Mapping[str, str]], target: Target, language: str) -> str:
+    forms, days = texts[target.counts], load_texts(language).numbers.format_days(target.horizon.days)
+    return forms["one" if target.min_count == 1 else "other"].format(count=target.min_count, days=days)
 
 
 def render_simulation_note(language: str) -> str:

@@ -14,6 +14,7 @@ import jinja2
 import polars as pl
 
 from somv_risk.errors import ConfigError, InputError
+from somv_risk.reasons import DateWords, load_texts
 from somv_risk.report import timeline
 from somv_risk.report.timeline import PlacedEvent, Timeline, build_timelines
 from somv_risk.schema import INDEX_TIME, MUNICIPALITY, PERSON_ID, SEX
@@ -43,6 +44,8 @@ class Language:
 
     code: str
     texts: Mapping[str, Any]
+    dates: DateWords
+    marks: Mapping[str, str]
 
     def format_count(self, text: str, count: int) -> str:
         """Write a counted thing, such as ``1 ny`` or ``3 nye``."""
@@ -87,24 +90,20 @@ class Language:
 
     def format_date(self, moment: date) -> str:
         """Write a date in full, such as ``3. oktober 2026``."""
-        return self._format_day(moment, "months")
+        return self.dates.format_date(moment)
 
     def format_span(self, event: PlacedEvent) -> str:
         """Write from when to when an event lasted, as far as it is known."""
-        start = self._format_day(event.started_at, "months_short")
+        start = self.dates.format_short_date(event.started_at)
         if event.ended_at is None:
             return str(self.texts["span_open"]).format(start=start)
-        end = self._format_day(event.ended_at, "months_short")
+        end = self.dates.format_short_date(event.ended_at)
         return start if start == end else str(self.texts["span"]).format(start=start, end=end)
 
     def format_month(self, first: date) -> str:
         """Write a month and its year, for the axis."""
-        month = self.texts["months_short"][first.month - 1]
+        month = self.dates.months_short[first.month - 1]
         return str(self.texts["axis_month"]).format(month=month, year=first.year)
-
-    def _format_day(self, moment: date, months: str) -> str:
-        month = self.texts[months][moment.month - 1]
-        return str(self.texts["date"]).format(day=moment.day, month=month, year=moment.year)
 
     def _format_decimal(self, number: float, decimals: int) -> str:
         return f"{number:.{decimals}f}".replace(".", self.texts["decimal_mark"])
@@ -159,7 +158,7 @@ def render_worklist(
     words = load_language(language)
     for table, frame in {"scores": scores, "events": events, "persons": persons}.items():
         check_columns(table, frame)
-    return _load_template().render(
+    return load_template("worklist.html.jinja").render(
         cards=tuple(_build_cards(scores, events, persons)),
         index_times=scores[INDEX_TIME].unique().sort().to_list(),
         known_count=(scores["known_or_new"] == "known").sum(),
@@ -180,7 +179,8 @@ def load_language(code: str) -> Language:
         raise ConfigError(
             f"The page has no texts in the language {code!r}. Use one of: {', '.join(sorted(languages))}."
         )
-    return Language(code, languages[code])
+    words = load_texts(code)
+    return Language(code, languages[code], words.dates, words.marks)
 
 
 def check_columns(table: str, frame: pl.DataFrame) -> None:
@@ -204,7 +204,8 @@ def _read_texts() -> dict[str, dict[str, Any]]:
 
 
 @cache
-def _load_template() -> jinja2.Template:
+def load_template(name: str) -> jinja2.Template:
+    """Load a packaged template."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("somv_risk", "report"),
         autoescape=True,
@@ -212,4 +213,4 @@ def _load_template() -> jinja2.Template:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    return environment.get_template("worklist.html.jinja")
+    return environment.get_template(name)

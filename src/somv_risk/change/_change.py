@@ -1,0 +1,269 @@
+"""Change: what moved one person's risk between two scorings, and the events behind it."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from somv_risk import schema as s
+from somv_risk.change._evidence import Evidence, compare_evidence
+from somv_risk.cohort import Moment, parse_moment
+from somv_risk.contributions import compute_contributions
+from somv_risk.errors import CohortError, ConfigError
+from somv_risk.features import EVENTS, Feature
+from somv_risk.histories import Histories
+from somv_risk.model import RiskModel
+from somv_risk.reasons import (
+    ChangeTexts,
+    Note,
+    load_change_texts,
+    render_change,
+    render_warnings,
+    sum_themes,
+)
+from somv_risk.scoring import choose_persons, collect_features
+
+SHOWN_EVENTS: Final = 5
+LEAST_SHARE: Final = 0.1
+LEAST_CHANGE: Final = 1e-9  # in log-odds; less is what sums of floats leave behind
+THEME, FEATURE, THEN, NOW, CHANGE = "theme", "feature", "then", "now", "change"
+
+Value = float | str | None
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class MovedReason:
+    """One theme that moved a person's score between two moments.
+
+    `contribution` is how much more the theme contributes now than then, in log-odds; `feature` what in it has
+    moved the score most in the theme's direction, `then` and `now` its values. The events behind that
+    feature (`events`, `started_at`, `ended_at`, latest first): `new` ones that were not behind it then, those
+    `gone` that have left its window or given way to others, and those `altered` in that their end has become
+    known, or is known to be another.
+    """
+
+    theme: str
+    feature: str
+    then: Value
+    now: Value
+    contribution: float
+    text: str
+    new: pl.DataFrame
+    gone: pl.DataFrame
+    altered: pl.DataFrame
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What moved one person's risk from the moment `earlier` to the moment `later`.
+
+    `reasons` are the themes that moved most, in either direction. `themes` has one row per theme of the
+    model: `theme`, what it contributed `then` and `now`, and the `change`, largest first; the changes sum to
+    that of the log-odds before calibration, `raw_now - raw_then`. `contributions` has the same per `feature`.
+    """
+
+    earlier: datetime
+    later: datetime
+    risk_then: float
+    risk_now: float
+    raw_then: float
+    raw_now: float
+    reasons: tuple[MovedReason, ...]
+    themes: pl.DataFrame
+    contributions: pl.DataFrame
+    warnings: tuple[str, ...]
+    language: str
+
+    def __str__(self) -> str:
+        texts = load_change_texts(self.language)
+        lines = [f"{self.earlier} -> {self.later}: {self.risk_then:.1%} -> {self.risk_now:.1%}"]
+        for reason in self.reasons:
+            lines.append(f"{reason.contribution:+.2f}  {reason.text}")
+            for label, events in _list_events(reason, texts):
+                lines += _tell_events(label, events, texts)
+        return "\n".join([*lines, *self.warnings])
+
+
+def explain_change(
+    model: RiskModel,
+    histories: Histories,
+    person_id: str,
+    earlier: Moment,
+    later: Moment,
+    *,
+    language: str = "da",
+    reasons: int = 5,
+) -> Change:
+    """Explain what moved one person's risk between two scorings, with the events that came and went.
+
+    Each moment is seen with what was known before it. A risk can move without any event: time passes, events
+    leave their windows, a person has a birthday.
+
+    Parameters
+    ----------
+    reasons
+        How many themes are told, those that moved the score most first. `themes` has all.
+
+    Raises
+    ------
+    ConfigError
+        If there are no texts in that language, or fewer than one reason is asked for.
+    CohortError
+        If the moments are the same or in the wrong order, or the person is not found or not eligible at
+        one of them.
+    """
+    moments = (parse_moment(earlier), parse_moment(later))
+    _check_arguments(moments, reasons)
+    load_change_texts(language)
+    own = histories.keep_persons(pl.LazyFrame({s.PERSON_ID: [str(person_id)]}))
+    rows = _choose_rows(model, own, moments)
+    frame = collect_features(model, own, rows)
+    matrix = model.encoding.to_matrix(frame)
+    values = compute_contributions(model.main.booster, matrix)
+    raw, risk = model.main.predict_raw(matrix), model.main.predict_risk(matrix)
+    themes, totals = sum_themes(model.features, values)
+    moved = _tabulate({THEME: themes}, totals)
+    contributions = _tabulate(_name_features(model.features), values[:, :-1])
+    telling = _pick_features(model.features, frame, contributions, own.absent)
+    told = [
+        (change, telling[theme])
+        for theme, change in moved.select(THEME, CHANGE).iter_rows()
+        if theme in telling and abs(change) > LEAST_CHANGE
+    ]
+    absent = [table for table in model.tables if table in own.absent]
+    return Change(
+        earlier=moments[0],
+        later=moments[1],
+        risk_then=float(risk[0]),
+        risk_now=float(risk[1]),
+        raw_then=float(raw[0]),
+        raw_now=float(raw[1]),
+        reasons=tuple(
+            _tell_theme(
+                feature,
+                _find_values(frame, feature),
+                change,
+                compare_evidence(own, rows, feature, model.lags),
+                language,
+            )
+            for change, feature in told[:reasons]
+        ),
+        themes=moved,
+        contributions=contributions,
+        warnings=tuple(render_warnings(absent, moments[1], own.data_end, language=language)),
+        language=language,
+    )
+
+
+def _check_arguments(moments: tuple[datetime, datetime], reasons: int) -> None:
+    earlier, later = moments
+    if earlier >= later:
+        raise CohortError(
+            f"The earlier moment {earlier} does not lie before the later one {later}. Give them in order."
+        )
+    if reasons < 1:
+        raise ConfigError(f"reasons is {reasons}. Give 1 or more.")
+
+
+def _choose_rows(model: RiskModel, own: Histories, moments: Sequence[datetime]) -> pl.DataFrame:
+    """Choose the person's row at each moment."""
+    try:
+        return pl.concat([choose_persons(model, own, moment, None) for moment in moments])
+    except CohortError as error:
+        raise CohortError(f"A change needs a score at both moments. {error}") from None
+
+
+def _name_features(features: Sequence[Feature]) -> dict[str, list[str]]:
+    return {
+        FEATURE: [feature.name for feature in features],
+        THEME: [feature.definition.theme for feature in features],
+    }
+
+
+def _tabulate(names: Mapping[str, list[str]], values: Floats) -> pl.DataFrame:
+    """Tabulate what is contributed then and now, what has changed most first."""
+    then, now = values
+    frame = pl.DataFrame({**names, THEN: then, NOW: now, CHANGE: now - then})
+    return frame.sort(pl.col(CHANGE).abs(), descending=True, maintain_order=True)
+
+
+def _pick_features(
+    features: Sequence[Feature], frame: pl.DataFrame, contributions: pl.DataFrame, absent: Collection[str]
+) -> dict[str, Feature]:
+    """Pick for each theme that has moved the feature that tells best which way, if anybody can know of it.
+
+    As in a reason, definitions are weighed over all their windows and told by the weightiest one. Of those
+    that carry at least a tenth of the heaviest, one comes first whose value went the way that is beyond
+    dispute, then one whose value has changed, and last one that went the other way.
+    """
+    known = pl.DataFrame(
+        [
+            (feature.name, feature.definition.id, then != now, _find_way(feature, then, now))
+            for feature in features
+            if not set(feature.definition.tables) & set(absent)
+            for then, now in [_find_values(frame, feature)]
+        ],
+        schema={FEATURE: pl.String, "definition": pl.String, "moved": pl.Boolean, "way": pl.Int8},
+        orient="row",
+    )
+    direction = pl.col(CHANGE).sum().over(THEME).sign()
+    weighed = (
+        contributions.with_columns(pull=direction * pl.col(CHANGE), direction=direction)
+        .join(known, on=FEATURE)
+        .with_columns(weight=pl.col("pull").sum().over("definition"), way=pl.col("way") * pl.col("direction"))
+        .filter(pl.col("pull") > 0, pl.col("weight") >= LEAST_SHARE * pl.col("weight").max().over(THEME))
+        .sort("way", "moved", "weight", "pull", FEATURE, descending=[True, True, True, True, False])
+        .unique(THEME, keep="first", maintain_order=True)
+    )
+    by_name = {feature.name: feature for feature in features}
+    return {theme: by_name[name] for theme, name in weighed.select(THEME, FEATURE).iter_rows()}
+
+
+def _find_way(feature: Feature, then: Value, now: Value) -> int:
+    """Find which way a value's change moves the risk beyond dispute; 0 where that is not known."""
+    if not isinstance(then, float) or not isinstance(now, float):
+        return 0
+    return feature.definition.monotone * ((now > then) - (now < then))
+
+
+def _find_values(frame: pl.DataFrame, feature: Feature) -> tuple[Value, Value]:
+    then, now = (value if isinstance(value, str | None) else float(value) for value in frame[feature.name])
+    return then, now
+
+
+def _tell_theme(
+    feature: Feature, values: tuple[Value, Value], change: float, evidence: Evidence, language: str
+) -> MovedReason:
+    then, now = values
+    is_moved_by_rest = then == now or _find_way(feature, then, now) * change < 0
+    note: Note | None = "rest" if is_moved_by_rest else evidence.note
+    return MovedReason(
+        theme=feature.definition.theme,
+        feature=feature.name,
+        then=then,
+        now=now,
+        contribution=change,
+        text=render_change(feature, then, now, change, language, note=note),
+        new=evidence.new,
+        gone=evidence.gone,
+        altered=evidence.altered,
+    )
+
+
+def _list_events(reason: MovedReason, texts: ChangeTexts) -> list[tuple[str, pl.DataFrame]]:
+    return [(texts.new, reason.new), (texts.altered, reason.altered), (texts.gone, reason.gone)]
+
+
+def _tell_events(label: str, events: pl.DataFrame, texts: ChangeTexts) -> list[str]:
+    """Tell the latest events, and how many more there are."""
+    shown = [
+        f"         {label}: {event[EVENTS]}: {event[s.STARTED_AT]} - {event[s.ENDED_AT] or ''}"
+        for event in events.head(SHOWN_EVENTS).iter_rows(named=True)
+    ]
+    more = events.height - len(shown)
+    return [*shown, f"         {label}: {texts.more.format(n=more)}"] if more else shown
