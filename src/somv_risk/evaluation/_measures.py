@@ -94,7 +94,7 @@ def draw(measures: Mapping[str, Measure], persons: int, resampling: Resampling) 
         for name, measure in measures.items():
             draws[name].append(measure.compute(weights))
     return {
-        name: Drawn(numbers, np.array(draws[name]).reshape(-1, len(numbers)))
+        name: Drawn(numbers, np.array(draws[name]).reshape(resampling.draws, len(numbers)))
         for name, numbers in values.items()
     }
 
