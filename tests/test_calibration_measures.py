@@ -1,4 +1,4 @@
-"""Calibration: ratios, lines and curves agree with scikit-learn, scipy and counting by hand; nothing is ever NaN."""
+"""Calibration: ratios, lines and curves agree with scikit-learn, scipy and counting by hand."""
 
 from math import exp, log
 
@@ -63,11 +63,13 @@ def fill(risk_of: dict[float, tuple[int, int]]) -> Cases:
 # Expected over observed
 
 
-@given(
-    st.lists(st.tuples(st.integers(0, 10), st.booleans(), st.sampled_from("ab"), st.integers(0, 3)), min_size=1)
-)
+persons = st.tuples(st.integers(0, 10), st.booleans(), st.sampled_from("ab"), st.integers(0, 3))
+
+
+@given(st.lists(persons, min_size=1))
 def test_expected_over_observed_is_the_sum_of_risks_over_the_number_of_events(rows):
-    cases = build_cases([r / 10 for r, *_ in rows], [y for _, y, *_ in rows], {"town": [g for _, _, g, _ in rows]})
+    tenths, outcome, towns, _ = zip(*rows, strict=True)
+    cases = build_cases(np.array(tenths) / 10, outcome, {"town": towns})
     measure = measure_ratio(cases, put_in_cells(cases))
     told = measure.compute(np.array([float(weight) for *_, weight in rows]))
     for (grouping, group), number in zip(measure.keys.select("grouping", "group").rows(), told, strict=True):
@@ -98,7 +100,7 @@ def compute_likelihood(log_odds, outcome, level, slope) -> float:
 
 
 def compute_standard_errors(log_odds, outcome, level, slope) -> tuple[float, float]:
-    """From the second differences of the log-likelihood: of the level alone, and of the slope beside the level."""
+    """From second differences of the log-likelihood: of the level alone, of the slope beside the level."""
     step = 1e-3
 
     def at(up, tilt):
@@ -134,8 +136,8 @@ def test_the_intercept_makes_the_risks_add_up_to_the_events(seed, level, tilt):
 
 
 def test_two_risks_have_a_line_that_can_be_worked_out_by_hand():
-    # At risk 0.2 a third had the outcome (log-odds -log 2), at risk 0.8 two thirds (log 2); the risks' log-odds
-    # are -log 4 and log 4. So the slope is one half, and by symmetry the intercept is 0.
+    # At risk 0.2 (log-odds -log 4) a third had the outcome (log-odds -log 2), at risk 0.8 two thirds. So the
+    # slope is one half, and by symmetry the intercept is 0.
     table = tabulate_lines(cases := fill({0.2: (20, 60), 0.8: (40, 60)}), put_in_cells(cases))
     told = {row["metric"]: row for row in table.iter_rows(named=True)}
     assert told["slope"]["value"] == pytest.approx(0.5)
@@ -270,7 +272,7 @@ def test_fewer_cases_than_bins_have_a_bin_each():
 
 
 def test_groups_have_five_bins_of_which_small_ones_tell_nothing():
-    # Group a: five bins of twenty, with 2, 5, 6, 10 and 15 events; the first is small, so the second is hidden too.
+    # Group a: five bins of twenty, with 2, 5, 6, 10 and 15 events; the first is small, and hides the second.
     events = (2, 5, 6, 10, 15)
     outcome = np.concatenate([np.arange(20) < number for number in events] * 2)
     risk = np.tile(np.arange(100) / 200, 2)

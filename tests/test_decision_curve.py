@@ -46,14 +46,13 @@ def test_net_benefit_is_what_a_loop_over_persons_finds(persons):
     strategies = []
     for (strategy, threshold), number in told:
         strategies.append(strategy)
-        rows = [
-            (
-                {"model": risk >= threshold, "rule": chosen, "treat_all": True, "treat_none": False}[strategy],
-                had,
-                float(weight),
-            )
-            for had, risk, chosen, weight in persons
-        ]
+        acts = {
+            "model": lambda risk, _, threshold=threshold: risk >= threshold,
+            "rule": lambda _, chosen: chosen,
+            "treat_all": lambda *_: True,
+            "treat_none": lambda *_: False,
+        }[strategy]
+        rows = [(acts(risk, chosen), had, float(weight)) for had, risk, chosen, weight in persons]
         assert number == pytest.approx(compute_net_benefit(rows, threshold), abs=1e-12)
     assert strategies == [
         name for name in ("model", "rule", "treat_all", "treat_none") for _ in range(len(THRESHOLDS))
@@ -82,9 +81,7 @@ def test_intervals_of_the_curve_come_from_persons_drawn_again():
         taken = again.integers(0, 50, 50, dtype=np.int32)
         rows = [(one >= 0.1, had, 1.0) for one, had in zip(risk[taken], outcome[taken], strict=True)]
         numbers.append(compute_net_benefit(rows, 0.1))
-    row = table.row(
-        by_predicate=(pl.col("strategy") == "model") & (pl.col("threshold") == 0.1), named=True
-    )
+    row = table.row(by_predicate=(pl.col("strategy") == "model") & (pl.col("threshold") == 0.1), named=True)
     assert (row["low"], row["high"]) == pytest.approx(tuple(np.percentile(numbers, [2.5, 97.5])))
 
 

@@ -30,7 +30,7 @@ RATES = {
 
 
 def build_cases(counts: dict[str, tuple[int, int, int, int]], grouping: str = "town", seed: int = 0) -> Cases:
-    """Cases of groups that have so many found, missed, listed in vain, and of the rest; listed have risk 0.5."""
+    """Cases of groups with so many found, missed, listed in vain, and others; the listed have risk 0.5."""
     groups, outcome, listed = [], [], []
     for name, numbers in counts.items():
         for kind, number in zip(KINDS, numbers, strict=True):
@@ -185,7 +185,7 @@ def list_gaps(rows: list[tuple[str, str, float]]) -> list[tuple[str, str]]:
 
 
 def test_holm_stops_at_the_first_difference_that_may_be_chance():
-    # Of four: 0.05 / 4 = 0.0125, / 3 = 0.0167, / 2 = 0.025, / 1 = 0.05. The third misses, so the fourth is not asked.
+    # Of four: 0.05 / 4 = 0.0125, / 3 = 0.0167, / 2 = 0.025. The third misses, so the fourth is not asked.
     planted = [("d", "precision", 0.04), ("c", "precision", 0.03), ("b", "precision", 0.016)]
     planted.append(("a", "precision", 0.012))
     assert list_gaps(planted) == [("a", "precision"), ("b", "precision")]
@@ -223,6 +223,7 @@ def test_a_gap_is_told_with_its_numbers():
 
 
 # What is hidden
+
 
 @OFTEN
 @given(st.lists(st.tuples(st.integers(0, 12), st.integers(0, 12)), min_size=1, max_size=6))
@@ -379,8 +380,8 @@ def test_no_small_count_follows_from_what_is_published(counts):
     ],
 )
 def test_no_small_count_is_the_only_one_possible_where_margins_are_told(counts):
-    # In the first, found of a and b are 18 together and at most 9 each, as are those listed of a and with the outcome
-    # of b: with c shown, nobody of a can be listed in vain.
+    # In the first, a has 9 on the list and b 9 with the outcome, and 18 of both were found: were c shown,
+    # nobody of a could be listed in vain.
     attacker = Attacker(build_cases(counts))
     assert attacker.sensitive
     assert attacker.find_pinned() == 0

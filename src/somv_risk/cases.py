@@ -86,6 +86,10 @@ def follow(
         are known whose outcome has come already: they would be judged by what they were chosen by.)
     """
     head = find_head(model, target)
+    if persons == "test" and split is None:
+        raise ConfigError(
+            "Nobody is kept for the test without a split of persons. Give one, or persons='all'."
+        )
     _check_follow_up(histories, index_time, head.target.horizon)
     rows, attrition = _choose_rows(model, histories, index_time, None if persons == "all" else split)
     labelled = rows.with_columns(label_outcomes(histories, rows, head.target).collect()[OUTCOME])

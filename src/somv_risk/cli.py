@@ -263,7 +263,7 @@ def evaluate(
     from somv_risk.model import load_model  # noqa: PLC0415
     from somv_risk.refits import Refits  # noqa: PLC0415
 
-    refits = Refits(seeds, years, tuple(place or ()))
+    refits = Refits(seeds, years, "all" if place == ["all"] else tuple(place or ()))
     fitted, histories = load_model(model), _read(Origin.canonical, store, None, None, None)
     with show_progress() as progress:
         report = evaluate_model(

@@ -43,14 +43,16 @@ def measure_ratio(cases: Cases, cells: Cells) -> Measure:
     def compute(weights: FloatArray) -> FloatArray:
         observed = cells.add_up_where(cases.outcome, weights)
         expected = [cells.add_up(weights * cases.rankings[name]) for name in cases.risks]
-        return np.concatenate([divide(part, observed) for part in expected])
+        return np.concatenate([np.empty(0), *(divide(part, observed) for part in expected)])
 
     rows, events = cells.add_up(np.ones(len(cases))), cells.add_up(outcome)
     counts = cells.names.with_columns(
-        pl.Series(ROWS, rows, pl.Int64), pl.Series(EVENTS, events, pl.Int64), pl.lit(RATIO).alias(METRIC)
+        pl.Series(ROWS, rows, pl.Int64),
+        pl.Series(EVENTS, events, pl.Int64),
+        pl.lit(RATIO).alias(METRIC),
+        pl.lit(NO_EVENTS).alias(UNDEFINED),
     )
-    keys = [counts.select(pl.lit(name).alias(RANKING), pl.all()) for name in cases.risks]
-    return Measure(pl.concat(keys).with_columns(pl.lit(NO_EVENTS).alias(UNDEFINED)), compute)
+    return Measure(_list_risks(cases).join(counts, how="cross"), compute)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +71,18 @@ class _Part:
 
     @property
     def log_odds(self) -> FloatArray:
-        """Log-odds of the risks, kept within 1e-9 of 0 and 1."""
-        risk = np.clip(self.risk, 1e-9, 1 - 1e-9)
-        return np.asarray(np.log(risk / (1 - risk)), dtype=np.float64)
+        """Log-odds of the risks."""
+        return _to_log_odds(self.risk)
+
+
+def _to_log_odds(risk: FloatArray) -> FloatArray:
+    """Return log-odds of risks, kept within 1e-9 of 0 and 1."""
+    kept = np.clip(risk, 1e-9, 1 - 1e-9)
+    return np.asarray(np.log(kept / (1 - kept)), dtype=np.float64)
+
+
+def _list_risks(cases: Cases) -> pl.DataFrame:
+    return pl.DataFrame({RANKING: cases.risks}, schema={RANKING: pl.String})
 
 
 def tabulate_lines(cases: Cases, cells: Cells) -> pl.DataFrame:
@@ -121,15 +132,20 @@ def measure_index(cases: Cases) -> Measure:
     at that risk. Source: Austin and Steyerberg 2019, doi 10.1002/sim.8281, with a restricted cubic spline
     of the log-odds for their loess.
     """
-    parts = [_Part((name, EVERYBODY, EVERYBODY), cases.rankings[name], cases.outcome) for name in cases.risks]
-    points = [put_together(part.log_odds) for part in parts]
+    points = [put_together(_to_log_odds(cases.rankings[name])) for name in cases.risks]
 
     def compute(weights: FloatArray) -> FloatArray:
         return np.array([compute_index(one, cases.outcome, weights) for one in points])
 
-    counts = {ROWS: len(cases), EVENTS: cases.events, METRIC: "ici", UNDEFINED: TOO_FEW_FOR_CURVE}
-    keys = [{RANKING: p.name[0], GROUPING: EVERYBODY, GROUP: EVERYBODY, **counts} for p in parts]
-    return Measure(pl.DataFrame(keys), compute)
+    keys = _list_risks(cases).with_columns(
+        pl.lit(EVERYBODY).alias(GROUPING),
+        pl.lit(EVERYBODY).alias(GROUP),
+        pl.lit(len(cases), pl.Int64).alias(ROWS),
+        pl.lit(cases.events, pl.Int64).alias(EVENTS),
+        pl.lit("ici").alias(METRIC),
+        pl.lit(TOO_FEW_FOR_CURVE).alias(UNDEFINED),
+    )
+    return Measure(keys, compute)
 
 
 def compute_index(points: Points, outcome: BoolArray, weights: FloatArray) -> float:
@@ -159,7 +175,7 @@ def tabulate_reliability(cases: Cases, cells: Cells) -> pl.DataFrame:
     Columns `ranking`, `grouping`, `group`, `bin` (from 1, the lowest risks first), `rows`, `events`,
     `mean_risk`, `observed`, `low`, `high` (95 % score interval), `note`. Counts of groups below 5 are hidden.
     """
-    table = pl.concat(_bin(part) for part in _list_parts(cases, cells))
+    table = pl.concat([pl.DataFrame(schema=_BINNED), *(_bin(part) for part in _list_parts(cases, cells))])
     return hide_groups(table, cells, cases.outcome)
 
 
@@ -169,12 +185,15 @@ def _bin(part: _Part) -> pl.DataFrame:
     wanted = BINS if grouping == EVERYBODY else GROUP_BINS
     order = np.argsort(part.risk, kind="stable")
     bins = np.arange(len(order)) * min(wanted, len(order)) // len(order)
-    rows, events = np.bincount(bins) * 1.0, np.bincount(bins, part.outcome[order])
+    rows, events, risks = (
+        np.bincount(bins, amounts[order]).astype(np.float64)
+        for amounts in (np.ones(len(order)), part.outcome, part.risk)
+    )
     low, high = compute_wilson(events, rows)
     numbers = {
         ROWS: rows.astype(np.int64),
         EVENTS: events.astype(np.int64),
-        "mean_risk": np.bincount(bins, part.risk[order]) / rows,
+        "mean_risk": risks / rows,
         "observed": events / rows,
         LOW: low,
         HIGH: high,
@@ -198,6 +217,19 @@ def _list_parts(cases: Cases, cells: Cells) -> Iterator[_Part]:
             yield _Part((name, grouping, group), cases.rankings[name][is_in], cases.outcome[is_in])
 
 
+_BINNED: Final = {
+    RANKING: pl.String,
+    GROUPING: pl.String,
+    GROUP: pl.String,
+    BIN: pl.Int64,
+    ROWS: pl.Int64,
+    EVENTS: pl.Int64,
+    "mean_risk": pl.Float64,
+    "observed": pl.Float64,
+    LOW: pl.Float64,
+    HIGH: pl.Float64,
+    NOTE: pl.String,
+}
 _SCHEMA: Final = {
     RANKING: pl.String,
     GROUPING: pl.String,

@@ -146,17 +146,17 @@ def _fit(
         slope = basis @ (weights * (share - risk))
         bend = (basis * (weights * risk * (1 - risk))) @ basis.T
         try:
-            step, covariance = np.linalg.solve(bend, slope), np.linalg.inv(bend)
+            step = np.asarray(np.linalg.solve(bend, slope), dtype=np.float64)
         except np.linalg.LinAlgError:
             return None
         if np.abs(step).max() < CLOSE:
-            return coefficients + step, np.asarray(covariance, dtype=np.float64)
+            return coefficients + step, np.asarray(np.linalg.inv(bend), dtype=np.float64)
         coefficients = _climb(compute_likelihood, coefficients, step)
     return None
 
 
 def _climb(height: Callable[[FloatArray], float], place: FloatArray, step: FloatArray) -> FloatArray | None:
-    """Take as much of a step as does not lead down: all, a half, a quarter; None if even little does."""
+    """Take as much of a step as does not lead down: all, a half, a quarter; None if even the least does."""
     if not np.isfinite(step).all():
         return None
     here = height(place)

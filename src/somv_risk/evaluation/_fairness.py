@@ -90,7 +90,9 @@ def _tabulate(cells: Cells, sums: FloatArray, drawn: Drawn) -> pl.DataFrame:
     values, draws = drawn.values, drawn.draws
     low, high = compute_interval(draws)
     half = len(values) // 2
-    spread = np.std(draws[:, half:], axis=0) if len(draws) else np.full(half, np.nan)
+    is_told = np.isfinite(low[half:])
+    spread = np.full(half, np.nan)
+    spread[is_told] = np.nanstd(draws[:, half:][:, is_told], axis=0)
     keys = pl.concat([cells.names.with_columns(pl.lit(rate).alias(METRIC)) for rate in RATES])
     numbers = {
         COUNT: counts.ravel(),

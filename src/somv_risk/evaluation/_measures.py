@@ -98,7 +98,7 @@ def draw(measures: Mapping[str, Measure], persons: int, resampling: Resampling) 
         draws = list(pool.map(compute, range(resampling.draws)))
     columns = zip(*draws, strict=True) if draws else ([] for _ in measures)
     return {
-        name: Drawn(numbers, np.array(column).reshape(-1, len(numbers)))
+        name: Drawn(numbers, np.array(column).reshape(resampling.draws, len(numbers)))
         for (name, numbers), column in zip(values.items(), columns, strict=True)
     }
 

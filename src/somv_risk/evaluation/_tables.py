@@ -20,6 +20,7 @@ from somv_risk.evaluation._decisions import measure_net_benefit
 from somv_risk.evaluation._fairness import find_gaps, measure_rates, tabulate_fairness
 from somv_risk.evaluation._gaps import add_sentences
 from somv_risk.evaluation._lists import (
+    NOBODY,
     tabulate_cases,
     tabulate_distribution,
     tabulate_hidden,
@@ -95,9 +96,14 @@ def judge(
 
 
 def _add_missing(metrics: pl.DataFrame, cases: Cases) -> pl.DataFrame:
-    """Add a row that says so for each reference that was not given."""
-    missing = [name for name in REFERENCES if name not in cases.rankings]
-    rows = [{"population": "all", "ranking": name, "metric": "auroc", "note": NOT_GIVEN} for name in missing]
+    """Add a row that says so for each reference that was not given, and if there are no new cases."""
+    missing = [("all", name, NOT_GIVEN) for name in REFERENCES if name not in cases.rankings]
+    if cases.is_new is not None and not cases.is_new.any():
+        missing.append(("new", next(iter(cases.rankings)), NOBODY))
+    rows = [
+        {"population": population, "ranking": name, "metric": "auroc", "note": note}
+        for population, name, note in missing
+    ]
     return pl.concat([metrics, pl.DataFrame(rows)], how="diagonal_relaxed") if rows else metrics
 
 
