@@ -5,8 +5,8 @@ from dataclasses import replace
 from types import MappingProxyType
 
 import pytest
-from made_tables import TOO_FEW, made_tables
 
+from made_tables import TOO_FEW, made_tables
 from somv_risk.report import render_card
 
 HEADINGS = (
