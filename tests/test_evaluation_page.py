@@ -23,11 +23,13 @@ from made_tables import (
 )
 from somv_risk.errors import ConfigError, InputError, SourceError
 from somv_risk.evaluation import _calibration, _fairness, _lists, _measures, _rankings
+from somv_risk.explanation_quality import MEASURES
+from somv_risk.groupings import FROM_PERSONS, list_groupings
 from somv_risk.report.drawing import embed_svg
 from somv_risk.report.evaluation_figures import FIGURES, render_figure
 from somv_risk.report.evaluation_opening import build_opening
 from somv_risk.report.evaluation_page import render_evaluation, write_evaluation
-from somv_risk.report.evaluation_tables import SHOWN_ROWS, lay_out, load_sections
+from somv_risk.report.evaluation_tables import SHOWN_ROWS, choose_style, lay_out, load_sections
 from somv_risk.report.findings import COLUMNS, Findings
 from somv_risk.report.group_figures import SHOWN_GROUPS
 from somv_risk.report.wording import ABSENT, load_wording
@@ -527,6 +529,19 @@ def test_all_languages_fill_the_same_places():
     assert places(TEXTS["da"]) == places(TEXTS["en"])
 
 
+def test_a_note_of_two_sentences_is_translated_one_by_one():
+    words = load_wording("da")
+    note = "No case has the outcome. Something new. There is nobody in this part."
+    assert words.note(note) == "Ingen havde udfaldet. Something new. Der er ingen i denne del."
+    assert load_wording("en").note(note) == note
+
+
+def test_a_rule_of_the_cohort_keeps_its_numbers():
+    assert load_wording("en").rule("resident_for_365_days") == "resident for 365 days"
+    assert load_wording("da").rule("resident_for_730_days") == "bosat i 730 dage"
+    assert load_wording("da").rule("a rule of 2 words") == "a rule of 2 words"
+
+
 def test_every_note_of_the_measures_is_translated():
     names = ("FEW", "NOBODY", "NOT_ASKED", "NO_INTERVAL", "NO_DRAWS", "NO_ORDER", "ALL_EQUAL", "NOBODY_FOUND")
     names += (
@@ -543,6 +558,21 @@ def test_every_note_of_the_measures_is_translated():
     notes = {getattr(module, name) for module in modules for name in names if hasattr(module, name)}
     assert len(notes) >= 10
     assert notes <= set(TEXTS["da"]["notes_of"])
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_measure_metric_and_ranking_has_words_and_a_style(language):
+    named = set(TEXTS[language]["measure"])
+    assert set(MEASURES) <= named
+    assert {row["measure"] for row in made_tables()["hidden"].iter_rows(named=True)} <= named
+    assert set(_fairness.RATES) <= set(TEXTS[language]["metric"])
+    tables = made_tables()
+    for table in ("metrics", "capacity", "calibration", "fairness", "rolling_origin", "places_left_out"):
+        metrics = set(tables[table]["metric"])
+        assert metrics <= set(TEXTS[language]["metric"])
+        assert "significant" not in {choose_style(table, "value", metric) for metric in metrics}
+    assert set(FROM_PERSONS) < set(list_groupings()) == set(TEXTS[language]["grouping"]) - {"all"}
+    assert all(section.id in TEXTS[language]["sections"] for section in load_sections())
 
 
 @pytest.mark.parametrize(

@@ -162,7 +162,7 @@ def _say_references(findings: Findings, words: Wording) -> Iterator[str]:
 
 def _say_attrition(findings: Findings, words: Wording) -> str:
     rows = findings.select("attrition", index_time=findings.latest).iter_rows(named=True)
-    return _list(f"{words.name('rule', row['rule'])} {words.number(row['rows_after'])}" for row in rows)
+    return _list(f"{words.rule(row['rule'])} {words.number(row['rows_after'])}" for row in rows)
 
 
 def _say_smallest(findings: Findings, words: Wording) -> str:

@@ -247,7 +247,7 @@ def plot_rolling_origin(findings: Findings, words: Wording) -> "Figure | None":
         axes.errorbar(places, own["value"], yerr=ends, capsize=3, markersize=4, elinewidth=1, **look)
     axes.set_xticks(range(len(moments)), [words.date(moment) for moment in moments])
     axes.set_ylabel(words.name("metric", "auroc"))
-    axes.legend(loc="best")
+    figure.legend(loc="outside lower center", ncols=len(names))
     return figure
 
 

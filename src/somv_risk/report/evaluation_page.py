@@ -150,6 +150,7 @@ def _state_run(facts: Mapping[str, Any], words: Wording) -> Iterator[tuple[str, 
     yield names["model"], facts["model_hash"]
     yield names["target"], f"{facts['target']['name']}: {words.outcome(facts['target'])}"
     yield names["index_times"], ", ".join(words.date(time) for time in facts["index_times"])
+    yield names["persons"], names.get(f"persons_{facts.get('persons')}", names["none"])
     yield names["trained"], ", ".join(words.date(time) for time in moments)
     yield names["data"], training["data_hash"]
     yield names["data_end"], words.date(histories["data_end"]) if histories["data_end"] else names["none"]

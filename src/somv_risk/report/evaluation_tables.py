@@ -16,7 +16,7 @@ from somv_risk.schema import INDEX_TIME
 
 SHOWN_ROWS: Final = 80
 NAMED: Final = (
-    *("ranking", "population", "strategy", "grouping", "rule"),
+    *("ranking", "population", "strategy", "grouping"),
     *("known_or_new", "flagged", "metric", "measure"),
 )
 # Key columns that are no words.
@@ -31,6 +31,7 @@ WRITERS: Final[Mapping[str, Callable[[Wording, Any], str]]] = MappingProxyType(
         "to_risk": Wording.percent,
         "threshold": Wording.percent,
         "capacity": Wording.capacity,
+        "rule": Wording.rule,
         "outcome": lambda words, value: words.name("outcome_is", value),
     }
 )

@@ -1,5 +1,6 @@
 """Wording: the words of the evaluation page in one language, and how it writes numbers and dates."""
 
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -53,9 +54,22 @@ class Wording:
         is_clear = f"{grouping}_{group}" in self.texts["group_of"] or grouping == "sex"
         return name if is_clear else f"{name} ({self.name('grouping', grouping)})"
 
+    def rule(self, rule: str) -> str:
+        """Name a rule of the cohort, whose numbers stand in its name.
+
+        Examples
+        --------
+        >>> load_wording("da").rule("at_least_18_years_old")
+        'mindst 18 år'
+        """
+        numbers = re.findall(r"\d+", rule)
+        return self.name("rule", re.sub(r"\d+", "N", rule)).replace("N", "{}").format(*numbers)
+
     def note(self, note: str) -> str:
-        """Translate a note of a table, where a translation is known."""
-        return str(self.texts["notes_of"].get(note, note))
+        """Translate the sentences of a table's note for which a translation is known."""
+        for sentence, translation in self.texts["notes_of"].items():
+            note = note.replace(sentence, translation)
+        return note
 
     def number(self, value: float, decimals: int = 0) -> str:
         """Write a number with the language's marks.
