@@ -26,6 +26,14 @@ from somv_risk.splits import PersonSplit
 NOBODY_AGAIN: Final = (
     "Nobody of the first list could be on the second: none was eligible with a known outcome."
 )
+_METRICS: Final = pl.Schema(
+    {
+        s.INDEX_TIME: pl.Datetime("us"),
+        **dict.fromkeys(("population", "ranking", "metric"), pl.String()),
+        **dict.fromkeys(("value", "low", "high"), pl.Float64()),
+        "note": pl.String(),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -43,8 +51,11 @@ class EvaluationReport:
 
     @property
     def metrics(self) -> pl.DataFrame:
-        """How well each ranking separates: `index_time`, `population`, `ranking`, `metric`, and its value."""
-        return self.tables["metrics"]
+        """How well each ranking separates: `index_time`, `population`, `ranking`, `metric`, and its value.
+
+        It has no rows if no index moment could be judged; the table `cases` says why.
+        """
+        return self.tables.get("metrics", pl.DataFrame(schema=_METRICS))
 
     def to_html(self, path: str | Path, *, language: str = "en") -> None:
         """Write one self-contained page, and every table as CSV in a folder beside it.
