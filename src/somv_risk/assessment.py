@@ -29,11 +29,13 @@ from somv_risk.splits import PersonSplit
 NOBODY_AGAIN: Final = (
     "Nobody of the first list could be on the second: none was eligible with a known outcome."
 )
-NO_METRICS: Final = pl.DataFrame(
-    schema={s.INDEX_TIME: pl.Datetime("us")}
-    | dict.fromkeys(("population", "ranking", "metric"), pl.String)
-    | dict.fromkeys(("value", "low", "high"), pl.Float64)
-    | {"note": pl.String}
+_METRICS: Final = pl.Schema(
+    {
+        s.INDEX_TIME: pl.Datetime("us"),
+        **dict.fromkeys(("population", "ranking", "metric"), pl.String()),
+        **dict.fromkeys(("value", "low", "high"), pl.Float64()),
+        "note": pl.String(),
+    }
 )
 
 
@@ -54,9 +56,9 @@ class EvaluationReport:
     def metrics(self) -> pl.DataFrame:
         """How well each ranking separates: `index_time`, `population`, `ranking`, `metric`, and its value.
 
-        Without rows if nobody could be judged; the table `cases` then says why.
+        It has no rows if no index moment could be judged; the table `cases` says why.
         """
-        return self.tables.get("metrics", NO_METRICS)
+        return self.tables.get("metrics", pl.DataFrame(schema=_METRICS))
 
     def to_html(self, path: str | Path, *, language: str = "en") -> None:
         """Write one self-contained page, and every table as CSV in a folder beside it.

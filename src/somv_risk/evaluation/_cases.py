@@ -84,9 +84,14 @@ class Cases:
         return int(self.outcome.sum())
 
     @property
+    def judged(self) -> str:
+        """Name of the ranking that is judged."""
+        return next(iter(self.rankings))
+
+    @property
     def model(self) -> FloatArray:
         """Scores of the model judged."""
-        return next(iter(self.rankings.values()))
+        return self.rankings[self.judged]
 
     def keep(self, is_kept: BoolArray) -> "Cases":
         """Keep some cases."""

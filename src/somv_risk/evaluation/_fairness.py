@@ -31,7 +31,6 @@ _NOBODY: Final[Mapping[str, str]] = {
     RATIO: "Nobody of this group had the outcome.",
 }
 _SPREAD: Final = "spread"
-_SUMS: Final = ("rows", "events", "flagged", "found", "expected")
 
 
 def measure_rates(cases: Cases, cells: Cells, listed: BoolArray) -> Measure:
@@ -49,16 +48,16 @@ def tabulate_fairness(cases: Cases, cells: Cells, listed: BoolArray, drawn: Draw
     `difference_high`, `spread` (standard error of the difference) and `note`. Selection rate: listed of all;
     precision: listed with the outcome of listed; false negative rate: with the outcome and not listed of
     those with the outcome; false positive rate: listed without the outcome of those without it;
-    expected_over_observed: the sum of risks of those with the outcome. Counts below 5, and what would
-    follow from them, are null with a note.
+    expected_over_observed: the sum of risks of those with the outcome, if the model gives risks. Counts
+    below 5, and what would follow from them, are null with a note.
     """
     sums = _add_up(cases, cells, listed, np.ones(len(cases)))
     table = _hide(_tabulate(cells, sums, drawn), cells, sums)
-    return table if cases.risks[:1] == tuple(cases.rankings)[:1] else table.filter(pl.col(METRIC) != RATIO)
+    return table if cases.judged in cases.risks else table.filter(pl.col(METRIC) != RATIO)
 
 
 def _add_up(cases: Cases, cells: Cells, listed: BoolArray, weights: FloatArray) -> FloatArray:
-    """Add up, by group, what `_SUMS` names; shape (sums, groups)."""
+    """Add up, by group: rows, events, flagged, found, and expected events; shape (5, groups)."""
     return np.stack(
         [
             cells.add_up(weights),
@@ -115,8 +114,8 @@ def _hide(table: pl.DataFrame, cells: Cells, sums: FloatArray) -> pl.DataFrame:
     rows, events, flagged, found, _ = sums
     no_events = find_few_outcomes(cells, rows, events)
     no_list = find_small(cells, flagged, rows - flagged, hidden=find_small(cells, rows))
-    # Where persons, outcomes and the list are told, as many can be moved from found and rest to missed and in
-    # vain as the smaller of two: if nobody could, neither would anything be hidden.
+    # Where the sums of a group are told, persons can only move from found and rest to missed and in vain,
+    # or back, as many as the smaller of each two. What is hidden must leave room for five, either way.
     movable = (
         np.minimum(found, rows - events - flagged + found),
         np.minimum(events - found, flagged - found),

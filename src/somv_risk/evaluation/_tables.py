@@ -99,7 +99,7 @@ def _add_missing(metrics: pl.DataFrame, cases: Cases) -> pl.DataFrame:
     """Add a row that says so for each reference that was not given, and if there are no new cases."""
     missing = [("all", name, NOT_GIVEN) for name in REFERENCES if name not in cases.rankings]
     if cases.is_new is not None and not cases.is_new.any():
-        missing.append(("new", next(iter(cases.rankings)), NOBODY))
+        missing.append(("new", cases.judged, NOBODY))
     rows = [
         {"population": population, "ranking": name, "metric": "auroc", "note": note}
         for population, name, note in missing
