@@ -397,8 +397,15 @@ def test_no_small_count_is_the_only_one_possible(counts):
 
 
 def test_few_persons_cannot_be_worked_out_from_two_tables_that_hide_other_groups_with_them():
-    # Beside the three of a, the fewest outcomes are those of b, and the fewest listed those of c.
-    counts = {"a": (1, 1, 0, 1), "b": (5, 1, 15, 35), "c": (5, 15, 1, 35), "d": (40, 40, 40, 40)}
+    # Beside the three of a, the fewest outcomes are those of b; the fewest persons and listed those of c.
+    counts = {"a": (1, 1, 0, 1), "b": (5, 1, 15, 60), "c": (5, 15, 1, 35), "d": (40, 40, 40, 40)}
+    attacker = Attacker(build_cases(counts))
+    assert (attacker.find_determined(), attacker.find_pinned()) == (0, 0)
+
+
+def test_a_group_hidden_for_its_outcomes_is_not_told_by_its_list():
+    # The two outcomes of a would be what the twelve of b leave over; of the list itself c has the fewest.
+    counts = {"a": (1, 1, 10, 30), "b": (6, 6, 40, 40), "c": (5, 15, 5, 40), "d": (40, 40, 40, 40)}
     attacker = Attacker(build_cases(counts))
     assert (attacker.find_determined(), attacker.find_pinned()) == (0, 0)
 
