@@ -317,6 +317,14 @@ ODD = {
     "set wholly apart": build_cases(np.arange(80) / 100, np.arange(80) >= 40),
     "set apart the wrong way": build_cases(np.arange(80) / 100, np.arange(80) < 40),
     "set apart by 0 and 1": fill({0.0: (0, 40), 1.0: (40, 40)}),
+    "nobody at the higher risk": build_cases(
+        np.repeat([0.1, 0.5, 0.1], (12, 12, 12)), np.repeat([True, False, False], (12, 12, 12))
+    ),
+    "nobody of some at the higher risk": build_cases(
+        np.repeat([0.1, 0.5, 0.1], (20, 12, 20)), np.repeat([True, False, False], (20, 12, 20))
+    ),
+    "set apart at one end": fill({0.1: (0, 40), 0.5: (20, 40)}),
+    "set apart at the other end": fill({0.1: (30, 80), 0.5: (40, 40), 0.9: (60, 60)}),
     "two risks": fill({0.0: (20, 40), 1.0: (25, 40)}),
     "one person": fill({0.5: (1, 1)}),
 }
@@ -358,6 +366,10 @@ def test_what_cannot_be_said_is_null_with_a_note_and_never_nan(name):
         ("set wholly apart", "ici", TOO_FEW_FOR_CURVE),
         ("set apart the wrong way", "slope", NO_SLOPE),
         ("set apart by 0 and 1", "slope", NO_SLOPE),
+        ("nobody at the higher risk", "slope", NO_SLOPE),
+        ("nobody of some at the higher risk", "slope", NO_SLOPE),
+        ("set apart at one end", "slope", NO_SLOPE),
+        ("set apart at the other end", "slope", NO_SLOPE),
         ("two risks", "ici", TOO_FEW_FOR_CURVE),
     ],
 )

@@ -224,6 +224,21 @@ def test_what_came_of_thomas_and_karen_counted_by_hand(followed_people):
     assert (cases.outcome[karen], cases.admissions[karen], cases.is_new[karen]) == (False, 0, True)
 
 
+@pytest.mark.parametrize(
+    ("code", "is_counted"), [("I109", True), ("T510", False), ("F102", False), ("T500", True)]
+)
+def test_official_counting_leaves_out_the_mind_and_alcohol_poisoning(model, code, is_counted):
+    drawn = f"""
+        started_at ended_at diagnosis
+        +10d       +12d     J440
+        +20d       +22d     J440
+        +30d       +32d     {code}
+        """
+    histories = draw_histories(admissions=drawn, data_end=INDEX + 365 * DAY)
+    cases = follow(model, histories, INDEX, persons="all").cases
+    assert (cases.outcome.tolist(), cases.is_counted.tolist()) == ([True], [is_counted])
+
+
 def test_the_risks_and_their_order_are_those_of_score(followed_people, people, model):
     scored = sr.score(model, people, index_time=A_YEAR_BEFORE, explain="none")
     assert followed_people.person_ids.to_list() == scored["person_id"].to_list()

@@ -376,6 +376,8 @@ def test_no_small_count_follows_from_what_is_published(counts):
     [
         {"a": (9, 9, 0, 30), "b": (9, 0, 9, 30), "c": (20, 20, 20, 20)},
         {"a": (0, 9, 9, 30), "b": (9, 9, 9, 0), "c": (20, 20, 20, 20)},
+        {"a": (9, 9, 0, 30), "b": (9, 0, 9, 30)},
+        {"a": (6, 7, 20, 0), "b": (0, 20, 6, 3), "c": (0, 9, 40, 4)},
         {"a": (3, 0, 0, 0), "b": (9, 9, 9, 9), "c": (9, 9, 9, 20)},
     ],
 )
@@ -390,8 +392,22 @@ def test_no_small_count_is_the_only_one_possible_where_margins_are_told(counts):
 @SELDOM
 @given(small_groups())
 def test_no_small_count_is_the_only_one_possible(counts):
-    if len(counts) > 2:  # of two groups both are hidden, and what is left is for their counts to allow
+    if len(counts) > 1:
         assert Attacker(build_cases(counts)).find_pinned() == 0
+
+
+def test_few_persons_cannot_be_worked_out_from_two_tables_that_hide_other_groups_with_them():
+    # Beside the three of a, the fewest outcomes are those of b; the fewest persons and listed those of c.
+    counts = {"a": (1, 1, 0, 1), "b": (5, 1, 15, 60), "c": (5, 15, 1, 35), "d": (40, 40, 40, 40)}
+    attacker = Attacker(build_cases(counts))
+    assert (attacker.find_determined(), attacker.find_pinned()) == (0, 0)
+
+
+def test_a_group_hidden_for_its_outcomes_is_not_told_by_its_list():
+    # The two outcomes of a would be what the twelve of b leave over; of the list itself c has the fewest.
+    counts = {"a": (1, 1, 10, 30), "b": (6, 6, 40, 40), "c": (5, 15, 5, 40), "d": (40, 40, 40, 40)}
+    attacker = Attacker(build_cases(counts))
+    assert (attacker.find_determined(), attacker.find_pinned()) == (0, 0)
 
 
 def test_the_attacker_finds_what_is_not_hidden():

@@ -20,8 +20,8 @@ FloatArray = npt.NDArray[np.float64]
 def find_hidden(*counts: FloatArray, hidden: BoolArray | None = None) -> BoolArray:
     """Find the groups to hide, given one or several counts of each group, shape (groups,).
 
-    A group is hidden if any of its counts is below five, or it is among the `hidden` already. If what is
-    hidden adds up to less than five in any of the counts, or only one group is hidden, the group with the
+    A group is hidden if any of its counts is below five, or it is among the `hidden` already. While what is
+    hidden adds up to less than five in any of the counts, as that of a single group does, the group with the
     next smallest count is hidden too.
 
     Examples
@@ -41,7 +41,7 @@ def find_hidden(*counts: FloatArray, hidden: BoolArray | None = None) -> BoolArr
 def _can_be_worked_out(table: FloatArray, hidden: BoolArray) -> bool:
     if not hidden.any() or hidden.all():
         return False
-    return bool(hidden.sum() == 1 or (table[:, hidden].sum(axis=1) < SMALLEST).any())
+    return bool((table[:, hidden].sum(axis=1) < SMALLEST).any())
 
 
 def _find_next(table: FloatArray, hidden: BoolArray) -> int:

@@ -18,6 +18,9 @@ MOST_POINTS: Final = 1000
 LEAST_KNOTS: Final = 3
 HALVES: Final = tuple(0.5**times for times in range(40))
 ROUNDING: Final = 1e-12
+FLAT: Final = (
+    1e12  # a likelihood so flat in some direction has no top: outcomes are set apart, or risks equal
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +151,8 @@ def _fit(
         try:
             step = np.asarray(np.linalg.solve(bend, slope), dtype=np.float64)
         except np.linalg.LinAlgError:
+            return None
+        if np.linalg.cond(bend) > FLAT:
             return None
         if np.abs(step).max() < CLOSE:
             return coefficients + step, np.asarray(np.linalg.inv(bend), dtype=np.float64)

@@ -13,7 +13,7 @@ from somv_risk.evaluation._cells import EVERYBODY, GROUP, GROUPING, Cells
 from somv_risk.evaluation._measures import HIGH, LOW, NOTE, VALUE, Drawn, Measure, compute_interval
 from somv_risk.evaluation._numbers import divide
 from somv_risk.evaluation._rankings import METRIC
-from somv_risk.evaluation._small import blank, find_few_outcomes, find_small
+from somv_risk.evaluation._small import blank, find_few_outcomes, find_small, find_tight
 
 RATES: Final = ("selection_rate", "precision", "false_negative_rate", "false_positive_rate", RATIO)
 COUNT: Final = "count"
@@ -121,6 +121,7 @@ def _hide(table: pl.DataFrame, cells: Cells, sums: FloatArray) -> pl.DataFrame:
         np.minimum(events - found, flagged - found),
     )
     no_found = find_small(cells, *movable, hidden=no_events | no_list)
+    no_list |= find_tight(cells, no_found, *movable)
     numbers = [name for name in table.columns if table.schema[name] == pl.Float64]
     return blank(table, np.concatenate([no_list, no_found, no_found, no_found, no_events]), numbers)
 

@@ -1,11 +1,11 @@
 """Small counts: which groups have too few persons to be told of, and how their numbers are made blank."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import polars as pl
 
-from somv_risk.disclosure import FEW, find_hidden
+from somv_risk.disclosure import FEW, SMALLEST, find_hidden
 from somv_risk.evaluation._cases import BoolArray, FloatArray
 from somv_risk.evaluation._cells import GROUPING, Cells
 from somv_risk.evaluation._measures import NOTE
@@ -15,12 +15,24 @@ _IS_HIDDEN = "is_hidden"
 
 def find_small(cells: Cells, *counts: FloatArray, hidden: BoolArray | None = None) -> BoolArray:
     """Find the groups to hide, each grouping by itself, given their counts; some are hidden already."""
-    groupings = cells.names[GROUPING].rle_id().to_numpy()
-    before = np.zeros(len(groupings), dtype=np.bool_) if hidden is None else hidden
-    parts = [groupings == grouping for grouping in np.unique(groupings)]
-    return np.concatenate(
-        [find_hidden(*(count[part] for count in counts), hidden=before[part]) for part in parts]
-    )
+    found = np.zeros(cells.names.height, dtype=np.bool_) if hidden is None else hidden.copy()
+    for part in _list_groupings(cells):
+        found[part] = find_hidden(*(count[part] for count in counts), hidden=found[part])
+    return found
+
+
+def find_tight(cells: Cells, hidden: BoolArray, *counts: FloatArray) -> BoolArray:
+    """Find the groups of each grouping that is hidden as a whole and adds up to few all the same."""
+    tight = np.zeros(cells.names.height, dtype=np.bool_)
+    for part in _list_groupings(cells):
+        tight[part] = hidden[part].all() and min(count[part].sum() for count in counts) < SMALLEST
+    return tight
+
+
+def _list_groupings(cells: Cells) -> Iterator[BoolArray]:
+    """List the groupings, each by which of all groups are its own."""
+    for name in cells.names[GROUPING].unique(maintain_order=True):
+        yield (cells.names[GROUPING] == name).to_numpy()
 
 
 def find_few_outcomes(cells: Cells, rows: FloatArray, events: FloatArray) -> BoolArray:
