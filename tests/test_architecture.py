@@ -54,6 +54,8 @@ FLOORS = {
     "patterns": 3,
     "groupings": 3,
     "cases": 3,
+    "drift": 3,
+    "volumes": 3,
     "config": 4,
     "sources": 4,
     "store": 4,
@@ -68,6 +70,7 @@ FLOORS = {
     "console": 4,
     "plots": 4,
     "assessment": 4,
+    "monitoring": 4,
     "explanation_quality": 4,
     "cli": 4,
 }
