@@ -98,7 +98,7 @@ def measure_drift(
     -----
     Without drift the index follows chi-square with one degree less than bins, times `1/n + 1/m`
     (Yurdakul and Naranjo 2020, doi 10.21314/JRMV.2020.227); near it, the Jensen-Shannon divergence in bits is
-    the index divided by 8 ln 2. Where persons are in both samples the band is too wide rather than too narrow.
+    the index divided by 8 ln 2. Where persons are in both samples the band is too wide, not too narrow.
     """
     sizes = 1 / min(float(reference.sum()), persons or np.inf) + 1 / float(counts.sum())
     psi_band = compute_chi_square(len(counts) - 1, confidence) * sizes
@@ -125,7 +125,8 @@ def _measure_distance(first: FloatArray, second: FloatArray) -> float:
 def compute_chi_square(degrees: int, probability: float) -> float:
     """Compute a quantile of the chi-square distribution.
 
-    Exact for 1 and 2 degrees of freedom, else within 1 % (Wilson and Hilferty 1931, doi 10.1073/pnas.17.12.684).
+    Exact for 1 and 2 degrees of freedom, else within 1 % (Wilson and Hilferty 1931,
+    doi 10.1073/pnas.17.12.684).
 
     Examples
     --------

@@ -87,7 +87,7 @@ def train(
 
 
 def _describe_reference(histories: Histories, prepared: Prepared) -> dict[str, Any]:
-    """Describe the persons and the period on which risks are calibrated, for later scorings to compare with."""
+    """Describe the persons and the period of the calibration, for later scorings to be compared with."""
     lags, part = prepared.settings.build_lags(), "calibrate"
     return build_reference(
         histories, lags, prepared.encoding, prepared.snapshots[part], prepared.samples[part]

@@ -59,8 +59,8 @@ def expect(rows: FloatArray, known: FloatArray, limits: WeekLimits) -> Expected:
 
     Notes
     -----
-    Where last year's week (or one beside it) was low or high, such as at Christmas, so much is expected of this
-    one, between half and twice. The band is one of Poisson counts by their square root (Anscombe 1948,
+    Where last year's week (or one beside it) was low or high, such as at Christmas, so much is expected of
+    this one, between half and twice. The band is one of Poisson counts by their square root (Anscombe 1948,
     doi 10.1093/biomet/35.3-4.246), widened by how far the weeks before were spread, below and above: starts
     of spells crowd on the first of a month.
     """
@@ -120,7 +120,7 @@ def find_high(
 
 
 def count_stopped(rows: FloatArray, expected: Expected, limits: WeekLimits) -> int:
-    """Count the weeks since a source stopped: the longest time to the end with next to no rows; 0 if it goes on.
+    """Count the weeks since a source stopped: the longest time to the end with next to no rows, or 0.
 
     A scarce source may give nothing for weeks by chance; then it takes longer until it counts as stopped.
     """

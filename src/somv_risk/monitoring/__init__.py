@@ -1,4 +1,4 @@
-"""Monitoring: whether what is scored still looks like what was learnt from, and whether the sources deliver."""
+"""Monitoring: whether what is scored still looks like what was learnt from, and whether sources deliver."""
 
 from somv_risk.monitoring._alarms import Alarm
 from somv_risk.monitoring._limits import Limits, read_limits

@@ -67,7 +67,7 @@ class ScoreLimits(_Section):
 
 
 class OutcomeLimits(_Section):
-    """How the risks must hold once outcomes have arrived; the interval must lie beyond a limit for an alarm."""
+    """How risks must hold once outcomes have arrived; for an alarm the whole interval lies beyond a limit."""
 
     capacity: str = "1 %"
     draws: int = Field(default=200, ge=1)
@@ -88,7 +88,7 @@ class TurnoverLimits(_Section):
     """How much of an earlier list must still be listed, for moments so close together."""
 
     within_days: float = Field(default=35, gt=0)
-    kept_least: float = Field(default=0.6, ge=0, le=1)
+    kept_least: float = Field(default=0.5, ge=0, le=1)
 
 
 class Limits(_Section):

@@ -1,6 +1,7 @@
 """Outcomes: whether risks and lists of earlier moments have held, once their horizon is over."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -40,10 +41,10 @@ def tabulate_outcomes(
     earlier: Sequence[datetime],
     limits: OutcomeLimits,
 ) -> pl.DataFrame:
-    """Judge the model at each earlier moment whose horizon is over, beside its test at training (`reference`).
+    """Judge the model at each earlier moment whose horizon is over, beside its test at training.
 
-    `judged_on` is "all", or "test" where the training learnt from the outcomes of that time: then only persons
-    who were kept out of it are judged. A moment that cannot be judged yet is a row with a note.
+    `judged_on` is "all", or "test" where the training learnt from the outcomes of that time: then only
+    persons who were kept out of it are judged. A moment that cannot be judged yet is a row with a note.
     """
     tables = [_judge(model, histories, index_time, moment, limits) for moment in earlier]
     return pl.concat([pl.DataFrame(schema=SCHEMA), *tables], how="diagonal")
@@ -58,7 +59,12 @@ def _judge(
     split = parse_config(dict(model.facts["config"])).build_person_split()
     try:
         followed = follow(model, histories, moment, persons=persons, split=split)
-        found = judge_briefly(followed.cases, capacity=limits.capacity, draws=limits.draws, seed=limits.seed)
+        found = judge_briefly(
+            replace(followed.cases, groups=pl.DataFrame()),
+            capacity=limits.capacity,
+            draws=limits.draws,
+            seed=limits.seed,
+        )
     except CohortError as error:
         return _tell(moment, str(error))
     before = _read_metrics(model, limits.capacity)

@@ -48,8 +48,9 @@ class FeatureReference:
 class TableReference:
     """One table in the year before the reference moment.
 
-    `reach_days` is how far back it reached; `weekly` is the median of rows per week and 1,000 eligible persons, None where a week has fewer than 5;
-    `nulls` the share of rows without a value by column, `set_aside` the share that the checks set aside.
+    `reach_days` is how far back it reached; `weekly` the median of rows per week and 1,000 eligible persons,
+    None where a week has fewer than 5; `nulls` the share of rows without a value by column, `set_aside` the
+    share that the checks set aside.
     """
 
     weekly: float | None

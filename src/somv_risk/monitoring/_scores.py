@@ -108,7 +108,7 @@ def _bin_reference(head: Head) -> tuple[FloatArray, FloatArray]:
 
 
 def tabulate_bins(model: RiskModel, scored: Scored) -> pl.DataFrame:
-    """Tabulate how many persons have such risks, beside the share at training; counts below five are hidden."""
+    """Tabulate how many persons have such risks, beside the share at training; few are hidden."""
     return pl.DataFrame(
         [
             {"target": name, **row}

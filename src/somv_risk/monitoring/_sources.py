@@ -113,7 +113,7 @@ def _find_delays(told: pl.DataFrame, weeks: int) -> FloatArray:
 
 
 def _find_known(delayed: pl.DataFrame, seen: Seen, weeks: int) -> FloatArray:
-    """Find which share of a week's rows can be known by now, from the delays of rows older than half a year."""
+    """Find which share of a week's rows can be known by now, from the delays of rows half a year old."""
     order = delayed.sort(_DELAY)
     hours, rows = order[_DELAY].to_numpy(), order[_ROWS].to_numpy()
     if not len(hours):

@@ -133,8 +133,8 @@ def find_runs(marks: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
 def tabulate_volumes(weeks: Mapping[str, SourceWeeks], limits: VolumeLimits) -> pl.DataFrame:
     """Tabulate rows per table and week, with what was expected; counts below five are hidden, but not zero.
 
-    `by` is "started" or, of tables that say when rows became known, "known". `verdict`: "usual", "low", "high",
-    "stopped"; null if there was nothing to expect from.
+    `by` is "started" or, of tables that say when rows became known, "known". `verdict`: "usual", "low",
+    "high", "stopped"; null if there was nothing to expect from.
     """
     rows = [row for one in weeks.values() for row in Judged(one, limits).tell()]
     return pl.DataFrame(rows, schema=SCHEMA)
