@@ -18,8 +18,7 @@ from somv_risk.monitoring._scored import Scored, Tally
 ABSENT: Final = "A table that it is made from was not delivered."
 ONE_BIN: Final = "Nearly everybody had the same value at training, so a move cannot be measured."
 CUT_SHORT: Final = (
-    "The data reach back {now} days and reached back {then} at training, which changes what it can see; "
-    "no alarm is raised."
+    "The data reach another span back than at training, which changes what it can see; no alarm is raised."
 )
 NO_VALUES: Final = "Too few persons have a value to compare."
 SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
@@ -92,7 +91,7 @@ def _excuse(feature: Feature, reference: Reference, reach: Mapping[str, int]) ->
         then, now = reference.tables[table].reach_days, reach[table]
         days = _find_span(feature)
         if then and abs(min(days, now) / min(days, then) - 1) > LONGER:
-            return {"verdict": "cut", "note": CUT_SHORT.format(now=now, then=then)}
+            return {"verdict": "cut", "note": CUT_SHORT}
     return {}
 
 
