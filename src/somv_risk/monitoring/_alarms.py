@@ -52,13 +52,15 @@ class Alarm:
         """Say it in a sentence."""
         words = load_wording(language)
         style = "share" if self.kind in SHARES else "significant"
-        told = {name: _write(words, given, "decimal1") for name, given in self.more.items()}
+        told = {name: _write(words, name, given) for name, given in self.more.items()}
         numbers = {"value": words.quantity(self.value, style), "limit": words.quantity(self.limit, style)}
         return _read_texts()[language][self.kind].format(what=self.what, **numbers, **told)
 
 
-def _write(words: Wording, given: float | datetime, style: str) -> str:
-    return words.date(given) if isinstance(given, datetime) else words.quantity(given, style)
+def _write(words: Wording, name: str, given: float | datetime) -> str:
+    if isinstance(given, datetime):
+        return words.date(given)
+    return words.quantity(given, "share" if name == "before" else "decimal1")
 
 
 def tabulate_alarms(alarms: Sequence[Alarm]) -> pl.DataFrame:

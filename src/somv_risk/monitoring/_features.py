@@ -155,7 +155,11 @@ def find_feature_alarms(features: pl.DataFrame, limits: FeatureLimits) -> Iterat
         )
         for row in first.iter_rows(named=True):
             edge = _find_edge(row, limits.null_share) if limit is None else limit
-            yield Alarm(kind, row["feature"], row[column], edge)
+            yield Alarm(kind, row["feature"], row[column], edge, _tell_before(row))
+
+
+def _tell_before(row: Mapping[str, Any]) -> dict[str, float]:
+    return {"before": row["reference_null_share"]} if row["verdict"] == "empty" else {}
 
 
 def _find_edge(row: Mapping[str, Any], reach: float) -> float:

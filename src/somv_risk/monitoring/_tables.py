@@ -132,7 +132,13 @@ def find_table_alarms(
         move = row["null_share"] - row["reference_null_share"]
         if abs(move) > limits.null_share:
             edge = row["reference_null_share"] + (limits.null_share if move > 0 else -limits.null_share)
-            yield Alarm("column_nulls", f"{row['table']}.{row['column']}", row["null_share"], edge)
+            yield Alarm(
+                "column_nulls",
+                f"{row['table']}.{row['column']}",
+                row["null_share"],
+                edge,
+                {"before": row["reference_null_share"]},
+            )
 
 
 def _judge_level(row: dict[str, Any], limits: TableLimits) -> Iterator[Alarm]:

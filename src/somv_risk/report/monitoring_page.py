@@ -178,7 +178,10 @@ def _choose_rows(section: MonitoringSection, table: pl.DataFrame) -> pl.DataFram
         return table.filter(pl.col("verdict") != "usual").sort("week", descending=True, maintain_order=True)
     if section.id == "columns":
         moved = (pl.col("null_share") - pl.col("reference_null_share")).abs()
-        return table.sort(moved, descending=True, nulls_last=True, maintain_order=True)
+        return table.filter(moved > 0).sort(moved, descending=True, maintain_order=True)
+    if section.id == "features":
+        is_found = pl.col("verdict").is_in(["drift", "empty"]).fill_null(value=False)
+        return table.sort(is_found, pl.col("verdict") != "cut", descending=True, maintain_order=True)
     if section.id == "calibration":
         return table.filter(pl.col("ranking").is_null() | (pl.col("ranking") == "model"))
     return table
