@@ -125,7 +125,7 @@ def _measure_distance(first: FloatArray, second: FloatArray) -> float:
 def compute_chi_square(degrees: int, probability: float) -> float:
     """Compute a quantile of the chi-square distribution.
 
-    Exact for 1 and 2 degrees of freedom, else within 1 % (Wilson and Hilferty 1931,
+    Exact for 1 and 2 degrees of freedom, else within 2 % (Wilson and Hilferty 1931,
     doi 10.1073/pnas.17.12.684).
 
     Examples

@@ -80,7 +80,7 @@ def count_weeks(histories: Histories, table: str, seen: Seen, weeks: int) -> Sou
     days = settled.group_by((pl.col(_DELAY).dt.total_seconds() // 3600).alias(_DELAY)).agg(
         pl.len().alias(_ROWS)
     )
-    counted, told, delayed = pl.collect_all([started, arrived, days])
+    counted, told, delayed = pl.collect_all([started, arrived, days], engine="streaming")
     return SourceWeeks(
         table=table,
         starts=tuple(seen.end - WEEK * back for back in range(weeks, 0, -1)),
@@ -150,7 +150,7 @@ def measure_columns(histories: Histories, table: str, seen: Seen) -> Iterator[tu
     counted = recent.select(
         *(can.sum().alias(f"of:{name}") for name, can in of.items()),
         *((can & _is_empty(name, is_over)).sum().alias(f"null:{name}") for name, can in of.items()),
-    ).collect()
+    ).collect(engine="streaming")
     for name in names:
         yield name, int(counted[f"of:{name}"].item()), int(counted[f"null:{name}"].item())
 
