@@ -1,4 +1,4 @@
-"""Drift: distances against scipy and by hand, bins that hide nobody, and a band that holds as often as it says."""
+"""Drift: distances by scipy and by hand, bins that point at nobody, a band that holds as often as it says."""
 
 import math
 
@@ -98,9 +98,7 @@ def test_rows_of_the_same_persons_count_once_for_the_band():
 VALUES = hnp.arrays(
     np.float32,
     st.integers(1, 600),
-    elements=st.one_of(
-        st.integers(0, 5).map(float), st.floats(-1000, 1000, width=32, allow_subnormal=False)
-    ),
+    elements=st.one_of(st.integers(0, 5).map(float), st.floats(-1000, 1000, width=32, allow_subnormal=False)),
 )
 
 

@@ -1,4 +1,4 @@
-"""Volumes: weeks out of the ordinary are found, and chance, seasons, delays and first days of months are not."""
+"""Volumes: odd weeks are found, and chance, seasons, delays and the first days of months are not told."""
 
 import numpy as np
 import pytest

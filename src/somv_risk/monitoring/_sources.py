@@ -75,17 +75,13 @@ def count_weeks(histories: Histories, table: str, seen: Seen, weeks: int) -> Sou
     arrived = known.group_by(_number_week(pl.col(s.KNOWN_AT), seen.end)).agg(
         pl.len().alias(_ROWS), pl.col(_DELAY).median().alias(_DELAY)
     )
-    age = seen.end - pl.col(s.STARTED_AT)
-    settled = visible.filter(age.is_between(FULL_WEEKS * WEEK, (FULL_WEEKS + YEAR) * WEEK))
-    days = settled.group_by((pl.col(_DELAY).dt.total_seconds() // 3600).alias(_DELAY)).agg(
-        pl.len().alias(_ROWS)
-    )
-    counted, told, delayed = pl.collect_all([started, arrived, days], engine="streaming")
+    delayed = _count_delayed(visible, seen)
+    counted, told, late = pl.collect_all([started, arrived, delayed], engine="streaming")
     return SourceWeeks(
         table=table,
         starts=tuple(seen.end - WEEK * back for back in range(weeks, 0, -1)),
         rows=_spread(counted, _ROWS, weeks),
-        known=_find_known(delayed, seen, weeks),
+        known=_find_known(late, weeks),
         arrived=_spread(told, _ROWS, weeks),
         delays=_find_delays(told, weeks),
     )
@@ -112,18 +108,26 @@ def _find_delays(told: pl.DataFrame, weeks: int) -> FloatArray:
     return np.where(has_any, line, np.nan)
 
 
-def _find_known(delayed: pl.DataFrame, seen: Seen, weeks: int) -> FloatArray:
-    """Find which share of a week's rows can be known by now, from the delays of rows half a year old."""
-    order = delayed.sort(_DELAY)
-    hours, rows = order[_DELAY].to_numpy(), order[_ROWS].to_numpy()
-    if not len(hours):
+def _count_delayed(visible: pl.LazyFrame, seen: Seen) -> pl.LazyFrame:
+    """Count rows of settled weeks by `delay`: for how many more weeks each was not yet known.
+
+    Each week is looked back on from as long after its end as the index lies after the last one's.
+    """
+    week = _number_week(pl.col(s.STARTED_AT), seen.end)
+    end = pl.lit(seen.end) - week * pl.duration(days=7)
+    late = pl.col(s.STARTED_AT) + pl.col(_DELAY) - end - (seen.index_time - seen.end)
+    weeks = late.dt.total_microseconds() // (WEEK // timedelta(microseconds=1)) + 1
+    is_settled = week.is_between(FULL_WEEKS, FULL_WEEKS + YEAR - 1)
+    return visible.filter(is_settled).group_by(weeks.clip(0).alias(_DELAY)).agg(pl.len().alias(_ROWS))
+
+
+def _find_known(late: pl.DataFrame, weeks: int) -> FloatArray:
+    """Find which share of each week's rows can be known by now, by what was known of older weeks."""
+    if late.is_empty():
         return np.ones(weeks)
-    reached = np.concatenate([[0.0], np.cumsum(rows) / rows.sum()])
-    beyond = (seen.index_time - seen.end) / timedelta(hours=1)
-    # The middles of the hours of all weeks, from the youngest: how old a row is that started then.
-    ages = beyond + np.arange(weeks * 168) + 0.5
-    share = reached[np.searchsorted(hours, ages - 0.5, side="right")]
-    return np.asarray(share.reshape(weeks, 168).mean(axis=1)[::-1], dtype=np.float64)
+    kept = late.filter(pl.col(_DELAY) < weeks)
+    rows = np.bincount(kept[_DELAY].to_numpy(), weights=kept[_ROWS].to_numpy(), minlength=weeks)
+    return np.asarray(np.cumsum(rows)[::-1] / float(late[_ROWS].sum()), dtype=np.float64)
 
 
 def measure_reach(histories: Histories, table: str, moment: datetime) -> int:
