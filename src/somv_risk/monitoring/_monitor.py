@@ -31,9 +31,11 @@ from somv_risk.monitoring._scores import (
 from somv_risk.monitoring._sources import Seen, SourceWeeks, count_weeks, measure_reach, see
 from somv_risk.monitoring._tables import find_stale, find_table_alarms, tabulate_columns, tabulate_tables
 from somv_risk.monitoring._volumes import (
+    Judged,
     count_needed,
     find_delay_alarms,
     find_volume_alarms,
+    judge_weeks,
     tabulate_delays,
     tabulate_volumes,
 )
@@ -132,7 +134,8 @@ def monitor(
     scored = score_persons(fitted, histories, moment, reference)
     progress(steps[2], 2, len(steps))
     before = [score_persons(fitted, histories, one, reference) for one in moments]
-    run = _Run(fitted, histories, reference, set_limits, seen, weeks, scored, before)
+    judged = [judge_weeks(one, set_limits.volumes) for one in weeks.values()]
+    run = _Run(fitted, histories, reference, set_limits, seen, weeks, judged, scored, before)
     tables = run.tabulate()
     alarms = run.find_alarms(tables)
     progress(steps[2], 3, len(steps))
@@ -163,6 +166,7 @@ class _Run:
     limits: Limits
     seen: Seen
     weeks: Mapping[str, SourceWeeks]
+    judged: Sequence[Judged]
     scored: Scored
     earlier: Sequence[Scored]
 
@@ -179,7 +183,7 @@ class _Run:
         return {
             "tables": tables,
             "columns": tabulate_columns(self.histories, reference, self.seen),
-            "volumes": tabulate_volumes(self.weeks, limits.volumes),
+            "volumes": tabulate_volumes(self.judged),
             "delays": tabulate_delays(self.weeks, limits.volumes),
             "features": tabulate_features(
                 model, reference, self.scored, frozenset(self.histories.absent), reach, limits.features
@@ -200,7 +204,7 @@ class _Run:
             *find_table_alarms(
                 tables["tables"], tables["columns"], reference, len(self.scored), limits.tables
             ),
-            *find_volume_alarms(self.weeks, limits.volumes),
+            *find_volume_alarms(self.judged, limits.volumes),
             *find_delay_alarms(self.weeks, limits.delays),
             *find_feature_alarms(tables["features"], limits.features),
             *find_score_alarms(

@@ -1,6 +1,7 @@
 """Volumes: every table week by week beside what was expected, and how long its rows take to be known."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -14,6 +15,7 @@ from somv_risk.monitoring._limits import DelayLimits, VolumeLimits
 from somv_risk.monitoring._sources import WEEK, SourceWeeks
 from somv_risk.volumes import LEAST_WEEKS, YEAR, Expected, count_stopped, expect, find_high, find_low
 
+BoolArray = npt.NDArray[np.bool_]
 FloatArray = npt.NDArray[np.float64]
 
 BEFORE: Final = 2 * YEAR + 1  # weeks to learn from before the first that is looked at
@@ -41,38 +43,36 @@ DELAYS: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
 class Judged:
-    """The weeks of one table judged: by when rows started, and by when they became known."""
+    """The weeks of one table judged: by when rows started, and by when they became known (`arrivals`).
 
-    def __init__(self, weeks: SourceWeeks, limits: VolumeLimits) -> None:
-        rule = limits.build_week_limits()
-        self.weeks, self.shown = weeks, slice(-limits.weeks, None)
-        self.expected = expect(weeks.rows, weeks.known, rule)
-        self.stopped = count_stopped(weeks.rows, self.expected, rule)
-        all_known = np.ones(len(weeks.rows))
-        self.arrivals = expect(weeks.arrived, all_known, rule)
-        self.arrivals_stopped = count_stopped(weeks.arrived, self.arrivals, rule)
-        self.is_low = find_low(weeks.rows, weeks.known, self.expected, rule) & ~self._mark(self.stopped)
-        self.is_high = find_high(weeks.rows, weeks.known, self.expected, rule)
+    `stopped` counts the weeks since nothing came.
+    """
 
-    def _mark(self, weeks: int) -> npt.NDArray[np.bool_]:
-        """Mark the last weeks."""
-        return np.arange(len(self.weeks.rows)) >= len(self.weeks.rows) - weeks
+    weeks: SourceWeeks
+    shown: int
+    expected: Expected
+    arrivals: Expected
+    stopped: int
+    arrivals_stopped: int
+    is_low: BoolArray
+    is_high: BoolArray
 
     def tell(self) -> Iterator[dict[str, Any]]:
         """Tell of each week, first by start and then by when rows became known."""
         verdicts = np.where(self.is_low, "low", np.where(self.is_high, "high", "usual")).astype(object)
-        verdicts[self._mark(self.stopped)] = "stopped"
+        verdicts[_mark_last(len(verdicts), self.stopped)] = "stopped"
         yield from self._tell(STARTED, self.weeks.rows, self.expected, verdicts)
         if self.weeks.arrived.any():
-            arrived = np.where(self._mark(self.arrivals_stopped), "stopped", "usual").astype(object)
+            arrived = np.where(_mark_last(len(verdicts), self.arrivals_stopped), "stopped", "usual")
             yield from self._tell(KNOWN, self.weeks.arrived, self.arrivals, arrived)
 
     def _tell(
-        self, by: str, rows: FloatArray, expected: Expected, verdicts: npt.NDArray[np.object_]
+        self, by: str, rows: FloatArray, expected: Expected, verdicts: npt.NDArray[Any]
     ) -> Iterator[dict[str, Any]]:
         columns = (self.weeks.starts, rows, expected.rows, expected.low, expected.high, verdicts)
-        for week, count, hoped, low, high, verdict in zip(*(c[self.shown] for c in columns), strict=True):
+        for week, count, hoped, low, high, verdict in zip(*(c[-self.shown :] for c in columns), strict=True):
             is_hidden = is_small(int(count))
             head = {"table": self.weeks.table, "by": by, "week": week}
             if np.isnan(hoped):
@@ -117,7 +117,30 @@ class Judged:
         return Alarm(kind, self.weeks.table, share, limits.stopped, {"since": self.weeks.starts[-weeks]})
 
 
-def find_runs(marks: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
+def judge_weeks(weeks: SourceWeeks, limits: VolumeLimits) -> Judged:
+    """Judge the weeks of one table."""
+    rule, all_known = limits.build_week_limits(), np.ones(len(weeks.rows))
+    expected = expect(weeks.rows, weeks.known, rule)
+    arrivals = expect(weeks.arrived, all_known, rule)
+    stopped = count_stopped(weeks.rows, expected, rule)
+    is_gone = _mark_last(len(weeks.rows), stopped)
+    return Judged(
+        weeks=weeks,
+        shown=limits.weeks,
+        expected=expected,
+        arrivals=arrivals,
+        stopped=stopped,
+        arrivals_stopped=count_stopped(weeks.arrived, arrivals, rule),
+        is_low=find_low(weeks.rows, weeks.known, expected, rule) & ~is_gone,
+        is_high=find_high(weeks.rows, weeks.known, expected, rule),
+    )
+
+
+def _mark_last(weeks: int, last: int) -> BoolArray:
+    return np.arange(weeks) >= weeks - last
+
+
+def find_runs(marks: BoolArray) -> list[tuple[int, int]]:
     """Find the first and last places of runs of marks.
 
     Examples
@@ -130,21 +153,21 @@ def find_runs(marks: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
     return [(int(first), int(end) - 1) for first, end in zip(firsts, ends, strict=True)]
 
 
-def tabulate_volumes(weeks: Mapping[str, SourceWeeks], limits: VolumeLimits) -> pl.DataFrame:
+def tabulate_volumes(judged: Iterable[Judged]) -> pl.DataFrame:
     """Tabulate rows per table and week, with what was expected; counts below five are hidden, but not zero.
 
     `by` is "started" or, of tables that say when rows became known, "known". `verdict`: "usual", "low",
     "high", "stopped"; null if there was nothing to expect from.
     """
-    rows = [row for one in weeks.values() for row in Judged(one, limits).tell()]
+    rows = [row for one in judged for row in one.tell()]
     return pl.DataFrame(rows, schema=SCHEMA)
 
 
-def find_volume_alarms(weeks: Mapping[str, SourceWeeks], limits: VolumeLimits) -> Iterator[Alarm]:
+def find_volume_alarms(judged: Iterable[Judged], limits: VolumeLimits) -> Iterator[Alarm]:
     """Find alarms of volumes; a table without any row is told of as empty."""
-    for one in weeks.values():
-        if one.rows[-YEAR:].any():
-            yield from Judged(one, limits).find_alarms(limits)
+    for one in judged:
+        if one.weeks.rows[-YEAR:].any():
+            yield from one.find_alarms(limits)
 
 
 def tabulate_delays(weeks: Mapping[str, SourceWeeks], limits: VolumeLimits) -> pl.DataFrame:
