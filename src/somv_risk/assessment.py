@@ -21,6 +21,7 @@ from somv_risk.explanation_quality import measure_explanations
 from somv_risk.groupings import list_groupings
 from somv_risk.histories import Histories
 from somv_risk.model import RiskModel, compute_model_hash, describe_target, load_model
+from somv_risk.monitoring import REFERENCE
 from somv_risk.pipeline import LIBRARIES, Progress, ignore_progress
 from somv_risk.refits import Judge, Refits, run_refits
 from somv_risk.report.card import render_card
@@ -292,7 +293,7 @@ def _state_facts(judging: _Judging, moments: Sequence[datetime], *, simulated: b
         "capacities": [str(capacity) for capacity in judging.capacities],
         "groupings": list(list_groupings()),
         "features": len(model.features),
-        "training": {name: value for name, value in model.facts.items() if name != "card"},
+        "training": {name: value for name, value in model.facts.items() if name not in (REFERENCE, "card")},
         "histories": {
             "tables": list(histories.tables),
             "absent": list(histories.absent),

@@ -41,8 +41,10 @@ EXIT_CODES: Final[Mapping[type[errors.SomvRiskError], int]] = MappingProxyType(
     }
 )
 EXIT_ROWS_SET_ASIDE: Final = 10
+EXIT_ALARMS: Final = 11
 SHOWN_ROWS: Final = 10
 EVALUATION_PAGE: Final = "evaluation.html"
+MONITORING_PAGE: Final = "monitoring.html"
 REPORT: Final = Path("simulation-check")
 
 app = typer.Typer(
@@ -50,7 +52,8 @@ app = typer.Typer(
     help="Find the citizens whom the health system keeps losing, and say in plain words why.",
     epilog=(
         "Exit codes: 0 done; 2 wrong call; 3 file or folder; 4 table; 5 CPR-like ids; 6 configuration; "
-        "7 model; 8 nobody left; 9 system library; 10 rows set aside (check)."
+        "7 model; 8 nobody left; 9 system library; 10 rows set aside (check); "
+        "11 something beyond its limit (monitor)."
     ),
     no_args_is_help=True,
     add_completion=False,
@@ -75,7 +78,7 @@ class Language(StrEnum):
 
 
 class PageLanguage(StrEnum):
-    """Language of the evaluation page."""
+    """Language of the evaluation and monitoring pages."""
 
     en = "en"
     da = "da"
@@ -323,6 +326,57 @@ def tune(
     say(f"Log loss: {losses[0]:.5f} at the start, {min(losses):.5f} at best of {len(losses)} trials.")
     say(f"Study: {study}")
     say(f"Configuration: {out}")
+
+
+@app.command()
+def monitor(
+    store: StoreOption,
+    model: ModelOption,
+    index_time: IndexOption,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for page and tables.")],
+    earlier: Annotated[
+        list[str] | None,
+        typer.Option(help="Moment of an earlier scoring, for turnover and outcomes; may be given again."),
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", help="Limits (TOML), where not the usual ones.")
+    ] = None,
+    language: PageLanguageOption = PageLanguage.en,
+    tracking_uri: Annotated[
+        str | None, typer.Option("--tracking-uri", help="Where MLflow tracks, with --track.")
+    ] = None,
+    *,
+    track: Annotated[bool, typer.Option("--track", help="Log numbers, tables and page in MLflow.")] = False,
+    simulated: Annotated[
+        bool | None, typer.Option("--simulated/--real", help="Whether the persons are made up.")
+    ] = None,
+) -> None:
+    """Compare a scoring period with the training; exit code 11 if anything is beyond its limit."""
+    from somv_risk.model import load_model  # noqa: PLC0415 - LightGBM is slow to import
+    from somv_risk.monitoring import monitor as monitor_model  # noqa: PLC0415
+
+    fitted, histories = load_model(model), _read(Origin.canonical, store, None, None, None)
+    with show_progress() as progress:
+        report = monitor_model(
+            fitted,
+            histories,
+            index_time,
+            earlier=earlier,
+            limits=config,
+            simulated=simulated,
+            progress=progress,
+        )
+    report.to_html(out / MONITORING_PAGE, language=language)
+    for alarm in report.alarms:
+        say(f"Alarm: {alarm.say()}")
+    say(f"{len(report.alarms)} beyond the limits. Page: {out / MONITORING_PAGE}")
+    if track:
+        from somv_risk.tracking import track_monitoring  # noqa: PLC0415 - MLflow is slow to import
+
+        tracked = track_monitoring(report, uri=tracking_uri)
+        say(f"Tracked: {tracked.uri}, run {tracked.run_id}.")
+    if report.alarms:
+        raise typer.Exit(EXIT_ALARMS)
 
 
 @app.command()
