@@ -56,7 +56,7 @@ def _measure(
         np.average(losses, weights=weight),
         auroc,
         (precision * events).sum() / found[-1],
-        np.interp(capacity, listed, found) / capacity,
+        np.interp(capacity, np.append(0, listed), np.append(0, found)) / capacity,
     )
 
 

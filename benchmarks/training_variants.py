@@ -10,7 +10,7 @@ from somv_risk.outcomes import FREQUENT_ADMISSION, UNFINISHED_TREATMENT
 
 Keep = Callable[[Feature], bool]
 
-COUNTS_ONLY, UNFINISHED = "counts of admissions only", "Unfinished treatment"
+COUNTS_ONLY, UNFINISHED, LEARNT = "counts of admissions only", "Unfinished treatment", "What is learnt"
 _SOCIAL = ("benefits_and_work", "housing_and_services")
 
 
@@ -59,18 +59,34 @@ def _set(group: str, parameter: str, *values: float) -> list[Variant]:
 
 def _objectives() -> list[Variant]:
     counts = [
-        Variant("What is learnt", f"count of admissions, {name}", parameters, label=COUNT)
+        Variant(LEARNT, f"count of admissions, {name}", parameters, label=COUNT)
         for name, parameters in {
             "Poisson": {"objective": "poisson"},
             "Tweedie 1.2": {"objective": "tweedie", "tweedie_variance_power": 1.2},
             "Tweedie 1.5": {"objective": "tweedie", "tweedie_variance_power": 1.5},
         }.items()
     ]
+    weights = [{"scale_pos_weight": weight} for weight in (10, 90)]
     weighted = [
-        Variant("What is learnt", f"events weigh {weight}", {"scale_pos_weight": weight})
-        for weight in (10, 90)
+        *(Variant(LEARNT, f"events weigh {w['scale_pos_weight']}", w) for w in weights),
+        *(
+            Variant(LEARNT, f"events weigh {w['scale_pos_weight']}, always 100 trees", w, 100, "none")
+            for w in weights
+        ),
     ]
     return counts + weighted
+
+
+def _combinations() -> list[Variant]:
+    slow, slower = {"learning_rate": 0.03}, {"learning_rate": 0.02}
+    flat, small = {"max_depth": 5}, {"max_depth": 4, "num_leaves": 15}
+    tweedie = {"objective": "tweedie", "tweedie_variance_power": 1.5}
+    return [
+        Variant("Combinations", "rate 0.03, depth 5, 31 leaves", slow | flat),
+        Variant("Combinations", "rate 0.03, depth 4, 15 leaves", slow | small),
+        Variant("Combinations", "rate 0.02, depth 4, 15 leaves", slower | small),
+        Variant("Combinations", "rate 0.03, count, Tweedie 1.5", slow | tweedie, label=COUNT),
+    ]
 
 
 def _targets() -> list[Variant]:
