@@ -12,12 +12,12 @@ from typing import Any
 import lightgbm
 import numpy as np
 
-from benchmarks.machine import describe_machine, read_load
+from benchmarks.machine import describe_machine
 from benchmarks.measuring import measure
 from benchmarks.training_judge import NEW_BELOW, check_figures, judge_scores
 from benchmarks.training_page import ROWS, render_page
 from benchmarks.training_rows import Trial, describe_rows, prepare_rows
-from benchmarks.training_variants import DEFAULT, Variant, list_variants
+from benchmarks.training_variants import START, START_PARAMETERS, Variant, list_variants
 from somv_risk.calibration import fit_calibration
 from somv_risk.config import TrainConfig
 from somv_risk.training import TreeSettings, bin_slices, grow_trees, list_parameters
@@ -129,7 +129,7 @@ def try_all(prepare: Callable[[], Trial], settings: TreeSettings, notes: Path) -
         note({"name": ROWS, **describe_rows(grower.trial)})
     for variant in left:
         print(f"{variant.group}: {variant.name} ...", file=sys.stderr, flush=True)
-        gains = done[DEFAULT.name]["gains"] if DEFAULT.name in done else {}
+        gains = done[START.name]["gains"] if START.name in done else {}
         note(try_variant(grower, variant, gains))
     return done
 
@@ -152,19 +152,16 @@ def read_arguments() -> argparse.Namespace:
 def main() -> None:
     asked, config = read_arguments(), TrainConfig()
     settings = config.build_tree_settings()
-    settings = replace(settings, parameters={**settings.parameters, "num_threads": asked.threads})
-    loads = [read_load()]
+    settings = replace(settings, parameters={**START_PARAMETERS, "num_threads": asked.threads})
     with tempfile.TemporaryDirectory() as folder:
         done = try_all(
             lambda: prepare_rows(asked.store, config, asked.share, Path(folder)),
             settings,
             asked.notes or Path(folder) / "notes.jsonl",
         )
-    loads.append(read_load())
     options = f"--store STORE --share {asked.share:g} --threads {asked.threads}"
     command = f"python -m benchmarks.training_choices {options}"
-    facts = {"Load (1 min), when it began and ended": ", ".join(loads)}
-    page = render_page(command, describe_machine() | facts, done, settings)
+    page = render_page(command, describe_machine(), done, settings)
     asked.out.write_text(page, encoding="utf-8")
     sys.stdout.write(page)
 

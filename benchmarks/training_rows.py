@@ -81,7 +81,7 @@ class _Columns:
 
 
 def describe_rows(trial: Trial) -> dict[str, Any]:
-    """Describe the rows of the default."""
+    """Describe the rows of the start."""
     fit = trial.choose("fit", trial.moments.train[:5], FREQUENT_ADMISSION.name)
     return {
         "fit_rows": len(fit.places),

@@ -39,8 +39,8 @@ from somv_risk.windows import Horizon
 
 TREE_PARAMETERS: Final[Mapping[str, Any]] = MappingProxyType(
     {
-        "learning_rate": 0.05,
-        "max_depth": 6,
+        "learning_rate": 0.03,
+        "max_depth": 5,
         "num_leaves": 31,
         "min_data_in_leaf": 100,
         "feature_fraction": 0.5,
