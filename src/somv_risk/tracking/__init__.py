@@ -1,0 +1,21 @@
+"""Tracking: runs, models and aliases in MLflow, which is imported nowhere else."""
+
+from somv_risk.tracking._client import DEFAULT_URI, EXPERIMENT, MODEL_NAME
+from somv_risk.tracking._payload import build_example
+from somv_risk.tracking._registry import CHALLENGER, CHAMPION, fetch_model
+from somv_risk.tracking._runs import Tracked, track_evaluation, track_training
+from somv_risk.tracking._served import ServedModel
+
+__all__ = [
+    "CHALLENGER",
+    "CHAMPION",
+    "DEFAULT_URI",
+    "EXPERIMENT",
+    "MODEL_NAME",
+    "ServedModel",
+    "Tracked",
+    "build_example",
+    "fetch_model",
+    "track_evaluation",
+    "track_training",
+]
