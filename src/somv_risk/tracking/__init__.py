@@ -2,6 +2,7 @@
 
 from somv_risk.tracking._client import DEFAULT_URI, EXPERIMENT, MODEL_NAME
 from somv_risk.tracking._payload import build_example
+from somv_risk.tracking._promotion import Decision, promote, roll_back
 from somv_risk.tracking._registry import CHALLENGER, CHAMPION, fetch_model
 from somv_risk.tracking._runs import Tracked, track_evaluation, track_training
 from somv_risk.tracking._served import ServedModel
@@ -12,10 +13,13 @@ __all__ = [
     "DEFAULT_URI",
     "EXPERIMENT",
     "MODEL_NAME",
+    "Decision",
     "ServedModel",
     "Tracked",
     "build_example",
     "fetch_model",
+    "promote",
+    "roll_back",
     "track_evaluation",
     "track_training",
 ]

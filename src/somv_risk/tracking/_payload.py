@@ -41,17 +41,18 @@ def _make_row(table: str, left_out: Sequence[str]) -> type[BaseModel]:
         for name in s.get_columns(table)
         if name not in left_out
     }
-    return create_model(f"{table.title().replace('_', '')}Row", __base__=_Part, **fields)
+    made: type[BaseModel] = create_model(f"{table.title().replace('_', '')}Row", __base__=_Part, **fields)
+    return made
 
 
 def _make_citizen() -> type[BaseModel]:
     """Make the type of a citizen: the person, and a list of rows for every other table."""
-    tables: dict[str, Any] = {}
+    fields: dict[str, Any] = {PERSON: (_make_row(s.PERSONS, []), ...)}
     for table in s.EVENT_TABLES:
         rows: Any = list[_make_row(table, [s.PERSON_ID])]  # type: ignore[misc]  # made from the schema
-        tables[table] = (rows, ...) if table in s.REQUIRED_TABLES else (rows | None, None)
-    person: Any = _make_row(s.PERSONS, [])
-    return create_model("Citizen", __base__=_Part, **{PERSON: (person, ...)}, **tables)
+        fields[table] = (rows, ...) if table in s.REQUIRED_TABLES else (rows | None, None)
+    citizen: type[BaseModel] = create_model("Citizen", __base__=_Part, **fields)
+    return citizen
 
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ def build_histories(question: Question, place: str) -> Histories:
         raise InputError(f"{place}.{CITIZENS} is empty. Send at least one citizen.")
     citizens = [citizen.model_dump() for citizen in question.citizens]
     tables = list(_list_tables(citizens, place))
-    frames = {table: _build_frame(table, citizens) for table in tables}
+    frames: dict[str, Any] = {table: _build_frame(table, citizens) for table in tables}
     histories = from_frames(**frames, data_end=read_moment(question.data_end, f"{place}.data_end"))
     _check_nothing_set_aside(histories, citizens, f"{place}.{CITIZENS}")
     return histories
@@ -171,14 +172,14 @@ def _build_frame(table: str, citizens: Sequence[Mapping[str, Any]]) -> pl.DataFr
         rows = [citizen[PERSON] for citizen in citizens]
     else:
         rows = [
-            {s.PERSON_ID: citizen[PERSON][s.PERSON_ID], **row} for citizen in citizens for row in citizen[table]
+            {s.PERSON_ID: citizen[PERSON][s.PERSON_ID], **row}
+            for citizen in citizens
+            for row in citizen[table]
         ]
     return pl.DataFrame(rows, schema=dict.fromkeys(s.get_columns(table), pl.String))
 
 
-def _check_nothing_set_aside(
-    histories: Histories, citizens: Sequence[Mapping[str, Any]], place: str
-) -> None:
+def _check_nothing_set_aside(histories: Histories, citizens: Sequence[Mapping[str, Any]], place: str) -> None:
     for table, rows in histories.quarantine.rows.items():
         number, rule = rows.row(0)[:2]
         column, _, broken = rule.partition("|") if "|" in rule else ("", "", rule)

@@ -1,4 +1,4 @@
-"""Runs: what a training and an evaluation leave in MLflow: numbers, tables, pages and the model, never rows."""
+"""Runs: what training and evaluation leave in MLflow: numbers, tables, pages, the model; never rows."""
 
 import json
 import re
