@@ -17,6 +17,7 @@ EXPERIMENT: Final = "somv-risk"
 MODEL_NAME: Final = "somv-risk"
 ARTIFACTS: Final = "mlartifacts"
 SQLITE: Final = "sqlite:///"
+TRACKING_URI: Final = "MLFLOW_TRACKING_URI"
 # Read by MLflow when it is imported. A hospital's machines tell nobody outside what they do.
 SILENCE: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -59,22 +60,27 @@ def open_store(uri: str | None = None) -> Iterator[tuple[Any, "MlflowClient"]]:
     SourceError
         If the store cannot be opened.
     """
-    mlflow = import_mlflow()
-    before = mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else None
-    chosen = uri or before or DEFAULT_URI
+    mlflow, before = import_mlflow(), os.environ.get(TRACKING_URI)
+    chosen = uri or (mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else DEFAULT_URI)
     _check_folder(chosen)
     try:
         mlflow.set_tracking_uri(chosen)
-        try:
-            client = mlflow.MlflowClient()
-            client.search_experiments(max_results=1)
-        except (mlflow.MlflowException, OSError) as error:
-            raise SourceError(
-                f"The MLflow store {chosen} cannot be opened ({type(error).__name__}). Give --tracking-uri."
-            ) from None
-        yield mlflow, client
+        yield mlflow, _connect(mlflow, chosen)
     finally:
-        mlflow.set_tracking_uri(before)
+        # MLflow keeps what it is set to in the environment too, and reads it from there.
+        mlflow.set_tracking_uri(None)
+        os.environ.update({TRACKING_URI: before} if before else {})
+
+
+def _connect(mlflow: Any, uri: str) -> "MlflowClient":  # noqa: ANN401 - a module
+    try:
+        client: MlflowClient = mlflow.MlflowClient()
+        client.search_experiments(max_results=1)
+    except (mlflow.MlflowException, OSError) as error:
+        raise SourceError(
+            f"The MLflow store {uri} cannot be opened ({type(error).__name__}). Give --tracking-uri."
+        ) from None
+    return client
 
 
 def _check_folder(uri: str) -> None:
