@@ -12,6 +12,7 @@ import time
 import tomllib
 import urllib.error
 import urllib.request
+import xml.etree.ElementTree as ET
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -21,7 +22,6 @@ import polars as pl
 import pytest
 import yaml
 from polars.testing import assert_frame_equal
-from test_cli import to_toml
 
 import somv_risk as sr
 from somv_risk import schema as s
@@ -39,9 +39,12 @@ from somv_risk.tracking import (
     roll_back,
     track_training,
 )
+from test_cli import to_toml
+
+pytestmark = pytest.mark.filterwarnings("ignore:Decorate your function", "ignore:The ``noload`` loader")
 
 ROOT = Path(__file__).parents[1]
-SECRET = "SECRETVALUE"
+SECRET = "SECRETVALUE"  # noqa: S105 - what a person's cell holds
 PROJECT = yaml.safe_load((ROOT / "MLproject").read_text(encoding="utf-8"))
 # Few persons can be asked of so few made-up ones; docs and library gates ask more.
 GATES = """
@@ -61,7 +64,9 @@ number = "difference"
 at_least = 0.0
 """
 # Whoever tries to reach the world outside fails at once.
-OFFLINE = {f"{kind}_proxy": "http://127.0.0.1:9" for kind in ("http", "https", "all")} | {"no_proxy": "127.0.0.1"}
+OFFLINE = {f"{kind}_proxy": "http://127.0.0.1:9" for kind in ("http", "https", "all")} | {
+    "no_proxy": "127.0.0.1"
+}
 
 
 def environment(uri):
@@ -113,7 +118,7 @@ def client(uri, monkeypatch):
 
 
 @pytest.fixture
-def loaded(client, monkeypatch):
+def loaded(client, monkeypatch):  # noqa: ARG001 - its store
     """The model as MLflow loads it, with pickle switched off."""
     monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
     return mlflow.pyfunc.load_model(f"models:/{MODEL_NAME}/1")
@@ -182,7 +187,7 @@ def test_a_run_says_how_the_model_was_made_and_how_it_did(client, plan, region, 
     assert run.data.metrics["calibration.expected_over_observed"] > 0
 
 
-def test_artifacts_are_tables_pages_figures_and_the_card(client, place, model):
+def test_artifacts_are_tables_pages_figures_and_the_card(client, model):
     (version,) = client.search_model_versions(f"name='{MODEL_NAME}'")
     folder = Path(mlflow.artifacts.download_artifacts(run_id=version.run_id))
     files = {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()}
@@ -200,11 +205,9 @@ def test_artifacts_are_tables_pages_figures_and_the_card(client, place, model):
 
 
 def test_every_figure_can_be_read_alone(client):
-    from xml.etree import ElementTree  # noqa: PLC0415
-
     (version,) = client.search_model_versions(f"name='{MODEL_NAME}'")
     folder = Path(mlflow.artifacts.download_artifacts(run_id=version.run_id, artifact_path="figures"))
-    roots = [ElementTree.parse(file).getroot() for file in folder.iterdir()]  # noqa: S314 - our own
+    roots = [ET.parse(file).getroot() for file in folder.iterdir()]  # noqa: S314 - our own
     assert {root.tag for root in roots} == {"{http://www.w3.org/2000/svg}svg"}
 
 
@@ -229,7 +232,8 @@ def test_nothing_in_the_store_is_about_a_person(place, region):
     assert found == {}
 
 
-def test_the_model_is_text_and_json_and_a_few_lines_of_code(client):
+@pytest.mark.usefixtures("client")
+def test_the_model_is_text_and_json_and_a_few_lines_of_code():
     folder = Path(mlflow.artifacts.download_artifacts(f"models:/{MODEL_NAME}/1"))
     assert {file.suffix for file in folder.rglob("*") if file.is_file()} <= {
         *("", ".json", ".yaml", ".txt", ".md", ".py")
@@ -278,16 +282,21 @@ def test_frames_have_the_same_scores_to_the_bit(loaded, model, region):
 
 def test_pandas_frames_are_taken_too_and_rows_set_aside_are_told(served, crowd, few):
     frames = {name: frame.collect() for name, frame in of_persons(crowd, few).tables.items()}
-    bad = frames["admissions"].head(1).with_columns(
-        contact_id=pl.lit("x"), ended_at=pl.col("started_at").dt.offset_by("-1d")
+    bad = (
+        frames["admissions"]
+        .head(1)
+        .with_columns(contact_id=pl.lit("x"), ended_at=pl.col("started_at").dt.offset_by("-1d"))
     )
     frames["admissions"] = pl.concat([frames["admissions"], bad])
     with pytest.warns(UserWarning, match="ends_after_it_starts"):
-        told = served.predict(None, {k: v.to_pandas() for k, v in frames.items()} | {"index_time": "2025-06-01"})
+        told = served.predict(
+            None, {k: v.to_pandas() for k, v in frames.items()} | {"index_time": "2025-06-01"}
+        )
     assert len(told) > 10
 
 
-def test_score_takes_a_registered_model_by_its_name(client, model, region, few):
+@pytest.mark.usefixtures("client")
+def test_score_takes_a_registered_model_by_its_name(model, region):
     named = sr.score(f"models:/{MODEL_NAME}@challenger", region, index_time="2025-06-01", explain="none")
     assert_frame_equal(named, sr.score(model, region, index_time="2025-06-01", explain="none"))
     assert os.environ["MLFLOW_TRACKING_URI"] == mlflow.get_tracking_uri()
@@ -393,7 +402,7 @@ def test_what_is_no_list_of_questions_is_refused(served, given):
 
 
 def post(port, body):
-    request = urllib.request.Request(  # noqa: S310 - loopback
+    request = urllib.request.Request(
         f"http://127.0.0.1:{port}/invocations",
         data=json.dumps(body).encode(),
         headers={"Content-Type": "application/json"},
@@ -473,9 +482,7 @@ def fill_in(entry, **given):
 
 def test_a_registered_model_is_judged_and_the_evaluation_tracked(run, client, place, plan, tmp_path):
     moment = plan["times"]["test"][0]
-    told = run(
-        *fill_in("evaluate", store=place / "store", index_time=moment, out=tmp_path / "out", draws=0)
-    )
+    told = run(*fill_in("evaluate", store=place / "store", index_time=moment, out=tmp_path / "out", draws=0))
     assert told.code == 0, told.err
     assert (tmp_path / "out" / "evaluation.html").is_file()
     run_id = re.search(r"run (\w{32})", told.out)[1]
@@ -521,8 +528,9 @@ def decide(place, region, **more):
     return promote(region, gates=place / "gates.toml", draws=50, **more)
 
 
+@pytest.mark.usefixtures("quick")
 def test_a_worse_challenger_is_refused_but_for_a_reason_and_there_is_a_way_back(
-    registry, place, region, model, worse, report, quick, run
+    registry, place, region, worse, report, run
 ):
     first = decide(place, region)
     assert (first.verdict, champion(registry)) == ("promoted", "1")
@@ -554,9 +562,8 @@ def test_a_worse_challenger_is_refused_but_for_a_reason_and_there_is_a_way_back(
         roll_back("again")
 
 
-def test_an_equal_challenger_is_promoted_by_the_gates_and_all_is_kept(
-    registry, place, region, model, report, quick
-):
+@pytest.mark.usefixtures("quick")
+def test_an_equal_challenger_is_promoted_by_the_gates_and_all_is_kept(registry, place, region, model, report):
     decide(place, region)
     track_training(model, region, report)
     decision = decide(place, region)
@@ -572,14 +579,16 @@ def test_an_equal_challenger_is_promoted_by_the_gates_and_all_is_kept(
     assert (gone, back, champion(registry)) == ("2", "1", "1")
 
 
-def test_the_champion_is_no_challenger(registry, place, region):
+@pytest.mark.usefixtures("registry")
+def test_the_champion_is_no_challenger(place, region):
     decide(place, region)
     with pytest.raises(ConfigError, match="champion already"):
         decide(place, region)
 
 
+@pytest.mark.usefixtures("registry")
 @pytest.mark.parametrize("reason", ["", "  "])
-def test_a_reason_is_not_empty(registry, place, region, reason):
+def test_a_reason_is_not_empty(place, region, reason):
     with pytest.raises(ConfigError, match="reason"):
         decide(place, region, override=reason)
     with pytest.raises(ConfigError, match="reason"):
@@ -589,7 +598,7 @@ def test_a_reason_is_not_empty(registry, place, region, reason):
 # Comparing two models
 
 
-def test_models_are_compared_on_whom_neither_was_trained_on(model, region, plan):
+def test_models_are_compared_on_whom_neither_was_trained_on(model, region):
     other = replace(model, facts=dict(model.facts) | {"config": dict(model.facts["config"]) | {"seed": 8}})
     alone = compare_models(model, model, region, draws=0).facts["persons"]
     both = compare_models(model, other, region, draws=0).facts["persons"]
@@ -628,7 +637,9 @@ def test_models_of_other_targets_are_not_compared(model, region):
 # What cannot be
 
 
-@pytest.mark.parametrize("name", ["models:/somv-risk@nobody", "models:/somv-risk/77", "models:/other@champion"])
+@pytest.mark.parametrize(
+    "name", ["models:/somv-risk@nobody", "models:/somv-risk/77", "models:/other@champion"]
+)
 def test_a_model_that_is_not_registered_is_told(client, name):
     with pytest.raises(ModelError, match="gives no model"):
         sr.load_model(name)

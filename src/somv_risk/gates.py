@@ -1,6 +1,6 @@
 """Gates: what must hold before a challenger becomes the champion, declared in TOML."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -14,13 +14,15 @@ GATES_FILE: Final = "gates.toml"
 PAIRED: Final = ("champion", "difference", "low", "high")
 NO_CHAMPION: Final = "There is no champion, so nothing to compare with."
 NOTHING_KNOWN: Final = "It cannot be said from these persons."
+LOST: Final = "So few of this group are left on the challenger's list that it cannot be judged."
 
 
 class Gate(BaseModel):
     """One gate: which numbers of a comparison it looks at, and between which limits each must be.
 
     `number` is the column looked at: "challenger", or "difference", "low" or "high" of the difference to the
-    champion. A gate about the difference is open where there is no champion yet.
+    champion. A gate about the difference is open where there is no champion yet. It is closed where nothing
+    is known, or where a group shows on the champion's side only.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -55,14 +57,15 @@ class Gate(BaseModel):
         verdict = {"gate": self.name, "says": self.says, "limits": self.limits, "number": self.number}
         if self.number in PAIRED and not has_champion:
             return verdict | {"value": None, "where": None, "holds": True, "note": NO_CHAMPION}
-        known = self.select(table).drop_nulls(self.number)
-        if known.is_empty():
-            return verdict | {"value": None, "where": None, "holds": False, "note": NOTHING_KNOWN}
+        chosen = self.select(table)
+        known, lost = chosen.drop_nulls(self.number), _find_lost(chosen)
+        if known.is_empty() or lost:
+            where, note = (_name_place(lost[0]), LOST) if lost else (None, NOTHING_KNOWN)
+            return verdict | {"value": None, "where": where, "holds": False, "note": note}
         worst = min(known.iter_rows(named=True), key=lambda row: self._measure_room(row[self.number]))
         value = worst[self.number]
-        where = [worst[name] for name in ("population", "capacity", "grouping", "group") if worst[name]]
         holds = self._measure_room(value) >= 0
-        return verdict | {"value": value, "where": " ".join(where) or "all", "holds": holds, "note": None}
+        return verdict | {"value": value, "where": _name_place(worst), "holds": holds, "note": None}
 
     @property
     def limits(self) -> str:
@@ -75,6 +78,16 @@ class Gate(BaseModel):
         above = float("inf") if self.at_least is None else value - self.at_least
         below = float("inf") if self.at_most is None else self.at_most - value
         return min(above, below)
+
+
+def _find_lost(chosen: pl.DataFrame) -> list[dict[str, Any]]:
+    """Find groups that show on the champion's side and not on the challenger's: it may list none of them."""
+    return chosen.filter(pl.col("challenger").is_null(), pl.col("champion").is_not_null()).to_dicts()
+
+
+def _name_place(row: Mapping[str, Any]) -> str:
+    named = [row[name] for name in ("population", "capacity", "grouping", "group") if row[name]]
+    return " ".join(named) or "all"
 
 
 class Gates(BaseModel):
@@ -146,9 +159,9 @@ def parse_gates(data: dict[str, Any], file: str = "gates") -> Gates:
         return Gates.model_validate(data | {"gates": rows})
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(_name_place(list(gates), first["loc"]))
+        place = ".".join(_name_entry(list(gates), first["loc"]))
         raise ConfigError(f"{file}, {place}: {first['msg']}. Correct that entry.") from None
 
 
-def _name_place(names: Sequence[str], location: Sequence[str | int]) -> list[str]:
+def _name_entry(names: Sequence[str], location: Sequence[str | int]) -> list[str]:
     return [names[part] if isinstance(part, int) else part for part in location]

@@ -10,7 +10,7 @@ import polars as pl
 from somv_risk.errors import InputError
 from somv_risk.evaluation._calibration import measure_index, measure_ratio, tabulate_lines
 from somv_risk.evaluation._capacities import CAPACITIES, Capacity, read_capacities
-from somv_risk.evaluation._cases import Cases
+from somv_risk.evaluation._cases import BoolArray, Cases
 from somv_risk.evaluation._cells import EVERYBODY, GROUP, GROUPING, Cells, put_in_cells
 from somv_risk.evaluation._fairness import DIFFERENCE, NOT_IN_IT, RATES, measure_rates, tabulate_fairness
 from somv_risk.evaluation._measures import (
@@ -33,6 +33,7 @@ CHAMPION: Final = "champion"
 GAP: Final = "gap_"
 ORDER: Final = ("auroc", "average_precision", "brier", "precision", "sensitivity")
 NO_PAIRS: Final = "No interval: a line is fitted once to each model."
+HIDDEN: Final = "Hidden on one side or both: small counts, or nobody to count."
 NO_CHAMPION: Final = "There is no champion to compare with."
 RATES_OF_GROUPS: Final = "rates"
 _SHOWN: Final = {
@@ -56,7 +57,7 @@ class _Side:
 
     cases: Cases
     cells: Cells
-    listed: np.ndarray[tuple[int], np.dtype[np.bool_]]
+    listed: BoolArray
 
     def list_measures(self, lengths: Sequence[Capacity]) -> dict[str, Measure]:
         """List what is measured on every draw."""
@@ -165,24 +166,21 @@ def _say_nothing(drawn: Drawn) -> Drawn:
 
 
 def _compare_gaps(sides: Sequence[_Side], pair: Sequence[Drawn]) -> pl.DataFrame:
-    """Compare how far each group's rates are from those of everybody else."""
+    """Compare how far each group's rates are from those of everybody else; each side hides small counts."""
     names = sides[0].cells.names
     keys = pl.concat([names.with_columns(pl.lit(GAP + rate).alias(METRIC)) for rate in RATES])
-    hidden = [side.find_hidden(drawn) for side, drawn in zip(sides, pair, strict=True)]
-    is_hidden = pl.Series("is_hidden", np.any([one.to_numpy() for one in hidden], axis=0))
-    why = keys.with_columns(pl.lit("Hidden: small counts, or nobody to count.").alias(UNDEFINED))
-    numbers = (CHALLENGER, CHAMPION, DIFFERENCE, LOW, HIGH)
-    shown = _pair(why, [_take_gaps(drawn) for drawn in pair]).with_columns(is_hidden)
-    return shown.with_columns(
-        pl.when(~pl.col("is_hidden")).then(pl.col(numbers)),
-        pl.when("is_hidden").then(pl.lit(why[UNDEFINED][0])).otherwise(pl.col(NOTE)).alias(NOTE),
-    ).filter(pl.col(GROUP) != NOT_IN_IT)
+    shown = [
+        _take_gaps(drawn, side.find_hidden(drawn).to_numpy()) for side, drawn in zip(sides, pair, strict=True)
+    ]
+    table = _pair(keys.with_columns(pl.lit(HIDDEN).alias(UNDEFINED)), shown)
+    return table.filter(pl.col(GROUP) != NOT_IN_IT)
 
 
-def _take_gaps(drawn: Drawn) -> Drawn:
+def _take_gaps(drawn: Drawn, is_hidden: BoolArray) -> Drawn:
     """Take the differences to everybody else, whichever way; the rates themselves stand before them."""
     half = len(drawn.values) // 2
-    return Drawn(np.abs(drawn.values[half:]), np.abs(drawn.draws[:, half:]))
+    values = np.where(is_hidden, np.nan, np.abs(drawn.values[half:]))
+    return Drawn(values, np.abs(drawn.draws[:, half:]))
 
 
 def _compare_lines(sides: Sequence[_Side]) -> pl.DataFrame:
