@@ -111,13 +111,13 @@ def test_a_gap_is_how_far_a_group_is_from_everybody_else_whichever_way(crowd):
         with_risk(crowd, unfair),
         with_risk(crowd, risk),
         capacities=["1 %"],
-        working_capacity="1 %",
+        working_capacity="5 %",
         draws=DRAWS,
     )
 
     def missed(score, group):
         listed = np.zeros(len(score), dtype=bool)
-        listed[np.argsort(-score, kind="stable")[:200]] = True
+        listed[np.argsort(-score, kind="stable")[:1000]] = True
         had = crowd["outcome"] & group
         return (had & ~listed).sum() / had.sum()
 

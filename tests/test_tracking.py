@@ -85,7 +85,7 @@ def environment(uri):
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory, region, plan):
-    """A folder with a store of the region, a configuration and gates, in which a run by MLflow has trained."""
+    """A folder with a store of the region, settings and gates, in which a run by MLflow has trained."""
     folder = tmp_path_factory.mktemp("tracked")
     write_store(region, folder / "store", buckets=2)
     (folder / "training.toml").write_text(to_toml(plan))
@@ -637,10 +637,11 @@ def test_models_of_other_targets_are_not_compared(model, region):
 # What cannot be
 
 
+@pytest.mark.usefixtures("client")
 @pytest.mark.parametrize(
     "name", ["models:/somv-risk@nobody", "models:/somv-risk/77", "models:/other@champion"]
 )
-def test_a_model_that_is_not_registered_is_told(client, name):
+def test_a_model_that_is_not_registered_is_told(name):
     with pytest.raises(ModelError, match="gives no model"):
         sr.load_model(name)
 
