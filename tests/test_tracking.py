@@ -5,6 +5,7 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import tomllib
 import urllib.error
 import urllib.request
 import xml.etree.ElementTree as ET
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -21,6 +23,8 @@ import mlflow
 import polars as pl
 import pytest
 import yaml
+from mlflow import MlflowClient
+from mlflow.protos.databricks_pb2 import INTERNAL_ERROR
 from polars.testing import assert_frame_equal
 
 import somv_risk as sr
@@ -80,7 +84,7 @@ def environment(uri):
         "PYTHONPATH": str(ROOT / "src"),
         "PATH": os.pathsep.join(path),
     }
-    return os.environ | settings | OFFLINE
+    return {name: value for name, value in (os.environ | settings | OFFLINE).items() if value}
 
 
 @pytest.fixture(scope="module")
@@ -425,24 +429,34 @@ def wait_until_up(process, port, seconds=120):
     pytest.fail("the server did not come up")
 
 
-@pytest.fixture
-def port(uri, tmp_path):
-    """The model served by MLflow on loopback, with no way out."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        number = free.getsockname()[1]
-    name = f"models:/{MODEL_NAME}/1"
-    command = ["mlflow", "models", "serve", "-m", name, "--env-manager", "local", "--port", str(number)]
-    with (tmp_path / "log").open("wb") as log:
+@contextmanager
+def start(command, settings, port, log):
+    """Start a server with no way out, wait until it answers, and stop it at the end."""
+    with log.open("wb") as lines:
         process = subprocess.Popen(  # noqa: S603 - our own command
-            command, env=environment(uri), stdout=log, stderr=log, start_new_session=True
+            command, env=environment("") | settings, stdout=lines, stderr=lines, start_new_session=True
         )
         try:
-            wait_until_up(process, number)
-            yield number
+            wait_until_up(process, port)
+            yield
         finally:
-            os.killpg(process.pid, 15)
+            os.killpg(process.pid, signal.SIGTERM)
             process.wait(30)
+
+
+def find_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+@pytest.fixture
+def port(uri, tmp_path):
+    """The model served by MLflow on loopback."""
+    number, name = find_port(), f"models:/{MODEL_NAME}/1"
+    command = ["mlflow", "models", "serve", "-m", name, "--env-manager", "local", "--port", str(number)]
+    with start(command, {"MLFLOW_TRACKING_URI": uri}, number, tmp_path / "log"):
+        yield number
     assert SECRET not in (tmp_path / "log").read_text()
 
 
@@ -634,7 +648,63 @@ def test_models_of_other_targets_are_not_compared(model, region):
         compare_models(model, turned, region)
 
 
+# A tracking server for real
+
+
+@pytest.fixture
+def server(place, tmp_path):
+    """A tracking server of MLflow on loopback, with its own database and artifacts."""
+    number = find_port()
+    shutil.copy(place / "mlflow.db", tmp_path / "server.db")
+    store = ["--backend-store-uri", f"sqlite:///{tmp_path}/server.db"]
+    artifacts = ["--artifacts-destination", str(tmp_path / "artifacts"), "--workers", "1"]
+    where = ["--host", "127.0.0.1", "--port", str(number)]
+    with start(["mlflow", "server", *store, *artifacts, *where], {}, number, tmp_path / "log"):
+        yield f"http://127.0.0.1:{number}"
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_tracking_server_keeps_models_and_decisions(server, place, region, model, report, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
+    assert track_training(model, region, report, uri=server).version == "2"
+    assert decide(place, region).verdict == "promoted"
+    assert compute_model_hash(sr.load_model("models:/somv-risk@champion")) == compute_model_hash(model)
+
+
 # What cannot be
+
+
+def test_a_server_that_is_not_there_is_told_soon(run, place, tmp_path):
+    started = time.monotonic()
+    told = run(
+        *("train", "--store", place / "store", "--model", tmp_path / "model"),
+        *("--track", "--tracking-uri", "http://127.0.0.1:9"),
+    )
+    assert (told.code, "cannot be opened" in told.err) == (3, True)
+    assert not (tmp_path / "model").exists()
+    assert time.monotonic() - started < 60
+
+
+def test_a_store_that_fails_does_not_look_like_one_without_a_champion(registry, place, region):
+    decide(place, region)
+    sound = MlflowClient.get_registered_model
+
+    def fail(*_):
+        raise mlflow.MlflowException("disk full", error_code=INTERNAL_ERROR)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(MlflowClient, "get_registered_model", fail)
+        with pytest.raises(SourceError, match="INTERNAL_ERROR"):
+            decide(place, region)
+    assert MlflowClient.get_registered_model is sound
+    assert champion(registry) == "1"
+
+
+def test_a_champion_made_by_hand_can_be_gone_back_to(registry, place, region, report, model, quick):  # noqa: ARG001
+    registry.set_registered_model_alias(MODEL_NAME, "champion", "1")
+    track_training(model, region, report)
+    decide(place, region)
+    assert roll_back("it was better") == ("2", "1")
 
 
 @pytest.mark.usefixtures("client")

@@ -241,6 +241,10 @@ def train(
     """Train a model, measure it beside its references, and save it."""
     from somv_risk.pipeline import train as train_model  # noqa: PLC0415 - LightGBM is slow to import
 
+    if track:
+        from somv_risk.tracking import check_store  # noqa: PLC0415
+
+        check_store(tracking_uri)
     histories = _read(Origin.canonical, store, None, None, None)
     with show_progress() as progress:
         fitted = train_model(histories, config, progress=progress)
@@ -284,8 +288,9 @@ def evaluate(
     language: PageLanguageOption = PageLanguage.en,
     *,
     simulated: SimulatedOption = None,
-    track: Annotated[bool, typer.Option("--track", help="Log the evaluation in MLflow too.")] = False,
-    tracking_uri: TrackingOption = None,
+    track: Annotated[
+        bool, typer.Option("--track", help="Log the evaluation in MLflow too (MLFLOW_TRACKING_URI).")
+    ] = False,
 ) -> None:
     """Judge a model: one page for managers and evaluators, all tables, checklists and a card."""
     from somv_risk.assessment import evaluate as evaluate_model  # noqa: PLC0415 - LightGBM is slow to import
@@ -317,7 +322,7 @@ def evaluate(
     if track:
         from somv_risk.tracking import track_evaluation  # noqa: PLC0415
 
-        tracked = track_evaluation(fitted, report, uri=tracking_uri)
+        tracked = track_evaluation(fitted, report)
         say(f"Tracked: {tracked.uri}, run {tracked.run_id}.")
 
 

@@ -1,6 +1,6 @@
 """Tracking: runs, models and aliases in MLflow, which is imported nowhere else."""
 
-from somv_risk.tracking._client import DEFAULT_URI, EXPERIMENT, MODEL_NAME
+from somv_risk.tracking._client import DEFAULT_URI, EXPERIMENT, MODEL_NAME, check_store
 from somv_risk.tracking._payload import build_example
 from somv_risk.tracking._promotion import Decision, promote, roll_back
 from somv_risk.tracking._registry import CHALLENGER, CHAMPION, fetch_model
@@ -17,6 +17,7 @@ __all__ = [
     "ServedModel",
     "Tracked",
     "build_example",
+    "check_store",
     "fetch_model",
     "promote",
     "roll_back",

@@ -18,13 +18,14 @@ MODEL_NAME: Final = "somv-risk"
 ARTIFACTS: Final = "mlartifacts"
 SQLITE: Final = "sqlite:///"
 TRACKING_URI: Final = "MLFLOW_TRACKING_URI"
-# Read by MLflow when it is imported. A hospital's machines tell nobody outside what they do.
+# A hospital's machines tell nobody outside what they do; and who waits for a server wants to know soon.
 SILENCE: Final[Mapping[str, str]] = MappingProxyType(
     {
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "true",
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
         "MLFLOW_LOGGING_LEVEL": "ERROR",
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     }
 )
 
@@ -58,7 +59,7 @@ def open_store(uri: str | None = None) -> Iterator[tuple[Any, "MlflowClient"]]:
     Raises
     ------
     SourceError
-        If the store cannot be opened.
+        If the store cannot be opened, or fails while it is used.
     """
     mlflow, before = import_mlflow(), os.environ.get(TRACKING_URI)
     chosen = uri or (mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else DEFAULT_URI)
@@ -66,10 +67,26 @@ def open_store(uri: str | None = None) -> Iterator[tuple[Any, "MlflowClient"]]:
     try:
         mlflow.set_tracking_uri(chosen)
         yield mlflow, _connect(mlflow, chosen)
+    except mlflow.MlflowException as error:
+        raise SourceError(
+            f"MLflow at {chosen} failed ({error.error_code}). Look at its store, and do it again."
+        ) from error
     finally:
         # MLflow keeps what it is set to in the environment too, and reads it from there.
         mlflow.set_tracking_uri(None)
         os.environ.update({TRACKING_URI: before} if before else {})
+
+
+def check_store(uri: str | None = None) -> None:
+    """Check that a store can be opened, before long work whose result it is to keep.
+
+    Raises
+    ------
+    SourceError
+        If it cannot.
+    """
+    with open_store(uri):
+        pass
 
 
 def _connect(mlflow: Any, uri: str) -> "MlflowClient":  # noqa: ANN401 - a module

@@ -170,7 +170,7 @@ def _record(
 ) -> str:
     """Record a decision: on the version, and as a run with what it was decided on."""
     now = datetime.now().isoformat(timespec="seconds")  # noqa: DTZ005 - local wall-clock time, as everywhere
-    decision = {**told, "decided_by": getuser(), "decided_at": now}
+    decision = {**told, "decided_by": _name_user(), "decided_at": now}
     with (
         mlflow.start_run(
             experiment_id=choose_experiment(mlflow, client), run_name=f"{told['verdict']} {version}"
@@ -183,6 +183,13 @@ def _record(
     for name, value in decision.items():
         client.set_model_version_tag(MODEL_NAME, version, f"decision.{name}", value)
     return str(run.info.run_id)
+
+
+def _name_user() -> str:
+    try:
+        return getuser()
+    except (KeyError, OSError):  # a container may run as somebody without a name
+        return "unknown"
 
 
 def _write(

@@ -13,11 +13,13 @@ from somv_risk.tracking._served import FOLDER
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities.model_registry import RegisteredModel
 
 CHAMPION: Final = "champion"
 CHALLENGER: Final = "challenger"
 # Tag of the registered model: the versions that were champion, the present one last.
 CHAMPIONS: Final = "champions"
+ABSENT: Final = "RESOURCE_DOES_NOT_EXIST"
 
 
 @contextmanager
@@ -59,12 +61,20 @@ def _download(mlflow: Any, name: str, folder: str) -> Path:  # noqa: ANN401 - a 
 
 def find_version(client: "MlflowClient", alias: str) -> str | None:
     """Find the version that an alias points to, if there is one."""
+    model = _find_model(client)
+    return None if model is None or alias not in model.aliases else str(model.aliases[alias])
+
+
+def _find_model(client: "MlflowClient") -> "RegisteredModel | None":
+    """Find the registered model; only its absence is none, for a store that fails must not look like that."""
     from mlflow import MlflowException  # noqa: PLC0415 - slow to import
 
     try:
-        return str(client.get_model_version_by_alias(MODEL_NAME, alias).version)
-    except MlflowException:
-        return None
+        return client.get_registered_model(MODEL_NAME)
+    except MlflowException as error:
+        if error.error_code == ABSENT:
+            return None
+        raise
 
 
 def resolve_version(client: "MlflowClient", name: str) -> str:
@@ -75,13 +85,8 @@ def resolve_version(client: "MlflowClient", name: str) -> str:
     ModelError
         If there is none.
     """
-    from mlflow import MlflowException  # noqa: PLC0415 - slow to import
-
-    try:
-        found = client.get_model_version(MODEL_NAME, name) if name.isdigit() else None
-    except MlflowException:
-        found = None
-    version = str(found.version) if found else find_version(client, name)
+    known = [] if _find_model(client) is None else client.search_model_versions(f"name='{MODEL_NAME}'")
+    version = name if name in {str(one.version) for one in known} else find_version(client, name)
     if version is None:
         raise ModelError(
             f"The registry has no {name!r} of {MODEL_NAME}. Give a version, or train one with --track."
@@ -90,9 +95,11 @@ def resolve_version(client: "MlflowClient", name: str) -> str:
 
 
 def list_champions(client: "MlflowClient") -> list[str]:
-    """List the versions that were champion, the present one last."""
-    text = client.get_registered_model(MODEL_NAME).tags.get(CHAMPIONS, "")
-    return [version for version in text.split(",") if version]
+    """List the versions that were champion, the present one last, even if it was made so by hand."""
+    model, present = _find_model(client), find_version(client, CHAMPION)
+    text = "" if model is None else model.tags.get(CHAMPIONS, "")
+    champions = [version for version in text.split(",") if version]
+    return champions if present is None or champions[-1:] == [present] else [*champions, present]
 
 
 def crown(client: "MlflowClient", version: str) -> None:
@@ -108,12 +115,7 @@ def step_back(client: "MlflowClient") -> tuple[str, str]:
     ConfigError
         If there was none before it.
     """
-    from mlflow import MlflowException  # noqa: PLC0415 - slow to import
-
-    try:
-        champions = list_champions(client)
-    except MlflowException:
-        champions = []
+    champions = list_champions(client)
     if len(champions) < 2:
         raise ConfigError(
             "There was no champion before the present one, so there is none to go back to. Promote another."
