@@ -226,6 +226,8 @@ def test_nothing_in_the_store_is_about_a_person(place, region):
         }
     assert len(ids) > 20_000
     files = [*(place / "mlartifacts").rglob("*"), *(place / "mlruns").rglob("*"), place / "mlflow.db"]
+    names = {file.name for file in files}
+    assert {"CARD.md", "model.json", "evaluation.html", "fairness.csv", "MLmodel", "mlflow.db"} <= names
     found = {
         file.name: words & ids
         for file in files
@@ -725,3 +727,25 @@ def test_a_store_that_cannot_be_opened_is_told(monkeypatch, tmp_path):
 def test_the_gates_of_the_library_are_those_of_the_project():
     data = tomllib.loads((ROOT / "configs" / "gates.toml").read_text(encoding="utf-8"))
     assert [gate.name for gate in read_gates().gates] == list(data["gates"])
+
+
+def test_the_question_in_the_manual_is_answered(served):
+    page = (ROOT / "docs" / "mlflow.md").read_text(encoding="utf-8")
+    question = json.loads(re.search(r"```json\n(.*?)```", page, re.DOTALL)[1])
+    (answer,) = served.predict(None, question["inputs"])
+    assert [row.person_id for row in answer.scores] == ["5f1c"]
+    told = "inputs[0].citizens[0].admissions[2].sector: expected one of somatic, psychiatric"
+    assert told in page
+    stay = question["inputs"][0]["citizens"][0]["admissions"][0]
+    question["inputs"][0]["citizens"][0]["admissions"] = [
+        stay | {"contact_id": str(number), "sector": "somatic" if number < 2 else "other"}
+        for number in range(3)
+    ]
+    with pytest.raises(mlflow.MlflowException, match=re.escape(told)):
+        served.predict(None, question["inputs"])
+
+
+def test_the_manual_names_every_metric_of_a_comparison(model, region):
+    page = (ROOT / "docs" / "mlflow.md").read_text(encoding="utf-8")
+    table = compare_models(model, model, region, draws=0).table
+    assert {name for name in table["metric"].unique() if f"`{name}`" not in page} == set()
