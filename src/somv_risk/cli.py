@@ -25,9 +25,12 @@ from somv_risk.store import DEFAULT_BUCKETS, check_is_new, is_store, write_store
 
 if TYPE_CHECKING:
     from somv_risk.features import Definition
+    from somv_risk.model import RiskModel
+    from somv_risk.pipeline import Progress
     from somv_risk.simulate.page import RunFacts
     from somv_risk.simulate.plan import Plan
     from somv_risk.simulate.targets import Target
+    from somv_risk.tracking import Decision, Tracked
 
 EXIT_CODES: Final[Mapping[type[errors.SomvRiskError], int]] = MappingProxyType(
     {
@@ -42,10 +45,12 @@ EXIT_CODES: Final[Mapping[type[errors.SomvRiskError], int]] = MappingProxyType(
 )
 EXIT_ROWS_SET_ASIDE: Final = 10
 EXIT_ALARMS: Final = 11
+EXIT_NOT_PROMOTED: Final = 14
 SHOWN_ROWS: Final = 10
 EVALUATION_PAGE: Final = "evaluation.html"
 MONITORING_PAGE: Final = "monitoring.html"
 REPORT: Final = Path("simulation-check")
+HOLDS: Final = {True: "yes", False: "NO"}
 
 app = typer.Typer(
     name="somv-risk",
@@ -53,7 +58,7 @@ app = typer.Typer(
     epilog=(
         "Exit codes: 0 done; 2 wrong call; 3 file or folder; 4 table; 5 CPR-like ids; 6 configuration; "
         "7 model; 8 nobody left; 9 system library; 10 rows set aside (check); "
-        "11 something beyond its limit (monitor)."
+        "11 something beyond its limit (monitor); 14 not promoted (promote)."
     ),
     no_args_is_help=True,
     add_completion=False,
@@ -92,7 +97,9 @@ class WhichPersons(StrEnum):
 
 
 StoreOption = Annotated[Path, typer.Option("--store", "-s", help="A store, or a folder of canonical tables.")]
-ModelOption = Annotated[Path, typer.Option("--model", "-m", help="Folder of a trained model.")]
+ModelOption = Annotated[
+    Path, typer.Option("--model", "-m", help="Folder of a trained model, or models:/somv-risk@champion.")
+]
 IndexOption = Annotated[
     str, typer.Option("--index-time", "-t", help="The moment seen from, like 2026-01-01.")
 ]
@@ -105,6 +112,16 @@ KeyOption = Annotated[
     typer.Option(
         "--pseudonymise-key-file",
         help="File with a secret of at least 16 bytes; ids are replaced by keyed hashes.",
+    ),
+]
+DrawsOption = Annotated[int, typer.Option(help="Draws of persons for the intervals.", min=0)]
+SimulatedOption = Annotated[
+    bool | None, typer.Option("--simulated/--real", help="Whether the persons are made up.")
+]
+TrackingOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Where MLflow keeps it; by default MLFLOW_TRACKING_URI, else sqlite:///mlflow.db.",
     ),
 ]
 DataEndOption = Annotated[str | None, typer.Option("--data-end", help="Moment at which the delivery ends.")]
@@ -216,15 +233,32 @@ def train(
     config: Annotated[
         Path | None, typer.Option("--config", "-c", help="Training configuration (TOML).")
     ] = None,
+    *,
+    track: Annotated[
+        bool, typer.Option("--track", help="Judge it too, and log all in MLflow; it becomes the challenger.")
+    ] = False,
+    tracking_uri: TrackingOption = None,
+    draws: DrawsOption = 200,
+    simulated: SimulatedOption = None,
 ) -> None:
     """Train a model, measure it beside its references, and save it."""
     from somv_risk.pipeline import train as train_model  # noqa: PLC0415 - LightGBM is slow to import
 
+    if track:
+        from somv_risk.tracking import check_store  # noqa: PLC0415
+
+        check_store(tracking_uri)
+    histories = _read(Origin.canonical, store, None, None, None)
     with show_progress() as progress:
-        fitted = train_model(_read(Origin.canonical, store, None, None, None), config, progress=progress)
-    fitted.save(model)
+        fitted = train_model(histories, config, progress=progress)
+        fitted.save(model)
+        tracked = (
+            _track(fitted, histories, tracking_uri, draws, progress, simulated=simulated) if track else None
+        )
     _print_metrics(fitted.facts["metrics"])
     say(f"Model: {model}  (card: {model / 'CARD.md'})")
+    if tracked is not None:
+        say(f"Tracked: {tracked.uri}, run {tracked.run_id}, version {tracked.version}, now the challenger.")
 
 
 @app.command()
@@ -246,7 +280,7 @@ def evaluate(
     working_capacity: Annotated[
         str, typer.Option(help="Length of the list by which fairness is judged.")
     ] = "1 %",
-    draws: Annotated[int, typer.Option(help="Draws of persons for the intervals.", min=0)] = 200,
+    draws: DrawsOption = 200,
     explained: Annotated[
         int, typer.Option(help="Persons on whom the quality of explanations is measured.", min=0)
     ] = 0,
@@ -256,9 +290,10 @@ def evaluate(
         list[str] | None, typer.Option(help="Train without a municipality, test on it; may be given again.")
     ] = None,
     language: PageLanguageOption = PageLanguage.en,
-    simulated: Annotated[
-        bool | None, typer.Option("--simulated/--real", help="Whether the persons are made up.")
-    ] = None,
+    simulated: SimulatedOption = None,
+    track: Annotated[
+        bool, typer.Option("--track", help="Log the evaluation in MLflow too (MLFLOW_TRACKING_URI).")
+    ] = False,
 ) -> None:
     """Judge a model: one page for managers and evaluators, all tables, checklists and a card."""
     from somv_risk.assessment import evaluate as evaluate_model  # noqa: PLC0415 - LightGBM is slow to import
@@ -287,6 +322,55 @@ def evaluate(
     report.write_card(fitted, out / "CARD.md")
     print_frame("Separation", report.metrics.filter(pl.col("metric").is_in(["auroc", "average_precision"])))
     say(f"Page: {out / EVALUATION_PAGE}")
+    if track:
+        from somv_risk.tracking import track_evaluation  # noqa: PLC0415
+
+        tracked = track_evaluation(fitted, report)
+        say(f"Tracked: {tracked.uri}, run {tracked.run_id}.")
+
+
+@app.command()
+def promote(
+    store: StoreOption,
+    challenger: Annotated[str, typer.Option(help="Version or alias in the registry.")] = "challenger",
+    gates: Annotated[Path | None, typer.Option(help="What must hold (TOML), in place of the usual.")] = None,
+    index_time: Annotated[
+        str | None,
+        typer.Option("--index-time", "-t", help="The moment to judge at; by default the latest test."),
+    ] = None,
+    draws: DrawsOption = 200,
+    override: Annotated[
+        str | None, typer.Option(help="A reason to promote although a gate does not hold; it is recorded.")
+    ] = None,
+    tracking_uri: TrackingOption = None,
+) -> None:
+    """Compare the challenger with the champion; it takes its place if all gates hold. Exit code 14 if not."""
+    from somv_risk.tracking import promote as promote_model  # noqa: PLC0415 - LightGBM is slow to import
+
+    decision = promote_model(
+        _read(Origin.canonical, store, None, None, None),
+        challenger=challenger,
+        gates=gates,
+        index_time=index_time,
+        draws=draws,
+        override=override,
+        uri=tracking_uri,
+    )
+    _print_decision(decision)
+    if not decision.is_promoted:
+        raise typer.Exit(EXIT_NOT_PROMOTED)
+
+
+@app.command()
+def rollback(
+    reason: Annotated[str, typer.Option(help="Why; it is recorded.")],
+    tracking_uri: TrackingOption = None,
+) -> None:
+    """Make the champion before the present one the champion again."""
+    from somv_risk.tracking import roll_back  # noqa: PLC0415 - LightGBM is slow to import
+
+    gone, back = roll_back(reason, uri=tracking_uri)
+    say(f"Version {back} is the champion again, in place of version {gone}.")
 
 
 @app.command()
@@ -568,6 +652,44 @@ def _read_key(file: Path) -> bytes:
         raise errors.SourceError(
             f"Key file {file} cannot be read ({error.strerror}). Give its path."
         ) from None
+
+
+def _track(
+    model: "RiskModel",
+    histories: Histories,
+    uri: str | None,
+    draws: int,
+    progress: "Progress",
+    *,
+    simulated: bool | None,
+) -> "Tracked":
+    from somv_risk.assessment import evaluate as evaluate_model  # noqa: PLC0415 - LightGBM is slow to import
+    from somv_risk.tracking import track_training  # noqa: PLC0415
+
+    report = evaluate_model(
+        model,
+        histories,
+        index_times=model.facts["index_times"]["test"],
+        draws=draws,
+        simulated=simulated,
+        progress=progress,
+    )
+    progress("tracking", 0, 1)
+    tracked = track_training(model, histories, report, uri=uri)
+    progress("tracking", 1, 1)
+    return tracked
+
+
+def _print_decision(decision: "Decision") -> None:
+    numbers = pl.col("challenger", "champion", "difference", "low", "high").round(4)
+    whole = decision.comparison.table.filter(pl.col("grouping").is_null()).with_columns(numbers)
+    print_frame("Challenger and champion", whole.drop("grouping", "group").fill_null(""))
+    told = decision.gates.with_columns(pl.col("value").round(4), holds=pl.col("holds").replace_strict(HOLDS))
+    print_frame("Gates", told.drop("gate"))
+    facts = decision.comparison.facts
+    judged = f"{facts['persons']:,} persons, {facts['events']:,} of them with the outcome"
+    say(f"Judged at {facts['index_time']} by {judged}.")
+    say(f"Version {decision.challenger}: {decision.verdict}. Champion before: {decision.champion or 'none'}.")
 
 
 def _print_metrics(metrics: list[dict[str, object]]) -> None:
