@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
-from somv_risk.report.evaluation_figures import INK, SOFT, STYLE, WIDTH, embed_svg
+from somv_risk.report.drawing import INK, SOFT, STYLE, WIDTH, embed_svg
 from somv_risk.report.wording import Wording
 
 if TYPE_CHECKING:

@@ -4,10 +4,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
+from somv_risk.monitoring import MonitoringReport
 from somv_risk.tracking._client import choose_experiment, open_store
 from somv_risk.tracking._runs import Tracked
-
-from somv_risk.monitoring import MonitoringReport
 
 RUN: Final = "monitoring"
 PAGE: Final = "monitoring.html"
