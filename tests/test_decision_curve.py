@@ -76,9 +76,9 @@ def test_intervals_of_the_curve_come_from_persons_drawn_again():
     outcome, risk = rng.random(50) < 0.3, rng.choice(RISKS, 50)
     cases = Cases(outcome=outcome, rankings={"model": risk}, risks=("model",))
     table = compute_tables({"curve": measure_net_benefit(cases)}, 50, Resampling(30, seed=4))["curve"]
-    again, numbers = np.random.default_rng(4), []
-    for _ in range(30):
-        taken = again.integers(0, 50, 50, dtype=np.int32)
+    numbers = []
+    for number in range(30):
+        taken = np.random.default_rng([4, number]).integers(0, 50, 50, dtype=np.int32)
         rows = [(one >= 0.1, had, 1.0) for one, had in zip(risk[taken], outcome[taken], strict=True)]
         numbers.append(compute_net_benefit(rows, 0.1))
     row = table.row(by_predicate=(pl.col("strategy") == "model") & (pl.col("threshold") == 0.1), named=True)

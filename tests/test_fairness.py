@@ -142,8 +142,9 @@ def test_intervals_come_from_drawing_persons_again():
     cases = build_cases({"a": (7, 8, 9, 16), "b": (12, 9, 8, 20)})
     listed, towns = cases.model > 0.3, cases.groups["town"].to_list()
     persons = list(zip(towns, cases.outcome.tolist(), listed.tolist(), strict=True))
-    rng, rates = np.random.default_rng(3), {}
-    for _ in range(40):
+    rates = {}
+    for number in range(40):
+        rng = np.random.default_rng([3, number])
         taken = [persons[place] for place in rng.integers(0, len(persons), len(persons), dtype=np.int32)]
         inside = [(had, on) for town, had, on in taken if town == "a"]
         outside = [(had, on) for town, had, on in taken if town != "a"]
