@@ -25,7 +25,7 @@ from somv_risk.monitoring._outcomes import find_outcome_alarms
 from somv_risk.monitoring._scores import find_turnover_alarms
 from somv_risk.monitoring._sources import count_weeks, measure_columns, see
 from somv_risk.outcomes import OUTCOME
-from somv_risk.report.monitoring_page import load_monitoring_sections, load_monitoring_wording
+from somv_risk.report.monitoring_page import choose_rows, load_monitoring_sections, load_monitoring_wording
 from somv_risk.splits import ROLE, add_role
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -550,6 +550,14 @@ def test_the_page_tells_every_alarm_and_fetches_nothing(watch, tmp_path, languag
     written = {file.stem for file in (tmp_path / "page-tables").glob("*.csv")}
     assert written == set(told.tables)
     assert page.count("<svg") == 2
+
+
+def test_the_page_shows_what_moved_first_and_what_cannot_be_said_last(watch):
+    (section,) = [section for section in load_monitoring_sections() if section.id == "features"]
+    verdicts = choose_rows(section, watch(stop_table).tables["features"])["verdict"].to_list()
+    assert verdicts[0] == "drift"
+    assert verdicts[-1] is None
+    assert verdicts.index("same") < verdicts.index("cut") < verdicts.index(None)
 
 
 def test_a_page_in_a_language_without_texts_is_refused(report, tmp_path):

