@@ -20,6 +20,7 @@ FLOORS = {
     "schema": 0,
     "codes": 0,
     "machine_code": 0,
+    "origins": 0,
     "histories": 1,
     "conversion": 1,
     "checks": 1,
@@ -54,6 +55,8 @@ FLOORS = {
     "patterns": 3,
     "groupings": 3,
     "cases": 3,
+    "drift": 3,
+    "volumes": 3,
     "config": 4,
     "sources": 4,
     "store": 4,
@@ -63,12 +66,16 @@ FLOORS = {
     "report": 4,
     "service": 4,
     "pipeline": 4,
+    "comparison": 4,
+    "gates": 4,
     "refits": 4,
     "demo": 4,
     "console": 4,
     "plots": 4,
     "assessment": 4,
+    "monitoring": 4,
     "explanation_quality": 4,
+    "tuning": 4,
     "cli": 4,
 }
 PURE, LAZY = range(4), range(2)
@@ -88,9 +95,18 @@ MAY_COLLECT = {
     "features": "its frames are computed when the caller collects them",
 }
 
-ONLY_HOME = {"mlflow": "tracking", "fastapi": "service", "pyspark": "spark"}
-NEVER_AT_IMPORT_TIME = ("shap", "numba", "matplotlib", "mlflow", "pandas")
-NOT_LOADED_BY_THE_LIBRARY = ("mlflow", "shap", "numba", "matplotlib", "fastapi", "pyspark", "pandas")
+ONLY_HOME = {"mlflow": "tracking", "fastapi": "service", "pyspark": "spark", "optuna": "tuning"}
+NEVER_AT_IMPORT_TIME = ("shap", "numba", "matplotlib", "mlflow", "optuna", "pandas")
+NOT_LOADED_BY_THE_LIBRARY = (
+    "mlflow",
+    "shap",
+    "numba",
+    "matplotlib",
+    "fastapi",
+    "pyspark",
+    "optuna",
+    "pandas",
+)
 
 FILE_FORMAT = "parquet|csv|ipc|ndjson|json|avro|excel|ods|delta|iceberg|database"
 FILE_CALL = re.compile(
@@ -462,6 +478,7 @@ FAULTS = [
     (find_unexcused_collecting, "outcomes.py", "import polars as pl\npl.collect_all([a, b])"),
     (find_unexcused_collecting, "cohort.py", "from polars import collect_all\ncollect_all([a, b])"),
     (find_tools_away_from_home, "training.py", "def f():\n    import mlflow"),
+    (find_tools_away_from_home, "config.py", "from optuna.distributions import IntDistribution"),
     (find_tools_away_from_home, "cli.py", "from fastapi import FastAPI"),
     (find_tools_away_from_home, "batch.py", "from pyspark.sql import SparkSession"),
     (find_heavy_imports, "contributions.py", "import shap"),

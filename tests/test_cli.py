@@ -17,7 +17,7 @@ from somv_risk.change import explain_change
 from somv_risk.simulate import tables
 from somv_risk.store import read_manifest
 
-COMMANDS = ("simulate", "check", "ingest", "train", "score", "explain", "demo")
+COMMANDS = ("simulate", "check", "ingest", "train", "tune", "score", "explain", "demo")
 INDEX = "2026-01-01"
 TARGETS = Path(__file__).parents[1] / "configs" / "simulation" / "region_sjaelland.toml"
 EXTERNAL = Path(__file__).parents[1] / os.environ.get("SOMV_EXTERNAL_DATA", "../shared/data")
@@ -98,6 +98,7 @@ def test_help_lists_every_command_and_the_exit_codes(run):
         ("check", ["Check a delivery", "--data-end", "--pseudonymise-key"]),
         ("ingest", ["Read a delivery", "--source", "omop", "--input", "--store"]),
         ("train", ["Train a model", "--store", "--model", "--config"]),
+        ("tune", ["Search for tree parameters", "--store", "--out", "--trials", "--minutes", "--study"]),
         ("score", ["Score everyone", "--index-time", "--capacity", "--threshold", "--language"]),
         ("explain", ["Explain one person", "--person", "--index-time"]),
         ("demo", ["Simulate a region, train", "--out", "--persons", "--seed"]),
