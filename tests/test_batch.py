@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from itertools import count
@@ -271,6 +272,15 @@ def test_a_run_that_has_ended_is_not_done_again(undisturbed, saved, store, tmp_p
     assert read_bytes(out) == read_bytes(undisturbed)
     last = read_log(out)[len(read_log(undisturbed)) :]
     assert [line["seconds"] for line in last if "seconds" in line] == [None] * 2 * BUCKETS
+
+
+def test_a_model_that_took_the_place_of_another_is_the_one_that_scores(model, store, crowded, tmp_path):
+    other = replace(model, heads={"frequent_admission": model.main})
+    for scorer in (model, other):
+        run_batch(scorer, store, tmp_path / "out", index_time=INDEX, options=LISTED, fresh=True)
+        expected = sr.score(scorer, crowded, index_time=INDEX, capacity=40, language="en")
+        scores = pl.read_parquet(tmp_path / "out" / "scores.parquet")
+        assert_frame_equal(scores, expected, check_exact=True)
 
 
 # --- Damage
