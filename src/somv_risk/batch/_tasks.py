@@ -31,10 +31,12 @@ DAMAGE: Final = (SourceError, InputError, pl.exceptions.PolarsError, pl.exceptio
 class Job:
     """What a run is about: plain values and paths, so that any process can take part in it.
 
-    `earlier` is the folder of the risks of an earlier run that may be taken over, if there is one.
+    `model_hash` tells the model from another that was in the same place before. `earlier` is the folder of
+    the risks of an earlier run that may be taken over, if there is one.
     """
 
     model: Path
+    model_hash: str
     store: Path
     buckets: int
     index_time: datetime
@@ -94,7 +96,7 @@ def score_part(job: Job, bucket: int) -> Done | Failed:
     try:
         histories = scan_store(job.store, bucket)
         _check_homes(histories, job, bucket)
-        model = _load_once(job.model)
+        model = _load_once(job.model, job.model_hash)
         kept = _keep_earlier(job, bucket, model, histories)
         risks = score_bucket(model, histories, job.index_time, kept)
     except MisplacedPersonError:
@@ -123,7 +125,9 @@ def explain_part(job: Job, bucket: int, ranks: Ranks, made_from: str) -> Done | 
     try:
         risks = pl.read_parquet(name_part(job.out / RISKS_FOLDER, bucket))
         ranked = risks.with_columns(pl.Series(RANK, ranks))
-        scores = explain_bucket(_load_once(job.model), scan_store(job.store, bucket), ranked, job.options)
+        scores = explain_bucket(
+            _load_once(job.model, job.model_hash), scan_store(job.store, bucket), ranked, job.options
+        )
     except DAMAGE as error:
         return Failed(bucket, tell_damage(job, bucket, error))
     write_part(part, scores, made_from)
@@ -137,7 +141,7 @@ def read_columns(parts: Mapping[int, Path], *columns: str) -> pl.DataFrame:
 
 
 @lru_cache(maxsize=1)
-def _load_once(model: Path) -> RiskModel:
+def _load_once(model: Path, _hash: str) -> RiskModel:
     return load_model(model)
 
 
