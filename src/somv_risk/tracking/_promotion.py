@@ -119,7 +119,7 @@ def promote(
             draws=draws,
             seed=seed,
         )
-        judged = rules.judge(comparison.table, has_champion=champion is not None)
+        judged = rules.judge(comparison.numbers, has_champion=champion is not None)
         verdict = _decide(judged, override)
         told = {
             "verdict": verdict,
