@@ -67,6 +67,7 @@ SHOWN_ROWS: Final = 10
 EVALUATION_PAGE: Final = "evaluation.html"
 MONITORING_PAGE: Final = "monitoring.html"
 REPORT: Final = Path("simulation-check")
+SHOWN_GAPS: Final = 5
 HOLDS: Final = {True: "yes", False: "NO"}
 
 app = typer.Typer(
@@ -724,11 +725,21 @@ def _track(
 
 
 def _print_decision(decision: "Decision") -> None:
+    table = decision.comparison.table
+    is_group, words = pl.col("group").is_not_null(), pl.all().cast(pl.String).fill_null("")
     numbers = pl.col("challenger", "champion", "difference", "low", "high").round(4)
-    whole = decision.comparison.table.filter(pl.col("grouping").is_null()).with_columns(numbers)
-    print_frame("Challenger and champion", whole.drop("grouping", "group").fill_null(""))
-    told = decision.gates.with_columns(pl.col("value").round(4), holds=pl.col("holds").replace_strict(HOLDS))
-    print_frame("Gates", told.drop("gate"))
+    whole, groups = table.filter(~is_group), table.filter(is_group).drop_nulls("difference")
+    widest = groups.sort("difference", descending=True).head(SHOWN_GAPS)
+    print_frame(
+        "Challenger and champion", whole.drop("grouping", "group").with_columns(numbers).select(words)
+    )
+    if widest.height:
+        shown = widest.drop("population", "capacity", "note").with_columns(numbers).select(words)
+        print_frame("Groups whose gap to everybody else grows most", shown)
+    holds = pl.col("holds").replace_strict(HOLDS)
+    print_frame(
+        "Gates", decision.gates.drop("gate").with_columns(pl.col("value").round(4), holds).select(words)
+    )
     facts = decision.comparison.facts
     judged = f"{facts['persons']:,} persons, {facts['events']:,} of them with the outcome"
     say(f"Judged at {facts['index_time']} by {judged}.")
