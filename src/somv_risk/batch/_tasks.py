@@ -19,7 +19,7 @@ from somv_risk.errors import InputError, MisplacedPersonError, OtherRunError, So
 from somv_risk.histories import Histories
 from somv_risk.model import RiskModel, load_model
 from somv_risk.scoring import RANK
-from somv_risk.store import find_home, list_bucket_files, scan_store
+from somv_risk.store import find_bucket, list_bucket_files, scan_store
 
 RISKS_FOLDER: Final = "risks"
 SCORES_FOLDER: Final = "scores"
@@ -159,7 +159,7 @@ def _keep_earlier(job: Job, bucket: int, model: RiskModel, histories: Histories)
 
 def _check_homes(histories: Histories, job: Job, bucket: int) -> None:
     persons = histories.persons.select(s.PERSON_ID).collect()
-    strangers = persons.filter(find_home(job.buckets) != bucket).height
+    strangers = persons.filter(find_bucket(job.buckets) != bucket).height
     twice = persons.height - persons.n_unique()
     if strangers or twice:
         raise MisplacedPersonError(
