@@ -1,11 +1,10 @@
-"""`python -m benchmarks.training_choices`: try ways of training, judge them on later persons, write the page."""
+"""`python -m benchmarks.training_choices`: try ways of training and judge them on later persons."""
 
 import argparse
 import json
 import sys
 import tempfile
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,12 @@ from typing import Any
 import lightgbm
 import numpy as np
 
-from benchmarks.machine import describe_machine, read_load
-from benchmarks.training_judge import Judged, check_figures, judge_scores
-from benchmarks.training_page import render_page
-from benchmarks.training_rows import Trial, prepare_rows
-from benchmarks.training_variants import DEFAULT, Variant, list_variants
+from benchmarks.machine import describe_machine
+from benchmarks.measuring import measure
+from benchmarks.training_judge import NEW_BELOW, check_figures, judge_scores
+from benchmarks.training_page import ROWS, render_page
+from benchmarks.training_rows import Trial, describe_rows, prepare_rows
+from benchmarks.training_variants import START, START_PARAMETERS, Variant, list_variants
 from somv_risk.calibration import fit_calibration
 from somv_risk.config import TrainConfig
 from somv_risk.training import TreeSettings, bin_slices, grow_trees, list_parameters
@@ -26,73 +26,112 @@ PAGE = Path(__file__).parent.parent / "docs" / "training-choices.md"
 Report = dict[str, Any]
 
 
-def try_variant(trial: Trial, variant: Variant, settings: TreeSettings, gains: dict[str, float]) -> Report:
+class Grower:
+    """Grows the trees of variants; what several have in common, such as binned rows, is done once."""
+
+    def __init__(self, trial: Trial, settings: TreeSettings) -> None:
+        self.trial, self.settings = trial, settings
+        self._last_binned: tuple[Any, Any] = (None, None)
+        self._first: tuple[Any, str] = (None, "")
+
+    def grow(self, variant: Variant, trial: Trial) -> str:
+        """Grow trees, or hand out those of the first variant if they would be the same."""
+        asked = (variant.parameters, variant.rounds, self._state_rows(variant))
+        if asked == self._first[0]:
+            return self._first[1]
+        settings = replace(
+            self.settings,
+            rounds=variant.rounds,
+            parameters={**self.settings.parameters, **variant.parameters},
+        )
+        binned = self._bin(variant, trial, settings)
+        if variant.watched == "none":
+            parameters = list_parameters(trial.encoding, settings)
+            text = lightgbm.train(parameters, binned[0], num_boost_round=settings.rounds).model_to_string()
+        else:
+            text = grow_trees(trial.encoding, *binned, settings)
+        if self._first[0] is None:
+            self._first = asked, text
+        return text
+
+    def _bin(self, variant: Variant, trial: Trial, settings: TreeSettings) -> Any:  # noqa: ANN401 - two Datasets
+        asked = self._state_rows(variant)
+        if self._last_binned[0] != asked:
+            self._last_binned = (None, None)
+            train = trial.moments.train[variant.first : variant.first + variant.moments]
+            watched = train if variant.watched == "training" else trial.moments.later[: variant.later]
+            fit, stop = (
+                trial.choose(role, moments, variant.label)
+                for role, moments in (("fit", train), ("stop", watched))
+            )
+            self._last_binned = asked, bin_slices(trial.encoding, fit, stop, settings)
+        return self._last_binned[1]
+
+    def _state_rows(self, variant: Variant) -> tuple[Any, ...]:
+        """State what the binned rows depend on."""
+        return (
+            *(variant.watched == "training", variant.later, variant.moments, variant.first, variant.label),
+            *(variant.keep, variant.weightiest, variant.parameters.get("max_bin")),
+        )
+
+
+def try_variant(grower: Grower, variant: Variant, gains: Mapping[str, float]) -> Report:
     """Grow the trees of one way of training and judge them."""
-    chosen = _choose_features(trial, variant, gains)
-    settings = replace(
-        settings, rounds=variant.rounds, parameters={**settings.parameters, **variant.parameters}
-    )
-    begin = time.perf_counter()
-    booster = lightgbm.Booster(model_str=_grow(chosen, variant, settings))
-    seconds = time.perf_counter() - begin
-    part = chosen.choose("calibrate", [trial.moments.later[0]], variant.judged_by)
+    trial = _choose_features(grower.trial, variant, gains)
+    text, cost = measure(lambda: grower.grow(variant, trial))
+    booster = lightgbm.Booster(model_str=text)
+    part = trial.choose("calibrate", [trial.moments.later[0]], variant.judged_by)
     raw = np.asarray(booster.predict(part.copy_rows(), raw_score=True), dtype=np.float64)
     outcome = part.outcome.astype(bool)
-    report = {
+    judged = judge_scores(raw, outcome, part.past_events)
+    return {
         "group": variant.group,
         "name": variant.name,
-        "judged_by": variant.judged_by,
         "trees": booster.num_trees(),
-        "seconds": seconds,
-        "features": len(chosen.encoding.features),
+        **cost,
+        "features": len(trial.encoding.features),
         "rows": len(raw),
         "events": int(outcome.sum()),
-        "events_new": int(outcome[part.past_events < 3].sum()),
+        "new": int((part.past_events < NEW_BELOW).sum()),
+        "events_new": int(outcome[part.past_events < NEW_BELOW].sum()),
         "calibration": fit_calibration(raw, outcome).state_choice(),
         "gains": dict(zip(booster.feature_name(), booster.feature_importance("gain").tolist(), strict=True)),
+        "checked": check_figures(raw, outcome, judged),
+        "judged": {
+            population: {metric: values.tolist() for metric, values in draws.items()}
+            for population, draws in (("all", judged.all), ("new", judged.new))
+        },
     }
-    judged = judge_scores(raw, outcome, part.past_events)
-    if variant == DEFAULT:
-        report["checked"] = check_figures(raw, outcome, judged)
-    return report | {"all": _plain(judged.all), "new": _plain(judged.new)}
 
 
-def _plain(draws) -> dict[str, list[float]]:
-    return {metric: values.tolist() for metric, values in draws.items()}
-
-
-def _grow(trial: Trial, variant: Variant, settings: TreeSettings) -> str:
-    train = trial.moments.train[variant.first : variant.first + variant.moments]
-    watched = train if variant.watched == "training" else trial.moments.later[: variant.later]
-    fit = trial.choose("fit", train, variant.label)
-    stop = trial.choose("stop", watched, variant.label)
-    binned = bin_slices(trial.encoding, fit, stop, settings)
-    if variant.watched != "none":
-        return grow_trees(trial.encoding, *binned, settings)
-    parameters = list_parameters(trial.encoding, settings)
-    return lightgbm.train(parameters, binned[0], num_boost_round=settings.rounds).model_to_string()
-
-
-def _choose_features(trial: Trial, variant: Variant, gains: dict[str, float]) -> Trial:
+def _choose_features(trial: Trial, variant: Variant, gains: Mapping[str, float]) -> Trial:
     if variant.weightiest:
         kept = sorted(gains, key=lambda name: -gains[name])[: variant.weightiest]
         return trial.keep_features(lambda feature: feature.name in kept)
     return trial.keep_features(variant.keep) if variant.keep else trial
 
 
-def try_all(trial: Trial, settings: TreeSettings, notes: Path) -> list[Report]:
-    """Try all, and note each at once, so that a run that was ended goes on where it was."""
+def try_all(prepare: Callable[[], Trial], settings: TreeSettings, notes: Path) -> dict[str, Report]:
+    """Try all, and note each at once, so that a run that was ended goes on where it was.
+
+    `prepare` is called only if something is left to do.
+    """
     done = {report["name"]: report for report in _read_notes(notes)}
-    reports = []
-    for variant in list_variants():
-        if variant.name not in done:
-            print(f"{variant.group}: {variant.name} ...", file=sys.stderr, flush=True)
-            gains = reports[0]["gains"] if reports else {}
-            done[variant.name] = try_variant(trial, variant, settings, gains)
-            with notes.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(done[variant.name]) + "\n")
-        reports.append(done[variant.name])
-    return reports
+
+    def note(report: Report) -> None:
+        done[report["name"]] = report
+        with notes.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(report) + "\n")
+
+    left = [variant for variant in list_variants() if variant.name not in done]
+    if ROWS not in done or left:
+        grower = Grower(prepare(), settings)
+        note({"name": ROWS, **describe_rows(grower.trial)})
+    for variant in left:
+        print(f"{variant.group}: {variant.name} ...", file=sys.stderr, flush=True)
+        gains = done[START.name]["gains"] if START.name in done else {}
+        note(try_variant(grower, variant, gains))
+    return done
 
 
 def _read_notes(notes: Path) -> Iterator[Report]:
@@ -113,15 +152,16 @@ def read_arguments() -> argparse.Namespace:
 def main() -> None:
     asked, config = read_arguments(), TrainConfig()
     settings = config.build_tree_settings()
-    settings = replace(settings, parameters={**settings.parameters, "num_threads": asked.threads})
-    loads = [read_load()]
+    settings = replace(settings, parameters={**START_PARAMETERS, "num_threads": asked.threads})
     with tempfile.TemporaryDirectory() as folder:
-        trial = prepare_rows(asked.store, config, asked.share, Path(folder))
-        reports = try_all(trial, settings, asked.notes or Path(folder) / "notes.jsonl")
-    loads.append(read_load())
-    command = f"python -m benchmarks.training_choices --store STORE --share {asked.share:g} --threads {asked.threads}"
-    facts = {"Load (1 min), when it began and ended": ", ".join(loads)}
-    page = render_page(command, describe_machine() | facts, trial, reports, settings)
+        done = try_all(
+            lambda: prepare_rows(asked.store, config, asked.share, Path(folder)),
+            settings,
+            asked.notes or Path(folder) / "notes.jsonl",
+        )
+    options = f"--store STORE --share {asked.share:g} --threads {asked.threads}"
+    command = f"python -m benchmarks.training_choices {options}"
+    page = render_page(command, describe_machine(), done, settings)
     asked.out.write_text(page, encoding="utf-8")
     sys.stdout.write(page)
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -26,7 +27,7 @@ TRAIN_MOMENTS, LATER_MOMENTS = 8, 3
 
 @dataclass(frozen=True)
 class Moments:
-    """Index moments a quarter apart, the youngest first: eight to train on, three a horizon and more later."""
+    """Index moments a quarter apart, the youngest first: to train on, and later ones."""
 
     train: tuple[datetime, ...]
     later: tuple[datetime, ...]
@@ -77,6 +78,18 @@ class _Columns:
 
     def __getitem__(self, places: np.ndarray) -> Matrix:
         return np.ascontiguousarray(self.matrix[places][:, self.columns])
+
+
+def describe_rows(trial: Trial) -> dict[str, Any]:
+    """Describe the rows of the start."""
+    fit = trial.choose("fit", trial.moments.train[:5], FREQUENT_ADMISSION.name)
+    return {
+        "fit_rows": len(fit.places),
+        "fit_persons": fit.persons.n_unique(),
+        "fit_events": int(fit.outcome.sum()),
+        "train": [moment.date().isoformat() for moment in trial.moments.train],
+        "later": [moment.date().isoformat() for moment in trial.moments.later],
+    }
 
 
 def list_moments(histories: Histories, config: TrainConfig) -> Moments:

@@ -20,6 +20,7 @@ FLOORS = {
     "schema": 0,
     "codes": 0,
     "machine_code": 0,
+    "origins": 0,
     "histories": 1,
     "conversion": 1,
     "checks": 1,
@@ -54,6 +55,8 @@ FLOORS = {
     "patterns": 3,
     "groupings": 3,
     "cases": 3,
+    "drift": 3,
+    "volumes": 3,
     "config": 4,
     "sources": 4,
     "store": 4,
@@ -63,12 +66,16 @@ FLOORS = {
     "report": 4,
     "service": 4,
     "pipeline": 4,
+    "comparison": 4,
+    "gates": 4,
     "refits": 4,
     "demo": 4,
     "console": 4,
     "plots": 4,
     "assessment": 4,
+    "monitoring": 4,
     "explanation_quality": 4,
+    "tuning": 4,
     "cli": 4,
 }
 PURE, LAZY = range(4), range(2)
@@ -92,10 +99,20 @@ ONLY_HOME = {
     "mlflow": "tracking",
     "fastapi": "service",
     "pyspark": "spark",
+    "optuna": "tuning",
     **dict.fromkeys(("deltalake", "adbc_driver_postgresql", "adbc_driver_manager"), "sources"),
 }
-NEVER_AT_IMPORT_TIME = ("shap", "numba", "matplotlib", "mlflow", "pandas")
-NOT_LOADED_BY_THE_LIBRARY = ("mlflow", "shap", "numba", "matplotlib", "fastapi", "pyspark", "pandas")
+NEVER_AT_IMPORT_TIME = ("shap", "numba", "matplotlib", "mlflow", "optuna", "pandas")
+NOT_LOADED_BY_THE_LIBRARY = (
+    "mlflow",
+    "shap",
+    "numba",
+    "matplotlib",
+    "fastapi",
+    "pyspark",
+    "optuna",
+    "pandas",
+)
 
 FILE_FORMAT = "parquet|csv|ipc|ndjson|json|avro|excel|ods|delta|iceberg|database"
 FILE_CALL = re.compile(
@@ -467,6 +484,7 @@ FAULTS = [
     (find_unexcused_collecting, "outcomes.py", "import polars as pl\npl.collect_all([a, b])"),
     (find_unexcused_collecting, "cohort.py", "from polars import collect_all\ncollect_all([a, b])"),
     (find_tools_away_from_home, "training.py", "def f():\n    import mlflow"),
+    (find_tools_away_from_home, "config.py", "from optuna.distributions import IntDistribution"),
     (find_tools_away_from_home, "cli.py", "from fastapi import FastAPI"),
     (find_tools_away_from_home, "batch.py", "from pyspark.sql import SparkSession"),
     (find_heavy_imports, "contributions.py", "import shap"),

@@ -7,14 +7,14 @@ import jinja2
 import jinja2.meta
 import polars as pl
 import pytest
-from made_tables import made_facts, made_tables
 
+from made_tables import made_facts, made_tables
+from somv_risk.report.checklist_facts import collect_said
 from somv_risk.report.checklists import (
     PROBAST,
     STATUSES,
     TRIPOD,
     answer,
-    collect_said,
     load_items,
     render_probast,
     render_tripod,
@@ -35,7 +35,9 @@ def tables():
 
 
 def of(checklist, number, facts=None, tables=None):
-    answers = answer(checklist, made_facts() if facts is None else facts, made_tables() if tables is None else tables)
+    answers = answer(
+        checklist, made_facts() if facts is None else facts, made_tables() if tables is None else tables
+    )
     return next(one for one in answers if one.number == number)
 
 
@@ -71,7 +73,7 @@ def test_an_item_is_answered_or_says_what_a_person_must_answer(checklist):
 def test_templates_use_only_what_is_known(checklist, tables):
     said = set(collect_said(made_facts(), tables))
     for item in load_items(checklist):
-        used = jinja2.meta.find_undeclared_variables(jinja2.Environment().parse(item.answer))
+        used = jinja2.meta.find_undeclared_variables(jinja2.Environment(autoescape=True).parse(item.answer))
         assert used <= said, item.number
 
 
@@ -85,7 +87,7 @@ def test_answers_say_what_kind_of_data_they_rest_on(checklist, is_simulated, tab
     assert "{{" not in text
 
 
-def test_results_and_data_are_never_told_without_saying_that_they_are_simulated(tables):
+def test_results_and_data_are_never_told_without_saying_that_they_are_simulated():
     wanted = {TRIPOD: ("5a", "5b", "20a", "23a", "26"), PROBAST: ("D1.1", "E1.1", "E4.7")}
     for checklist, numbers in wanted.items():
         for number in numbers:
@@ -112,7 +114,9 @@ def test_what_cannot_be_said_is_answered_with_its_note(tables):
 def test_what_was_not_asked_of_the_run_is_for_a_person(number, tables):
     assert of(TRIPOD, number).status == "run"
     without = made_tables(optional=False)
-    empty = dict(tables) | {"places_left_out": tables["places_left_out"].with_columns(value=pl.lit(None, pl.Float64))}
+    empty = dict(tables) | {
+        "places_left_out": tables["places_left_out"].with_columns(value=pl.lit(None, pl.Float64))
+    }
     for fewer in (without, empty):
         told = of(TRIPOD, number, tables=fewer)
         assert told.status == "person"
@@ -128,7 +132,11 @@ def test_nobody_is_said_to_be_tested_later_who_was_not():
 
 @pytest.mark.parametrize(
     ("persons", "said"),
-    [("test", "only persons who neither grew"), ("all", "everybody in the histories"), (None, "not recorded")],
+    [
+        ("test", "only persons who neither grew"),
+        ("all", "everybody in the histories"),
+        (None, "not recorded"),
+    ],
 )
 def test_who_was_judged_is_told_as_the_run_says_it(persons, said):
     assert said in of(TRIPOD, "12a", made_facts(persons=persons)).text

@@ -26,7 +26,7 @@ from somv_risk.refits import (
     run_refits,
 )
 from somv_risk.refits._again import Fitted, fit_whole
-from somv_risk.refits._judge import gather_judged
+from somv_risk.refits._judge import Scores, gather_judged
 from somv_risk.refits._origins import list_origins, place_origin
 from somv_risk.refits._places import Place, choose_places, find_few, hide_few
 from somv_risk.refits._seeds import measure_stability
@@ -372,13 +372,14 @@ def measured(table, ranking="model"):
     return {row["measure"]: row for row in table.filter(pl.col("ranking") == ranking).to_dicts()}
 
 
+def risks(*values):
+    return Scores({"model": np.array(values)}, {"model": np.array(values)})
+
+
 def test_overlap_of_lists_by_hand():
     # Five persons, a list of two: a and b. The first refit lists a and c, the second a and b.
-    first = {"model": np.array([0.9, 0.8, 0.3, 0.2, 0.1])}
-    again = [
-        {"model": np.array([0.9, 0.5, 0.6, 0.2, 0.1])},
-        {"model": np.array([0.7, 0.8, 0.3, 0.2, 0.1])},
-    ]
+    first = risks(0.9, 0.8, 0.3, 0.2, 0.1)
+    again = [risks(0.9, 0.5, 0.6, 0.2, 0.1), risks(0.7, 0.8, 0.3, 0.2, 0.1)]
     found = measured(measure_stability(np.array([1, 0, 1, 0, 0], dtype=bool), first, again, "2"))
     assert found["list_kept"]["value"] == pytest.approx((1 / 2 + 1) / 2)
     assert found["list_jaccard"]["value"] == pytest.approx((1 / 3 + 1) / 2)
@@ -390,17 +391,23 @@ def test_overlap_of_lists_by_hand():
     # Risks differ by 0.3 (b) and 0.3 (c) in the first refit, by 0.2 (a) in the second.
     assert found["risk_difference"]["value"] == pytest.approx((0.6 / 5 + 0.2 / 5) / 2)
     assert found["listed_risk_difference"]["value"] == pytest.approx((0.3 / 2 + 0.2 / 2) / 2)
-    # Events are a and c; of six pairs the first refit has all in order, the second five (b before c), but b
-    # also stands before a.
+    # Events are a and c. Of six pairs the first refit has all in order, the second four: b is before both.
     assert found["auroc"]["value"] == pytest.approx((1 + 4 / 6) / 2)
+
+
+def test_persons_of_one_risk_are_listed_by_their_raw_scores():
+    same_risk = {"model": np.array([0.5, 0.5, 0.5, 0.1])}
+    first, again = (Scores({"model": np.array(raw)}, same_risk) for raw in ([1, 3, 2, 0], [3, 2, 1, 0]))
+    found = measured(measure_stability(np.array([1, 0, 0, 0], dtype=bool), first, [again], "1"))
+    assert found["list_kept"]["value"] == 0
+    assert found["risk_difference"]["value"] == 0
 
 
 def test_intervals_are_percentiles_over_refits():
     rng = np.random.default_rng(1)
     outcome, first = rng.random(300) < 0.2, rng.random(300)
     again = [first + rng.normal(0, 0.05, 300) for _ in range(9)]
-    rankings = [{"model": scores} for scores in again]
-    found = measured(measure_stability(outcome, {"model": first}, rankings))["auroc"]
+    found = measured(measure_stability(outcome, risks(*first), [risks(*scores) for scores in again]))["auroc"]
     aurocs = [roc_auc_score(outcome, scores) for scores in again]
     assert found["value"] == pytest.approx(np.mean(aurocs))
     assert (found["low"], found["high"]) == pytest.approx(tuple(np.quantile(aurocs, [0.025, 0.975])))
@@ -410,8 +417,8 @@ def test_the_same_fit_again_keeps_the_whole_list(region, prepared, fitted):
     everybody = leave_out(prepared, pl.DataFrame(schema={"person_id": pl.String}))
     again = fit_again(prepared, everybody, prepared.settings.seed)
     judged = gather_judged(region, prepared, prepared.samples["test"])
-    rankings = [judged.rank(prepared, head) for head in (fitted.head, again, again)]
-    table = measure_stability(judged.outcome, rankings[0], rankings[1:])
+    first, *others = [judged.score(prepared, head) for head in (fitted.head, again, again)]
+    table = measure_stability(judged.outcome, first, others)
     for ranking in ("model", "penalised_logistic", "count_last_year", "programme_rule"):
         found = measured(table, ranking)
         for measure in ("list_kept", "list_jaccard", "list_nearly_always_kept", "short_list_kept"):

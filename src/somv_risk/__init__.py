@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from somv_risk.cohort import make_cohort
 from somv_risk.features import build_features
 from somv_risk.histories import Histories
+from somv_risk.origins import add_origin
 from somv_risk.outcomes import label_outcomes
 from somv_risk.simulate import simulate
 from somv_risk.sources import from_frames, from_omop, read_histories
@@ -71,6 +72,10 @@ __all__ = [
     "simulate",
     "train",
 ]
+
+
+# MLflow is slow to import, so the registry is opened when a model is asked of it.
+add_origin("models:/", lambda name: import_module("somv_risk.tracking").fetch_model(name))
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the module of that name holds

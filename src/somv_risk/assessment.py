@@ -21,6 +21,7 @@ from somv_risk.explanation_quality import measure_explanations
 from somv_risk.groupings import list_groupings
 from somv_risk.histories import Histories
 from somv_risk.model import RiskModel, compute_model_hash, describe_target, load_model
+from somv_risk.monitoring import REFERENCE
 from somv_risk.pipeline import LIBRARIES, Progress, ignore_progress
 from somv_risk.refits import Judge, Refits, run_refits
 from somv_risk.report.card import render_card
@@ -29,11 +30,13 @@ from somv_risk.splits import PersonSplit
 NOBODY_AGAIN: Final = (
     "Nobody of the first list could be on the second: none was eligible with a known outcome."
 )
-NO_METRICS: Final = pl.DataFrame(
-    schema={s.INDEX_TIME: pl.Datetime("us")}
-    | dict.fromkeys(("population", "ranking", "metric"), pl.String)
-    | dict.fromkeys(("value", "low", "high"), pl.Float64)
-    | {"note": pl.String}
+_METRICS: Final = pl.Schema(
+    {
+        s.INDEX_TIME: pl.Datetime("us"),
+        **dict.fromkeys(("population", "ranking", "metric"), pl.String()),
+        **dict.fromkeys(("value", "low", "high"), pl.Float64()),
+        "note": pl.String(),
+    }
 )
 
 
@@ -54,9 +57,9 @@ class EvaluationReport:
     def metrics(self) -> pl.DataFrame:
         """How well each ranking separates: `index_time`, `population`, `ranking`, `metric`, and its value.
 
-        Without rows if nobody could be judged; the table `cases` then says why.
+        It has no rows if no index moment could be judged; the table `cases` says why.
         """
-        return self.tables.get("metrics", NO_METRICS)
+        return self.tables.get("metrics", pl.DataFrame(schema=_METRICS))
 
     def to_html(self, path: str | Path, *, language: str = "en") -> None:
         """Write one self-contained page, and every table as CSV in a folder beside it.
@@ -290,7 +293,7 @@ def _state_facts(judging: _Judging, moments: Sequence[datetime], *, simulated: b
         "capacities": [str(capacity) for capacity in judging.capacities],
         "groupings": list(list_groupings()),
         "features": len(model.features),
-        "training": {name: value for name, value in model.facts.items() if name != "card"},
+        "training": {name: value for name, value in model.facts.items() if name not in (REFERENCE, "card")},
         "histories": {
             "tables": list(histories.tables),
             "absent": list(histories.absent),

@@ -86,8 +86,9 @@ def follow(
         are known whose outcome has come already: they would be judged by what they were chosen by.)
     """
     head = find_head(model, target)
+    chosen = _choose_split(persons, split)
     _check_follow_up(histories, index_time, head.target.horizon)
-    rows, attrition = _choose_rows(model, histories, index_time, None if persons == "all" else split)
+    rows, attrition = _choose_rows(model, histories, index_time, chosen)
     labelled = rows.with_columns(label_outcomes(histories, rows, head.target).collect()[OUTCOME])
     known = labelled.filter(pl.col(OUTCOME).is_not_null())
     steps = [*attrition, ("outcome is known", rows.height, known.height)]
@@ -104,6 +105,14 @@ def follow(
         cases=_build_cases(model, head.target, histories, scored),
         attrition=pl.DataFrame(steps, schema=schema, orient="row"),
     )
+
+
+def _choose_split(persons: Persons, split: PersonSplit | None) -> PersonSplit | None:
+    if persons not in ("test", "all"):
+        raise ConfigError(f"persons is {persons!r}. Give 'test' or 'all'.")
+    if persons == "test" and split is None:
+        raise ConfigError("Without a split nobody is kept for the test. Give a split, or persons='all'.")
+    return split if persons == "test" else None
 
 
 def _check_follow_up(histories: Histories, index_time: datetime, horizon: Horizon) -> None:

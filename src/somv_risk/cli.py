@@ -19,7 +19,15 @@ from rich.table import Table
 
 from somv_risk import errors
 from somv_risk.cohort import parse_moment
-from somv_risk.console import escape, make_console, print_frame, print_histories, say, show_progress
+from somv_risk.console import (
+    escape,
+    make_console,
+    print_frame,
+    print_histories,
+    print_manifest,
+    say,
+    show_progress,
+)
 from somv_risk.histories import Histories
 from somv_risk.store import (
     DEFAULT_BUCKETS,
@@ -33,10 +41,14 @@ from somv_risk.store import (
 from somv_risk.store import ingest as ingest_delivery
 
 if TYPE_CHECKING:
+    from somv_risk.batch import BatchResult
     from somv_risk.features import Definition
+    from somv_risk.model import RiskModel
+    from somv_risk.pipeline import Progress
     from somv_risk.simulate.page import RunFacts
     from somv_risk.simulate.plan import Plan
     from somv_risk.simulate.targets import Target
+    from somv_risk.tracking import Decision, Tracked
 
 EXIT_CODES: Final[Mapping[type[errors.SomvRiskError], int]] = MappingProxyType(
     {
@@ -47,19 +59,35 @@ EXIT_CODES: Final[Mapping[type[errors.SomvRiskError], int]] = MappingProxyType(
         errors.ModelError: 7,
         errors.CohortError: 8,
         errors.SystemLibraryError: 9,
+        errors.StoreVersionError: 20,
+        errors.OtherTablesError: 21,
+        errors.EmptyBucketError: 22,
+        errors.MisplacedPersonError: 23,
+        errors.IndexTimeError: 24,
+        errors.FolderInUseError: 25,
+        errors.OtherRunError: 26,
     }
 )
 EXIT_ROWS_SET_ASIDE: Final = 10
+EXIT_ALARMS: Final = 11
+EXIT_NOT_PROMOTED: Final = 14
+EXIT_BUCKETS_FAILED: Final = 27
 SHOWN_ROWS: Final = 10
 EVALUATION_PAGE: Final = "evaluation.html"
+MONITORING_PAGE: Final = "monitoring.html"
 REPORT: Final = Path("simulation-check")
+SHOWN_GAPS: Final = 5
+HOLDS: Final = {True: "yes", False: "NO"}
 
 app = typer.Typer(
     name="somv-risk",
     help="Find the citizens whom the health system keeps losing, and say in plain words why.",
     epilog=(
         "Exit codes: 0 done; 2 wrong call; 3 file or folder; 4 table; 5 CPR-like ids; 6 configuration; "
-        "7 model; 8 nobody left; 9 system library; 10 rows set aside (check)."
+        "7 model; 8 nobody left; 9 system library; 10 rows set aside (check); "
+        "11 something beyond its limit (monitor); 14 not promoted (promote); 20 store of another version; "
+        "21 absent tables; 22 empty bucket; 23 person in two buckets; 24 index time outside the data; "
+        "25 folder in use; 26 folder of another run; 27 done, without buckets that cannot be read."
     ),
     no_args_is_help=True,
     add_completion=False,
@@ -86,7 +114,7 @@ class Language(StrEnum):
 
 
 class PageLanguage(StrEnum):
-    """Language of the evaluation page."""
+    """Language of the evaluation and monitoring pages."""
 
     en = "en"
     da = "da"
@@ -99,8 +127,25 @@ class WhichPersons(StrEnum):
     all = "all"
 
 
+class WhoIsExplained(StrEnum):
+    """Who is given reasons."""
+
+    flagged = "flagged"
+    all = "all"
+    none = "none"
+
+
+class Allowed(StrEnum):
+    """What is refused unless it is allowed."""
+
+    absent_tables = "absent-tables"
+    index_time = "index-time"
+
+
 StoreOption = Annotated[Path, typer.Option("--store", "-s", help="A store, or a folder of canonical tables.")]
-ModelOption = Annotated[Path, typer.Option("--model", "-m", help="Folder of a trained model.")]
+ModelOption = Annotated[
+    Path, typer.Option("--model", "-m", help="Folder of a trained model, or models:/somv-risk@champion.")
+]
 IndexOption = Annotated[
     str, typer.Option("--index-time", "-t", help="The moment seen from, like 2026-01-01.")
 ]
@@ -113,6 +158,16 @@ KeyOption = Annotated[
     typer.Option(
         "--pseudonymise-key-file",
         help="File with a secret of at least 16 bytes; ids are replaced by keyed hashes.",
+    ),
+]
+DrawsOption = Annotated[int, typer.Option(help="Draws of persons for the intervals.", min=0)]
+SimulatedOption = Annotated[
+    bool | None, typer.Option("--simulated/--real", help="Whether the persons are made up.")
+]
+TrackingOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Where MLflow keeps it; by default MLFLOW_TRACKING_URI, else sqlite:///mlflow.db.",
     ),
 ]
 DataEndOption = Annotated[str | None, typer.Option("--data-end", help="Moment at which the delivery ends.")]
@@ -251,15 +306,32 @@ def train(
     config: Annotated[
         Path | None, typer.Option("--config", "-c", help="Training configuration (TOML).")
     ] = None,
+    *,
+    track: Annotated[
+        bool, typer.Option("--track", help="Judge it too, and log all in MLflow; it becomes the challenger.")
+    ] = False,
+    tracking_uri: TrackingOption = None,
+    draws: DrawsOption = 200,
+    simulated: SimulatedOption = None,
 ) -> None:
     """Train a model, measure it beside its references, and save it."""
     from somv_risk.pipeline import train as train_model  # noqa: PLC0415 - LightGBM is slow to import
 
+    if track:
+        from somv_risk.tracking import check_store  # noqa: PLC0415
+
+        check_store(tracking_uri)
+    histories = _read(Origin.canonical, store, None, None, None)
     with show_progress() as progress:
-        fitted = train_model(_read(Origin.canonical, store, None, None, None), config, progress=progress)
-    fitted.save(model)
+        fitted = train_model(histories, config, progress=progress)
+        fitted.save(model)
+        tracked = (
+            _track(fitted, histories, tracking_uri, draws, progress, simulated=simulated) if track else None
+        )
     _print_metrics(fitted.facts["metrics"])
     say(f"Model: {model}  (card: {model / 'CARD.md'})")
+    if tracked is not None:
+        say(f"Tracked: {tracked.uri}, run {tracked.run_id}, version {tracked.version}, now the challenger.")
 
 
 @app.command()
@@ -270,6 +342,7 @@ def evaluate(
         list[str], typer.Option("--index-time", "-t", help="A moment to judge at; may be given again.")
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for page, tables, checklists and card.")],
+    *,
     target: Annotated[str | None, typer.Option(help="Which target; the model's first by default.")] = None,
     persons: Annotated[
         WhichPersons, typer.Option(help="test: those who neither grew nor calibrated the model; or all.")
@@ -280,7 +353,7 @@ def evaluate(
     working_capacity: Annotated[
         str, typer.Option(help="Length of the list by which fairness is judged.")
     ] = "1 %",
-    draws: Annotated[int, typer.Option(help="Draws of persons for the intervals.", min=0)] = 200,
+    draws: DrawsOption = 200,
     explained: Annotated[
         int, typer.Option(help="Persons on whom the quality of explanations is measured.", min=0)
     ] = 0,
@@ -290,10 +363,10 @@ def evaluate(
         list[str] | None, typer.Option(help="Train without a municipality, test on it; may be given again.")
     ] = None,
     language: PageLanguageOption = PageLanguage.en,
-    *,
-    simulated: Annotated[
-        bool | None, typer.Option("--simulated/--real", help="Whether the persons are made up.")
-    ] = None,
+    simulated: SimulatedOption = None,
+    track: Annotated[
+        bool, typer.Option("--track", help="Log the evaluation in MLflow too (MLFLOW_TRACKING_URI).")
+    ] = False,
 ) -> None:
     """Judge a model: one page for managers and evaluators, all tables, checklists and a card."""
     from somv_risk.assessment import evaluate as evaluate_model  # noqa: PLC0415 - LightGBM is slow to import
@@ -301,7 +374,7 @@ def evaluate(
     from somv_risk.model import load_model  # noqa: PLC0415
     from somv_risk.refits import Refits  # noqa: PLC0415
 
-    refits = Refits(seeds, years, tuple(place or ()))
+    refits = Refits(seeds, years, "all" if place == ["all"] else tuple(place or ()))
     fitted, histories = load_model(model), _read(Origin.canonical, store, None, None, None)
     with show_progress() as progress:
         report = evaluate_model(
@@ -322,6 +395,145 @@ def evaluate(
     report.write_card(fitted, out / "CARD.md")
     print_frame("Separation", report.metrics.filter(pl.col("metric").is_in(["auroc", "average_precision"])))
     say(f"Page: {out / EVALUATION_PAGE}")
+    if track:
+        from somv_risk.tracking import track_evaluation  # noqa: PLC0415
+
+        tracked = track_evaluation(fitted, report)
+        say(f"Tracked: {tracked.uri}, run {tracked.run_id}.")
+
+
+@app.command()
+def promote(
+    store: StoreOption,
+    challenger: Annotated[str, typer.Option(help="Version or alias in the registry.")] = "challenger",
+    gates: Annotated[Path | None, typer.Option(help="What must hold (TOML), in place of the usual.")] = None,
+    index_time: Annotated[
+        str | None,
+        typer.Option("--index-time", "-t", help="The moment to judge at; by default the latest test."),
+    ] = None,
+    draws: DrawsOption = 200,
+    override: Annotated[
+        str | None, typer.Option(help="A reason to promote although a gate does not hold; it is recorded.")
+    ] = None,
+    tracking_uri: TrackingOption = None,
+) -> None:
+    """Compare the challenger with the champion; it takes its place if all gates hold. Exit code 14 if not."""
+    from somv_risk.tracking import promote as promote_model  # noqa: PLC0415 - LightGBM is slow to import
+
+    decision = promote_model(
+        _read(Origin.canonical, store, None, None, None),
+        challenger=challenger,
+        gates=gates,
+        index_time=index_time,
+        draws=draws,
+        override=override,
+        uri=tracking_uri,
+    )
+    _print_decision(decision)
+    if not decision.is_promoted:
+        raise typer.Exit(EXIT_NOT_PROMOTED)
+
+
+@app.command()
+def rollback(
+    reason: Annotated[str, typer.Option(help="Why; it is recorded.")],
+    tracking_uri: TrackingOption = None,
+) -> None:
+    """Make the champion before the present one the champion again."""
+    from somv_risk.tracking import roll_back  # noqa: PLC0415 - LightGBM is slow to import
+
+    gone, back = roll_back(reason, uri=tracking_uri)
+    say(f"Version {back} is the champion again, in place of version {gone}.")
+
+
+@app.command()
+def tune(
+    store: StoreOption,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Training configuration to write (TOML).")],
+    trials: Annotated[int | None, typer.Option(help="How many trials the study is to have.", min=1)] = None,
+    minutes: Annotated[float | None, typer.Option(help="How long to go on.", min=0)] = None,
+    study: Annotated[
+        Path, typer.Option(help="File of what was tried; the same call goes on from there.")
+    ] = Path("tuning.db"),
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", help="Training configuration to start from (TOML).")
+    ] = None,
+    space: Annotated[
+        Path | None, typer.Option(help="What to try (TOML), in place of the usual; see configs/tuning.toml.")
+    ] = None,
+) -> None:
+    """Search for tree parameters within a budget, and write a configuration for train."""
+    from somv_risk.config import write_config  # noqa: PLC0415 - LightGBM is slow to import
+    from somv_risk.tuning import SPACE  # noqa: PLC0415
+    from somv_risk.tuning import tune as tune_trees  # noqa: PLC0415
+
+    with show_progress() as progress:
+        tuned = tune_trees(
+            _read(Origin.canonical, store, None, None, None),
+            config,
+            trials=trials,
+            minutes=minutes,
+            storage=study,
+            space=space or SPACE,
+            progress=progress,
+        )
+    write_config(tuned.config, out)
+    print_frame("The best trials", tuned.trials.sort("log_loss", "trial").head(SHOWN_ROWS))
+    losses: list[float] = tuned.trials["log_loss"].to_list()
+    say(f"Log loss: {losses[0]:.5f} at the start, {min(losses):.5f} at best of {len(losses)} trials.")
+    say(f"Study: {study}")
+    say(f"Configuration: {out}")
+
+
+@app.command()
+def monitor(
+    store: StoreOption,
+    model: ModelOption,
+    index_time: IndexOption,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for page and tables.")],
+    earlier: Annotated[
+        list[str] | None,
+        typer.Option(help="Moment of an earlier scoring, for turnover and outcomes; may be given again."),
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", help="Limits (TOML), where not the usual ones.")
+    ] = None,
+    language: PageLanguageOption = PageLanguage.en,
+    tracking_uri: Annotated[
+        str | None, typer.Option("--tracking-uri", help="Where MLflow tracks, with --track.")
+    ] = None,
+    *,
+    track: Annotated[bool, typer.Option("--track", help="Log numbers, tables and page in MLflow.")] = False,
+    simulated: Annotated[
+        bool | None, typer.Option("--simulated/--real", help="Whether the persons are made up.")
+    ] = None,
+) -> None:
+    """Compare a scoring period with the training; exit code 11 if anything is beyond its limit."""
+    from somv_risk.model import load_model  # noqa: PLC0415 - LightGBM is slow to import
+    from somv_risk.monitoring import monitor as monitor_model  # noqa: PLC0415
+
+    fitted, histories = load_model(model), _read(Origin.canonical, store, None, None, None)
+    with show_progress() as progress:
+        report = monitor_model(
+            fitted,
+            histories,
+            index_time,
+            earlier=earlier,
+            limits=config,
+            simulated=simulated,
+            progress=progress,
+        )
+    report.to_html(out / MONITORING_PAGE, language=language)
+    for alarm in report.alarms:
+        say(f"Alarm: {alarm.say()}")
+    say(f"{len(report.alarms)} beyond the limits. Page: {out / MONITORING_PAGE}")
+    if track:
+        from somv_risk.tracking import track_monitoring  # noqa: PLC0415 - MLflow is slow to import
+
+        tracked = track_monitoring(report, uri=tracking_uri)
+        say(f"Tracked: {tracked.uri}, run {tracked.run_id}.")
+    if report.alarms:
+        raise typer.Exit(EXIT_ALARMS)
 
 
 @app.command()
@@ -332,32 +544,41 @@ def score(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for scores, worklist and page.")],
     capacity: Annotated[int | None, typer.Option(help="Flag this many persons.")] = None,
     threshold: Annotated[float | None, typer.Option(help="Flag persons from this risk up.")] = None,
-    reasons: Annotated[int, typer.Option(help="Reasons per flagged person.")] = 3,
+    *,
+    reasons: Annotated[int, typer.Option(help="Reasons per person explained.")] = 3,
     language: LanguageOption = Language.da,
+    explain: Annotated[WhoIsExplained, typer.Option(help="Who is given reasons.")] = WhoIsExplained.flagged,
+    workers: Annotated[
+        int, typer.Option("--workers", "-w", help="Processes at work; each needs memory for a bucket.", min=1)
+    ] = 1,
+    since: Annotated[
+        Path | None, typer.Option(help="Folder of an earlier run: what cannot have changed is taken over.")
+    ] = None,
+    allow: Annotated[
+        list[Allowed] | None, typer.Option(help="Go on in spite of this; may be given again.")
+    ] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Forget what an earlier run left there.")] = False,
 ) -> None:
-    """Score everyone at an index moment and write the worklist."""
-    from somv_risk.model import load_model  # noqa: PLC0415 - LightGBM is slow to import
-    from somv_risk.report import write_outputs  # noqa: PLC0415
-    from somv_risk.scoring import score as score_histories  # noqa: PLC0415
+    """Score everyone at an index moment and write the worklist; called again, goes on where it was ended."""
+    from somv_risk.batch import Options, run_batch  # noqa: PLC0415 - LightGBM is slow to import
 
-    fitted, histories = load_model(model), _read(Origin.canonical, store, None, None, None)
+    options = Options(capacity, threshold, reasons, language.value, explain.value)
     with show_progress() as progress:
-        progress("scoring", 0, 1)
-        scores = score_histories(
-            fitted,
-            histories,
+        result = run_batch(
+            model,
+            store,
+            out,
             index_time=index_time,
-            capacity=capacity,
-            threshold=threshold,
-            reasons=reasons,
-            language=language,
+            options=options,
+            workers=workers,
+            since=since,
+            allow=[each.value for each in allow or ()],
+            fresh=fresh,
+            progress=progress,
         )
-        progress("scoring", 1, 1)
-    write_outputs(fitted, histories, scores, out, language=language)
-    # A nightly job's output ends in a log, so no person is shown here.
-    print_histories(histories)
-    _print_counts(scores)
-    _print_files(out)
+    _print_batch(result)
+    if result.failed:
+        raise typer.Exit(EXIT_BUCKETS_FAILED)
 
 
 @app.command()
@@ -552,6 +773,54 @@ def _read_key(file: Path) -> bytes:
         ) from None
 
 
+def _track(
+    model: "RiskModel",
+    histories: Histories,
+    uri: str | None,
+    draws: int,
+    progress: "Progress",
+    *,
+    simulated: bool | None,
+) -> "Tracked":
+    from somv_risk.assessment import evaluate as evaluate_model  # noqa: PLC0415 - LightGBM is slow to import
+    from somv_risk.tracking import track_training  # noqa: PLC0415
+
+    report = evaluate_model(
+        model,
+        histories,
+        index_times=model.facts["index_times"]["test"],
+        draws=draws,
+        simulated=simulated,
+        progress=progress,
+    )
+    progress("tracking", 0, 1)
+    tracked = track_training(model, histories, report, uri=uri)
+    progress("tracking", 1, 1)
+    return tracked
+
+
+def _print_decision(decision: "Decision") -> None:
+    table = decision.comparison.table
+    is_group, words = pl.col("group").is_not_null(), pl.all().cast(pl.String).fill_null("")
+    numbers = pl.col("challenger", "champion", "difference", "low", "high").round(4)
+    whole, groups = table.filter(~is_group), table.filter(is_group).drop_nulls("difference")
+    widest = groups.sort("difference", descending=True).head(SHOWN_GAPS)
+    print_frame(
+        "Challenger and champion", whole.drop("grouping", "group").with_columns(numbers).select(words)
+    )
+    if widest.height:
+        shown = widest.drop("population", "capacity", "note").with_columns(numbers).select(words)
+        print_frame("Groups whose gap to everybody else grows most", shown)
+    holds = pl.col("holds").replace_strict(HOLDS)
+    print_frame(
+        "Gates", decision.gates.drop("gate").with_columns(pl.col("value").round(4), holds).select(words)
+    )
+    facts = decision.comparison.facts
+    judged = f"{facts['persons']:,} persons, {facts['events']:,} of them with the outcome"
+    say(f"Judged at {facts['index_time']} by {judged}.")
+    say(f"Version {decision.challenger}: {decision.verdict}. Champion before: {decision.champion or 'none'}.")
+
+
 def _print_metrics(metrics: list[dict[str, object]]) -> None:
     shown = ("events", "auroc", "average_precision", "precision_top_1.0%")
     frame = pl.DataFrame(metrics).filter(pl.col("metric").is_in(shown))
@@ -598,6 +867,19 @@ def _print_counts(scores: pl.DataFrame) -> None:
         say(f"Note: {warning}")
 
 
+def _print_batch(result: "BatchResult") -> None:
+    """Print what a run came to. A nightly job's output ends in a log, so no person is shown here."""
+    print_manifest(result.delivery)
+    counts = result.counts
+    say(f"Scored: {counts.scored:,}. Flagged: {counts.flagged:,}, of them new: {counts.flagged_new:,}.")
+    for note in (*counts.warnings, *(f"Bucket {bucket} has no persons." for bucket in result.empty)):
+        say(f"Note: {note}")
+    for failed in result.failed:
+        say(f"Bucket {failed.bucket} is left out. {failed.reason}")
+    _print_files(result.folder)
+
+
 def _print_files(folder: Path) -> None:
     for file in sorted(folder.iterdir()):
-        say(f"{file}")
+        if not file.name.startswith("."):
+            say(f"{file}")

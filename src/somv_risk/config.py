@@ -1,7 +1,8 @@
 """Configuration: what a training run needs to be told, read from TOML and checked."""
 
+import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
@@ -38,8 +39,8 @@ from somv_risk.windows import Horizon
 
 TREE_PARAMETERS: Final[Mapping[str, Any]] = MappingProxyType(
     {
-        "learning_rate": 0.05,
-        "max_depth": 6,
+        "learning_rate": 0.03,
+        "max_depth": 5,
         "num_leaves": 31,
         "min_data_in_leaf": 100,
         "feature_fraction": 0.5,
@@ -228,6 +229,35 @@ def read_config(path: str | Path) -> TrainConfig:
     """
     file = Path(path)
     return parse_config(read_toml("Configuration", file), folder=file.parent)
+
+
+def write_config(config: TrainConfig, path: str | Path) -> None:
+    """Write a training configuration as TOML, every setting of it, so that `read_config` gives it back.
+
+    Raises
+    ------
+    SourceError
+        If the file cannot be written.
+    """
+    data = config.model_dump(mode="json", exclude_none=True)
+    try:
+        Path(path).write_text("\n".join(_list_lines(data)) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise SourceError(
+            f"Configuration {path} cannot be written ({error.strerror}). Give another path."
+        ) from None
+
+
+def _list_lines(table: Mapping[str, Any], place: str = "") -> Iterator[str]:
+    """List the lines of a TOML table: its values first, and then the tables in it."""
+    if place:
+        yield f"\n[{place}]"
+    for key, value in table.items():
+        if not isinstance(value, dict):
+            yield f"{json.dumps(key)} = {json.dumps(value, ensure_ascii=False)}"
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from _list_lines(value, f"{place}.{json.dumps(key)}".lstrip("."))
 
 
 def read_definitions(path: str | Path) -> tuple[Definition, ...]:

@@ -1,8 +1,8 @@
 """The console: what the command line says, and the bars it shows on a terminal."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
 import polars as pl
 from rich.console import Console
@@ -10,16 +10,32 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     SpinnerColumn,
+    Task,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
+    TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 from somv_risk.histories import Histories
+from somv_risk.schema import SCHEMAS
 
 PIPE_WIDTH: Final = 160
+LOOKED_BACK_SECONDS: Final = 3600  # over which the rate is taken: steps may be minutes apart
+
+
+class RateColumn(ProgressColumn):
+    """How much is done in a second."""
+
+    def render(self, task: Task) -> Text:
+        """Render the rate of a step that has many parts."""
+        rate = task.finished_speed or task.speed
+        is_shown = rate is not None and (task.total or 0) >= 1_000
+        return Text(f"{rate:,.0f}/s" if is_shown else "")
 
 
 @contextmanager
@@ -31,9 +47,16 @@ def show_progress() -> Iterator[Callable[[str, int, int], None]]:
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
+        RateColumn(),
         TimeElapsedColumn(),
+        TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
+    with Progress(
+        *columns,
+        console=console,
+        disable=not console.is_terminal,
+        speed_estimate_period=LOOKED_BACK_SECONDS,
+    ) as bars:
         tasks: dict[str, TaskID] = {}
 
         def show(step: str, done: int, total: int) -> None:
@@ -73,6 +96,17 @@ def print_histories(histories: Histories) -> None:
     say(f"Rows set aside: {histories.quarantine.count():,}")
     if histories.quarantine.count():
         print_frame("Set aside", histories.quarantine.summary())
+
+
+def print_manifest(manifest: Mapping[str, Any]) -> None:
+    """Print what a store says of itself: rows by table, and what was set aside or not taken over."""
+    table = Table("table", "rows", title="Histories", title_justify="left")
+    for name in SCHEMAS:
+        table.add_row(name, f"{manifest['rows'][name]:,}" if name in manifest["rows"] else "absent")
+    make_console().print(table)
+    for title, rows in (("Not taken over", manifest["dropped"]), ("Set aside", manifest["quarantine"])):
+        if rows:
+            print_frame(title, pl.DataFrame(rows))
 
 
 def print_frame(title: str, frame: pl.DataFrame) -> None:

@@ -17,11 +17,12 @@ BoolArray = npt.NDArray[np.bool_]
 FloatArray = npt.NDArray[np.float64]
 
 
-def find_hidden(*counts: FloatArray) -> BoolArray:
+def find_hidden(*counts: FloatArray, hidden: BoolArray | None = None) -> BoolArray:
     """Find the groups to hide, given one or several counts of each group, shape (groups,).
 
-    A group is hidden if any of its counts is below five. If what is hidden adds up to less than five
-    in any of the counts, or only one group is hidden, the group with the next smallest count is hidden too.
+    A group is hidden if any of its counts is below five, or it is among the `hidden` already. While what is
+    hidden adds up to less than five in any of the counts, as that of a single group does, the group with the
+    next smallest count is hidden too.
 
     Examples
     --------
@@ -29,16 +30,18 @@ def find_hidden(*counts: FloatArray) -> BoolArray:
     [True, False, True]
     """
     table = np.stack(counts)
-    hidden = np.asarray((table < SMALLEST).any(axis=0), dtype=np.bool_)
-    while _can_be_worked_out(table, hidden):
-        hidden[_find_next(table, hidden)] = True
-    return hidden
+    found = np.asarray((table < SMALLEST).any(axis=0), dtype=np.bool_)
+    if hidden is not None:
+        found |= hidden
+    while _can_be_worked_out(table, found):
+        found[_find_next(table, found)] = True
+    return found
 
 
 def _can_be_worked_out(table: FloatArray, hidden: BoolArray) -> bool:
     if not hidden.any() or hidden.all():
         return False
-    return bool(hidden.sum() == 1 or (table[:, hidden].sum(axis=1) < SMALLEST).any())
+    return bool((table[:, hidden].sum(axis=1) < SMALLEST).any())
 
 
 def _find_next(table: FloatArray, hidden: BoolArray) -> int:

@@ -33,6 +33,34 @@ class SystemLibraryError(SomvRiskError, ImportError):
     """Something of the system is missing, such as the OpenMP runtime."""
 
 
+class StoreVersionError(SourceError):
+    """A store was written by another version of the library."""
+
+
+class OtherTablesError(ModelError):
+    """The histories lack tables that the model was trained with."""
+
+
+class EmptyBucketError(SourceError):
+    """The buckets of a store do not hold the persons that its manifest counts."""
+
+
+class MisplacedPersonError(InputError):
+    """A person stands twice in a store, or in a bucket that is not theirs."""
+
+
+class IndexTimeError(ConfigError):
+    """The index moment lies before the data or after their end."""
+
+
+class FolderInUseError(SourceError):
+    """Another run is writing into the output folder."""
+
+
+class OtherRunError(ConfigError):
+    """The output folder holds a run of another model, store, index moment or other options."""
+
+
 class LeakageError(SomvRiskError, AssertionError):
     """A feature changed when something that was not yet known was changed."""
 

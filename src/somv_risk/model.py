@@ -17,6 +17,7 @@ from somv_risk.contributions import score_trees
 from somv_risk.errors import ModelError
 from somv_risk.features import Feature, describe_definition, read_definition
 from somv_risk.matrix import Encoding, Matrix
+from somv_risk.origins import open_folder
 from somv_risk.outcomes import Target
 from somv_risk.references import PenalisedLogistic, read_logistic
 from somv_risk.trees import lightgbm
@@ -127,14 +128,19 @@ def load_trees(text: str) -> lightgbm.Booster:
 
 
 def load_model(path: str | Path) -> RiskModel:
-    """Load a model from its folder.
+    """Load a model from its folder, or from the registry by a name such as "models:/somv-risk@champion".
 
     Raises
     ------
     ModelError
-        If a file is missing, of another version or altered, or the trees name other features.
+        If a file is missing, of another version or altered, or the trees name other features; if the
+        registry has no model of that name.
     """
-    folder = Path(path)
+    with open_folder(path) as folder:
+        return _load_folder(folder)
+
+
+def _load_folder(folder: Path) -> RiskModel:
     data = _read_description(folder / MODEL_FILE)
     try:
         trees = {name: _read(folder / f"{name}.txt") for name in data["heads"]}

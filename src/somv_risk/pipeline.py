@@ -19,6 +19,7 @@ from somv_risk.evaluation.metrics import compute_expected_ratio, compute_metrics
 from somv_risk.histories import Histories
 from somv_risk.matrix import Encoding
 from somv_risk.model import Head, RiskModel
+from somv_risk.monitoring import add_reference, build_reference
 from somv_risk.outcomes import Target
 from somv_risk.report.card import render_card
 from somv_risk.samples import Sample, Snapshot, build_sample, label_rows, learn_categories
@@ -81,7 +82,16 @@ def train(
     CohortError
         If too few persons or events are left for a part.
     """
-    return fit_model(prepare(histories, resolve_config(config), progress), progress=progress)
+    prepared = prepare(histories, resolve_config(config), progress)
+    return add_reference(fit_model(prepared, progress=progress), _describe_reference(histories, prepared))
+
+
+def _describe_reference(histories: Histories, prepared: Prepared) -> dict[str, Any]:
+    """Describe the persons and the period of the calibration, for later scorings to be compared with."""
+    lags, part = prepared.settings.build_lags(), "calibrate"
+    return build_reference(
+        histories, lags, prepared.encoding, prepared.snapshots[part], prepared.samples[part]
+    )
 
 
 def prepare(histories: Histories, settings: TrainConfig, progress: Progress = ignore_progress) -> Prepared:

@@ -43,8 +43,8 @@ REASON: Final = pl.Struct(
 )
 FEW_ROWS: Final = 1_000
 TOLD_AT_ONCE: Final = 16_384  # persons whose contributions are held at a time
-_RAW: Final = "raw"
-_PLACE: Final = "place"
+RAW: Final = "raw"
+PLACE: Final = "place"
 
 
 class EligibilityWarning(UserWarning):
@@ -105,7 +105,7 @@ def score(
     EligibilityWarning
         If some of the persons named are not eligible.
     """
-    _check_arguments(capacity, threshold, reasons, explain)
+    check_options(capacity, threshold, reasons, explain)
     load_texts(language)
     model = model if isinstance(model, RiskModel) else load_model(model)
     moment = parse_moment(index_time)
@@ -113,16 +113,21 @@ def score(
     frame = collect_features(model, histories, cohort)
     matrix = model.encoding.to_matrix(frame)
     ranked = _rank(_score_rows(model, histories, frame, matrix)).with_columns(
-        _flag(model, capacity, threshold)
+        flag_rows(model, capacity, threshold)
     )
-    absent = [table for table in model.tables if table in histories.absent]
+    absent = list_absent(model, histories)
     tell = partial(explain_rows, model, count=reasons, language=language, absent=absent)
     told = [
-        _tell_reasons(part.select(_PLACE, is_told=_is_explained(explain)), frame, matrix, tell)
+        tell_reasons(part.select(PLACE, is_told=is_explained(explain)), frame, matrix, tell)
         for part in ranked.iter_slices(TOLD_AT_ONCE)
     ]
     notes = render_warnings(absent, moment, histories.data_end, language=language)
-    return _attach(ranked, pl.concat(told), notes)
+    return attach_reasons(ranked, pl.concat(told), notes)
+
+
+def list_absent(model: RiskModel, histories: Histories) -> list[str]:
+    """List the tables the model was trained with that these histories lack."""
+    return [table for table in model.tables if table in histories.absent]
 
 
 def choose_persons(
@@ -131,12 +136,7 @@ def choose_persons(
     """Choose the eligible persons, of all or of those named, in order of their id."""
     chosen = None if person_ids is None else _list_ids(person_ids)
     asked = histories if chosen is None else histories.keep_persons(_frame_ids(chosen))
-    cohort = make_cohort(
-        asked,
-        [index_time],
-        minimum_age_years=model.eligibility.minimum_age_years,
-        minimum_residence_days=model.eligibility.minimum_residence_days,
-    )
+    cohort = find_eligible(model, asked, index_time)
     rows = cohort.rows.collect()
     if rows.is_empty():
         raise CohortError(
@@ -150,6 +150,16 @@ def choose_persons(
             stacklevel=3,
         )
     return rows
+
+
+def find_eligible(model: RiskModel, histories: Histories, index_time: datetime) -> Cohort:
+    """Find the persons the model may score at an index moment."""
+    return make_cohort(
+        histories,
+        [index_time],
+        minimum_age_years=model.eligibility.minimum_age_years,
+        minimum_residence_days=model.eligibility.minimum_residence_days,
+    )
 
 
 def _list_ids(person_ids: Iterable[str]) -> list[str]:
@@ -200,58 +210,69 @@ def _tell_attrition(cohort: Cohort) -> str:
 
 
 def _score_rows(model: RiskModel, histories: Histories, frame: pl.DataFrame, matrix: Matrix) -> pl.DataFrame:
+    rows = frame.select(s.PERSON_ID, s.INDEX_TIME)
+    return rows.with_columns(
+        *compute_risks(model, matrix),
+        tell_known(model, histories, rows),
+        pl.int_range(pl.len()).alias(PLACE),
+    )
+
+
+def compute_risks(model: RiskModel, matrix: Matrix) -> list[pl.Series]:
+    """Compute what the trees say of each row: `raw`, `risk`, `percentile` and `unfinished_risk`."""
     raw = model.main.predict_raw(matrix)
     risk = model.main.calibration.predict_risk(raw)
     unfinished = model.heads.get(UNFINISHED_TREATMENT.name)
-    unfinished_risk = pl.Series(
-        UNFINISHED_RISK,
-        unfinished.predict_risk(matrix) if unfinished else [None] * len(matrix),
-        dtype=pl.Float64,
-    )
-    rows = frame.select(s.PERSON_ID, s.INDEX_TIME)
-    counted = count_past_events(histories, rows, model.main.target, model.lags)
-    past = counted.collect(engine=_choose_engine(rows))[OUTCOME_EVENTS]
-    is_known = past >= model.main.target.min_count
-    return rows.with_columns(
-        pl.Series(_RAW, raw),
+    unfinished_risk = unfinished.predict_risk(matrix) if unfinished else [None] * len(matrix)
+    return [
+        pl.Series(RAW, raw),
         pl.Series(RISK, risk),
         pl.Series(PERCENTILE, model.main.rank_percentile(risk)),
-        pl.Series(KNOWN_OR_NEW, np.where(is_known.to_numpy(), "known", "new"), dtype=pl.String),
-        unfinished_risk,
-        pl.int_range(pl.len()).alias(_PLACE),
-    )
+        pl.Series(UNFINISHED_RISK, unfinished_risk, dtype=pl.Float64),
+    ]
+
+
+def tell_known(model: RiskModel, histories: Histories, rows: pl.DataFrame) -> pl.Series:
+    """Tell of each row whether the target's count was met in the days before: `known` or `new`."""
+    counted = count_past_events(histories, rows, model.main.target, model.lags)
+    past = counted.collect(engine=_choose_engine(rows))[OUTCOME_EVENTS]
+    is_known = (past >= model.main.target.min_count).to_numpy()
+    return pl.Series(KNOWN_OR_NEW, np.where(is_known, "known", "new"), dtype=pl.String)
 
 
 def _rank(scored: pl.DataFrame) -> pl.DataFrame:
     """Put the highest first; the raw score orders what is equal as a probability, the person id the rest."""
-    ranked = scored.sort(_RAW, s.PERSON_ID, descending=[True, False])
+    ranked = scored.sort(RAW, s.PERSON_ID, descending=[True, False])
     return ranked.with_columns(pl.int_range(1, pl.len() + 1, dtype=pl.Int64).alias(RANK))
 
 
-def _flag(model: RiskModel, capacity: int | None, threshold: float | None) -> pl.Expr:
+def flag_rows(model: RiskModel, capacity: int | None, threshold: float | None) -> pl.Expr:
+    """Tell whether a row is flagged, by its rank or its risk."""
     if capacity is not None:
         return (pl.col(RANK) <= capacity).alias(FLAGGED)
     return (pl.col(RISK) >= (model.main.threshold if threshold is None else threshold)).alias(FLAGGED)
 
 
-def _is_explained(explain: Explain) -> pl.Expr:
+def is_explained(explain: Explain) -> pl.Expr:
+    """Tell whether a row is given reasons."""
     return {"flagged": pl.col(FLAGGED), "all": pl.lit(value=True), "none": pl.lit(value=False)}[explain]
 
 
-def _tell_reasons(
+def tell_reasons(
     asked: pl.DataFrame,
     frame: pl.DataFrame,
     matrix: Matrix,
     tell: Callable[[pl.DataFrame, Matrix], list[list[Reason]]],
 ) -> pl.Series:
     """Tell the reasons of those asked for, and none of the others; all the rest is let go of."""
-    places = asked.filter("is_told")[_PLACE].to_list()
+    places = asked.filter("is_told")[PLACE].to_list()
     told = dict(zip(places, tell(frame[places], matrix[places]), strict=True))
-    rows = [[_to_struct(reason) for reason in told.get(place, [])] for place in asked[_PLACE]]
+    rows = [[_to_struct(reason) for reason in told.get(place, [])] for place in asked[PLACE]]
     return pl.Series(REASONS, rows, dtype=pl.List(REASON))
 
 
-def _attach(ranked: pl.DataFrame, reasons: pl.Series, notes: Sequence[str]) -> pl.DataFrame:
+def attach_reasons(ranked: pl.DataFrame, reasons: pl.Series, notes: Sequence[str]) -> pl.DataFrame:
+    """Put a score together as `score` returns it."""
     return ranked.select(
         s.PERSON_ID,
         s.INDEX_TIME,
@@ -270,7 +291,14 @@ def _to_struct(reason: Reason) -> dict[str, object]:
     return {field.name: getattr(reason, field.name) for field in REASON.fields}
 
 
-def _check_arguments(capacity: int | None, threshold: float | None, reasons: int, explain: str) -> None:
+def check_options(capacity: int | None, threshold: float | None, reasons: int, explain: str) -> None:
+    """Check how persons are to be flagged and explained.
+
+    Raises
+    ------
+    ConfigError
+        If an option is out of its range.
+    """
     if capacity is not None and threshold is not None:
         raise ConfigError("Both capacity and threshold were given. Give one of them.")
     if capacity is not None and capacity < 0:

@@ -59,8 +59,7 @@ def fit_head(target: Target, encoding: Encoding, slices: Mapping[str, Slice], se
     CohortError
         If a slice has fewer than 5 rows with the outcome, or none without.
     """
-    for role, part in slices.items():
-        _check_events(target, role, part)
+    check_slices(target, slices)
     fit, later = slices["fit"], slices["calibrate"]
     with translate_refusals():
         data, watched = bin_slices(encoding, fit, slices["stop"], settings)
@@ -137,10 +136,19 @@ def translate_refusals() -> Iterator[None]:
         ) from None
 
 
-def _check_events(target: Target, role: str, part: Slice) -> None:
-    events = int(part.outcome.sum())
-    if events < MINIMUM_EVENTS or events == len(part.outcome):
-        raise CohortError(
-            f"Target {target.name} has {events} events in {len(part.outcome)} rows of slice {role}; at least "
-            f"{MINIMUM_EVENTS} events, and some rows without, are needed. Add persons or index times."
-        )
+def check_slices(target: Target, slices: Mapping[str, Slice]) -> None:
+    """Check that every slice, by role, has enough events, and rows without.
+
+    Raises
+    ------
+    CohortError
+        If a slice has fewer than 5 rows with the outcome, or none without.
+    """
+    for role, part in slices.items():
+        events = int(part.outcome.sum())
+        if events < MINIMUM_EVENTS or events == len(part.outcome):
+            raise CohortError(
+                f"Target {target.name} has {events} events in {len(part.outcome)} rows of slice {role}; "
+                f"at least {MINIMUM_EVENTS} events, and some rows without, are needed. "
+                "Add persons or index times."
+            )

@@ -65,7 +65,7 @@ def build_timeline_events(histories: Histories, scores: pl.DataFrame, lags: Lags
         _draw(known(s.SOCIAL_SERVICES), s.SOCIAL_SERVICES, _category_of_service()),
         _draw(known(s.PRIMARY_CARE), s.PRIMARY_CARE, pl.lit("primary_care")),
     ]
-    return pl.concat(parts).sort(s.PERSON_ID, s.STARTED_AT, CATEGORY).collect()
+    return pl.concat(parts).sort(s.PERSON_ID, s.STARTED_AT, CATEGORY, s.ENDED_AT, UNFINISHED, TABLE).collect()
 
 
 def _draw(

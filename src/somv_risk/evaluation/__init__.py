@@ -3,7 +3,9 @@
 from somv_risk.evaluation._brief import judge_briefly
 from somv_risk.evaluation._capacities import CAPACITIES, Capacity, read_capacities
 from somv_risk.evaluation._cases import Cases
+from somv_risk.evaluation._comparison import compare, hide
 from somv_risk.evaluation._gaps import render_gap
+from somv_risk.evaluation._measures import draw_weights
 from somv_risk.evaluation._numbers import compute_wilson
 from somv_risk.evaluation._rankings import measure_rankings
 from somv_risk.evaluation._tables import WORKING_CAPACITY, judge
@@ -14,8 +16,11 @@ __all__ = [
     "WORKING_CAPACITY",
     "Capacity",
     "Cases",
+    "compare",
     "compute_metrics",
     "compute_wilson",
+    "draw_weights",
+    "hide",
     "judge",
     "judge_briefly",
     "measure_rankings",

@@ -7,17 +7,19 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from somv_risk.disclosure import FEW, find_hidden
+from somv_risk.disclosure import find_hidden
 from somv_risk.evaluation._cases import BoolArray, Cases, FloatArray
 from somv_risk.evaluation._cells import EVERYBODY, GROUP, GROUPING, Cells
 from somv_risk.evaluation._curves import Line, Points, compute_curve, fit_line, put_together
 from somv_risk.evaluation._measures import HIGH, LOW, NOTE, UNDEFINED, VALUE, Measure
 from somv_risk.evaluation._numbers import Z, compute_wilson, divide
 from somv_risk.evaluation._rankings import METRIC, NO_EVENTS, RANKING
+from somv_risk.evaluation._small import blank, find_few_outcomes
 
 ROWS: Final = "rows"
 EVENTS: Final = "events"
 RATIO: Final = "expected_over_observed"
+BIN: Final = "bin"
 _HIDDEN: Final = "is_hidden"
 LEAST_EVENTS: Final = 10
 LEAST_FOR_CURVE: Final = 20
@@ -41,14 +43,16 @@ def measure_ratio(cases: Cases, cells: Cells) -> Measure:
     def compute(weights: FloatArray) -> FloatArray:
         observed = cells.add_up_where(cases.outcome, weights)
         expected = [cells.add_up(weights * cases.rankings[name]) for name in cases.risks]
-        return np.concatenate([divide(part, observed) for part in expected])
+        return np.concatenate([np.empty(0), *(divide(part, observed) for part in expected)])
 
     rows, events = cells.add_up(np.ones(len(cases))), cells.add_up(outcome)
     counts = cells.names.with_columns(
-        pl.Series(ROWS, rows, pl.Int64), pl.Series(EVENTS, events, pl.Int64), pl.lit(RATIO).alias(METRIC)
+        pl.Series(ROWS, rows, pl.Int64),
+        pl.Series(EVENTS, events, pl.Int64),
+        pl.lit(RATIO).alias(METRIC),
+        pl.lit(NO_EVENTS).alias(UNDEFINED),
     )
-    keys = [counts.select(pl.lit(name).alias(RANKING), pl.all()) for name in cases.risks]
-    return Measure(pl.concat(keys).with_columns(pl.lit(NO_EVENTS).alias(UNDEFINED)), compute)
+    return Measure(_list_risks(cases).join(counts, how="cross"), compute)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +71,18 @@ class _Part:
 
     @property
     def log_odds(self) -> FloatArray:
-        """Log-odds of the risks, kept within 1e-9 of 0 and 1."""
-        risk = np.clip(self.risk, 1e-9, 1 - 1e-9)
-        return np.asarray(np.log(risk / (1 - risk)), dtype=np.float64)
+        """Log-odds of the risks."""
+        return _to_log_odds(self.risk)
+
+
+def _to_log_odds(risk: FloatArray) -> FloatArray:
+    """Return log-odds of risks, kept within 1e-9 of 0 and 1."""
+    kept = np.clip(risk, 1e-9, 1 - 1e-9)
+    return np.asarray(np.log(kept / (1 - kept)), dtype=np.float64)
+
+
+def _list_risks(cases: Cases) -> pl.DataFrame:
+    return pl.DataFrame({RANKING: cases.risks}, schema={RANKING: pl.String})
 
 
 def tabulate_lines(cases: Cases, cells: Cells) -> pl.DataFrame:
@@ -119,15 +132,20 @@ def measure_index(cases: Cases) -> Measure:
     at that risk. Source: Austin and Steyerberg 2019, doi 10.1002/sim.8281, with a restricted cubic spline
     of the log-odds for their loess.
     """
-    parts = [_Part((name, EVERYBODY, EVERYBODY), cases.rankings[name], cases.outcome) for name in cases.risks]
-    points = [put_together(part.log_odds) for part in parts]
+    points = [put_together(_to_log_odds(cases.rankings[name])) for name in cases.risks]
 
     def compute(weights: FloatArray) -> FloatArray:
         return np.array([compute_index(one, cases.outcome, weights) for one in points])
 
-    counts = {ROWS: len(cases), EVENTS: cases.events, METRIC: "ici", UNDEFINED: TOO_FEW_FOR_CURVE}
-    keys = [{RANKING: p.name[0], GROUPING: EVERYBODY, GROUP: EVERYBODY, **counts} for p in parts]
-    return Measure(pl.DataFrame(keys), compute)
+    keys = _list_risks(cases).with_columns(
+        pl.lit(EVERYBODY).alias(GROUPING),
+        pl.lit(EVERYBODY).alias(GROUP),
+        pl.lit(len(cases), pl.Int64).alias(ROWS),
+        pl.lit(cases.events, pl.Int64).alias(EVENTS),
+        pl.lit("ici").alias(METRIC),
+        pl.lit(TOO_FEW_FOR_CURVE).alias(UNDEFINED),
+    )
+    return Measure(keys, compute)
 
 
 def compute_index(points: Points, outcome: BoolArray, weights: FloatArray) -> float:
@@ -141,21 +159,14 @@ def compute_index(points: Points, outcome: BoolArray, weights: FloatArray) -> fl
     return float(curve.weights @ np.abs(curve.observed - curve.risk) / curve.weights.sum())
 
 
-def hide_small(table: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
-    """Hide, of groups, counts below five and what would follow from them: the columns given become null."""
-    among = (RANKING, GROUPING, GROUP) if "bin" in table.columns else (RANKING, GROUPING, METRIC)
-    hidden = pl.struct(ROWS, EVENTS).map_batches(_find_small, return_dtype=pl.Boolean).over(among)
-    is_hidden = hidden & (pl.col(GROUPING) != EVERYBODY)
-    marked = table.with_columns(is_hidden.alias(_HIDDEN))
-    return marked.with_columns(
-        pl.when(~pl.col(_HIDDEN)).then(pl.col(columns)),
-        pl.when(_HIDDEN).then(pl.lit(FEW)).otherwise(pl.col(NOTE)).alias(NOTE),
-    ).drop(_HIDDEN)
-
-
-def _find_small(counts: pl.Series) -> pl.Series:
-    rows, events = (counts.struct.field(name).cast(pl.Float64).to_numpy() for name in (ROWS, EVENTS))
-    return pl.Series(find_hidden(rows, events, rows - events))
+def hide_groups(table: pl.DataFrame, cells: Cells, outcome: BoolArray) -> pl.DataFrame:
+    """Hide groups with small counts of persons or outcomes: all numbers of such a group become null."""
+    rows, events = cells.add_up(np.ones(len(outcome))), cells.add_up(outcome.astype(np.float64))
+    is_hidden = find_few_outcomes(cells, rows, events) & (cells.names[GROUPING] != EVERYBODY).to_numpy()
+    hidden = cells.names.filter(is_hidden).with_columns(pl.lit(value=True).alias(_HIDDEN))
+    placed = table.join(hidden, on=[GROUPING, GROUP], how="left", maintain_order="left")
+    numbers = [name for name in table.columns if table.schema[name].is_numeric() and name != BIN]
+    return blank(table, placed[_HIDDEN].fill_null(value=False).to_numpy(), numbers)
 
 
 def tabulate_reliability(cases: Cases, cells: Cells) -> pl.DataFrame:
@@ -164,32 +175,39 @@ def tabulate_reliability(cases: Cases, cells: Cells) -> pl.DataFrame:
     Columns `ranking`, `grouping`, `group`, `bin` (from 1, the lowest risks first), `rows`, `events`,
     `mean_risk`, `observed`, `low`, `high` (95 % score interval), `note`. Counts of groups below 5 are hidden.
     """
-    tables = [_bin(part) for part in _list_parts(cases, cells)]
-    table = pl.concat(tables)
-    low, high = compute_wilson(
-        table[EVENTS].cast(pl.Float64).to_numpy(), table[ROWS].cast(pl.Float64).to_numpy()
-    )
-    shown = table.with_columns(
-        pl.Series(LOW, low), pl.Series(HIGH, high), pl.lit(None, pl.String).alias(NOTE)
-    )
-    return hide_small(shown, (EVENTS, "observed", LOW, HIGH))
+    table = pl.concat([pl.DataFrame(schema=_BINNED), *(_bin(part) for part in _list_parts(cases, cells))])
+    return hide_groups(table, cells, cases.outcome)
 
 
 def _bin(part: _Part) -> pl.DataFrame:
+    """Put the cases of a group in bins; of a group, bins with small counts are hidden."""
     ranking, grouping, group = part.name
     wanted = BINS if grouping == EVERYBODY else GROUP_BINS
     order = np.argsort(part.risk, kind="stable")
-    bins = np.empty(len(order), dtype=np.int64)
-    bins[order] = np.arange(len(order)) * min(wanted, len(order)) // len(order)
-    frame = pl.DataFrame({"bin": bins + 1, "risk": part.risk, "outcome": part.outcome})
-    binned = frame.group_by("bin").agg(
-        pl.len().cast(pl.Int64).alias(ROWS),
-        pl.col("outcome").sum().cast(pl.Int64).alias(EVENTS),
-        pl.col("risk").mean().alias("mean_risk"),
-        pl.col("outcome").mean().alias("observed"),
+    bins = np.arange(len(order)) * min(wanted, len(order)) // len(order)
+    rows, events, risks = (
+        np.bincount(bins, amounts[order]).astype(np.float64)
+        for amounts in (np.ones(len(order)), part.outcome, part.risk)
     )
+    low, high = compute_wilson(events, rows)
+    numbers = {
+        ROWS: rows.astype(np.int64),
+        EVENTS: events.astype(np.int64),
+        "mean_risk": risks / rows,
+        "observed": events / rows,
+        LOW: low,
+        HIGH: high,
+    }
     names = {RANKING: ranking, GROUPING: grouping, GROUP: group}
-    return binned.sort("bin").select(*(pl.lit(value).alias(key) for key, value in names.items()), pl.all())
+    binned = pl.DataFrame(numbers).select(
+        *(pl.lit(value).alias(key) for key, value in names.items()),
+        pl.int_range(1, pl.len() + 1, dtype=pl.Int64).alias(BIN),
+        pl.all(),
+        pl.lit(None, pl.String).alias(NOTE),
+    )
+    if grouping == EVERYBODY:
+        return binned
+    return blank(binned, find_hidden(rows, events, rows - events), list(numbers))
 
 
 def _list_parts(cases: Cases, cells: Cells) -> Iterator[_Part]:
@@ -199,6 +217,19 @@ def _list_parts(cases: Cases, cells: Cells) -> Iterator[_Part]:
             yield _Part((name, grouping, group), cases.rankings[name][is_in], cases.outcome[is_in])
 
 
+_BINNED: Final = {
+    RANKING: pl.String,
+    GROUPING: pl.String,
+    GROUP: pl.String,
+    BIN: pl.Int64,
+    ROWS: pl.Int64,
+    EVENTS: pl.Int64,
+    "mean_risk": pl.Float64,
+    "observed": pl.Float64,
+    LOW: pl.Float64,
+    HIGH: pl.Float64,
+    NOTE: pl.String,
+}
 _SCHEMA: Final = {
     RANKING: pl.String,
     GROUPING: pl.String,

@@ -32,8 +32,8 @@ class Capacity:
             amount = self._amount
         except ValueError:
             raise ConfigError(f"Capacity {self.label!r} is no number. {_CURE}") from None
-        is_whole = self.is_share or amount == int(amount)
-        if not 0 < amount <= (100 if self.is_share else float("inf")) or not is_whole:
+        is_length = 0 < amount <= 100 if self.is_share else amount > 0 and amount.is_integer()
+        if not is_length:
             raise ConfigError(f"Capacity {self.label!r} is no length of a list. {_CURE}")
 
     @property

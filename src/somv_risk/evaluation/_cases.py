@@ -60,6 +60,8 @@ class Cases:
     def __post_init__(self) -> None:
         if not len(self.outcome):
             raise InputError("There are no cases. Choose persons and a period whose outcome is known.")
+        if not self.rankings:
+            raise InputError("There is no ranking to judge. Give the model's scores.")
         for name, values in self._list_columns():
             if len(values) != len(self.outcome):
                 raise InputError(
@@ -82,22 +84,31 @@ class Cases:
         return int(self.outcome.sum())
 
     @property
+    def judged(self) -> str:
+        """Name of the ranking that is judged."""
+        return next(iter(self.rankings))
+
+    @property
     def model(self) -> FloatArray:
         """Scores of the model judged."""
-        return next(iter(self.rankings.values()))
+        return self.rankings[self.judged]
 
     def keep(self, is_kept: BoolArray) -> "Cases":
         """Keep some cases."""
+        return self.take(np.flatnonzero(is_kept))
+
+    def take(self, places: IntArray) -> "Cases":
+        """Take cases by their places, in that order."""
         return Cases(
-            outcome=self.outcome[is_kept],
-            rankings={name: score[is_kept] for name, score in self.rankings.items()},
+            outcome=self.outcome[places],
+            rankings={name: score[places] for name, score in self.rankings.items()},
             risks=self.risks,
-            rules={name: chosen[is_kept] for name, chosen in self.rules.items()},
-            is_new=_keep(self.is_new, is_kept),
-            admissions=_keep(self.admissions, is_kept),
-            bed_days=_keep(self.bed_days, is_kept),
-            is_counted=_keep(self.is_counted, is_kept),
-            groups=self.groups.filter(pl.Series(is_kept)) if self.groups.width else self.groups,
+            rules={name: chosen[places] for name, chosen in self.rules.items()},
+            is_new=_take(self.is_new, places),
+            admissions=_take(self.admissions, places),
+            bed_days=_take(self.bed_days, places),
+            is_counted=_take(self.is_counted, places),
+            groups=self.groups[places] if self.groups.width else self.groups,
         )
 
     def find_listed(self, size: int) -> BoolArray:
@@ -117,8 +128,8 @@ class Cases:
         return [*self.rankings.items(), *self.rules.items(), *given, *((g.name, g) for g in self.groups)]
 
 
-def _keep(values: npt.NDArray[Number] | None, is_kept: BoolArray) -> npt.NDArray[Number] | None:
-    return None if values is None else values[is_kept]
+def _take(values: npt.NDArray[Number] | None, places: IntArray) -> npt.NDArray[Number] | None:
+    return None if values is None else values[places]
 
 
 def _check_risk(name: str, risk: FloatArray | None) -> None:

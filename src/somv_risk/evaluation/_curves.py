@@ -1,5 +1,6 @@
 """Curves: logistic lines and splines of the outcome on the log-odds, fitted by Newton's method."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,6 +16,11 @@ FAR: Final = 1e4  # a coefficient as large as this has no end: the outcomes are 
 KNOTS: Final = (0.05, 0.275, 0.5, 0.725, 0.95)  # Harrell 2015, Regression Modeling Strategies, table 2.3
 MOST_POINTS: Final = 1000
 LEAST_KNOTS: Final = 3
+HALVES: Final = tuple(0.5**times for times in range(40))
+ROUNDING: Final = 1e-12
+FLAT: Final = (
+    1e12  # a likelihood so flat in some direction has no top: outcomes are set apart, or risks equal
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +56,10 @@ class Curve:
 def fit_line(log_odds: FloatArray, outcome: BoolArray, *, slope: float | None = None) -> Line | None:
     """Fit a logistic line of the outcome on the log-odds: its slope, or its level if the slope is given.
 
-    None if no line can be fitted.
+    None if no line can be fitted, as no slope can where all log-odds are equal.
     """
+    if slope is None and np.ptp(log_odds) == 0:
+        return None
     ones, share = np.ones(len(log_odds)), outcome.astype(np.float64)
     if slope is None:
         fitted = _fit(np.stack([ones, log_odds]), share, ones, start=(0.0, 1.0))
@@ -128,18 +136,36 @@ def _fit(
 
     `basis` has a row for each coefficient. It starts from risks that are right, which is seldom far off.
     """
-    coefficients = np.array(start)
+
+    def compute_likelihood(coefficients: FloatArray) -> float:
+        line = offset + coefficients @ basis
+        return float(weights @ (share * line - np.logaddexp(0, line)))
+
+    coefficients: FloatArray | None = np.array(start)
     for _ in range(STEPS):
+        if coefficients is None or np.abs(coefficients).max() > FAR:
+            return None
         risk = _to_risk(offset + coefficients @ basis)
         slope = basis @ (weights * (share - risk))
         bend = (basis * (weights * risk * (1 - risk))) @ basis.T
         try:
-            step = np.linalg.solve(bend, slope)
+            step = np.asarray(np.linalg.solve(bend, slope), dtype=np.float64)
         except np.linalg.LinAlgError:
             return None
-        coefficients += step
-        if np.abs(coefficients).max() > FAR:
+        if np.linalg.cond(bend) > FLAT:
             return None
         if np.abs(step).max() < CLOSE:
-            return coefficients, np.asarray(np.linalg.inv(bend), dtype=np.float64)
+            return coefficients + step, np.asarray(np.linalg.inv(bend), dtype=np.float64)
+        coefficients = _climb(compute_likelihood, coefficients, step)
+    return None
+
+
+def _climb(height: Callable[[FloatArray], float], place: FloatArray, step: FloatArray) -> FloatArray | None:
+    """Take as much of a step as does not lead down: all, a half, a quarter; None if even the least does."""
+    if not np.isfinite(step).all():
+        return None
+    here = height(place)
+    for part in HALVES:
+        if height(place + part * step) >= here - abs(here) * ROUNDING:
+            return np.asarray(place + part * step, dtype=np.float64)
     return None

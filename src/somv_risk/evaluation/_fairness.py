@@ -7,13 +7,13 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from somv_risk.disclosure import FEW, find_hidden
 from somv_risk.evaluation._calibration import RATIO
 from somv_risk.evaluation._cases import BoolArray, Cases, FloatArray
 from somv_risk.evaluation._cells import EVERYBODY, GROUP, GROUPING, Cells
 from somv_risk.evaluation._measures import HIGH, LOW, NOTE, VALUE, Drawn, Measure, compute_interval
 from somv_risk.evaluation._numbers import divide
 from somv_risk.evaluation._rankings import METRIC
+from somv_risk.evaluation._small import blank, find_few_outcomes, find_small, find_tight
 
 RATES: Final = ("selection_rate", "precision", "false_negative_rate", "false_positive_rate", RATIO)
 COUNT: Final = "count"
@@ -31,7 +31,6 @@ _NOBODY: Final[Mapping[str, str]] = {
     RATIO: "Nobody of this group had the outcome.",
 }
 _SPREAD: Final = "spread"
-_SUMS: Final = ("rows", "events", "flagged", "found", "expected")
 
 
 def measure_rates(cases: Cases, cells: Cells, listed: BoolArray) -> Measure:
@@ -49,23 +48,23 @@ def tabulate_fairness(cases: Cases, cells: Cells, listed: BoolArray, drawn: Draw
     `difference_high`, `spread` (standard error of the difference) and `note`. Selection rate: listed of all;
     precision: listed with the outcome of listed; false negative rate: with the outcome and not listed of
     those with the outcome; false positive rate: listed without the outcome of those without it;
-    expected_over_observed: the sum of risks of those with the outcome. Counts below 5, and what would
-    follow from them, are null with a note.
+    expected_over_observed: the sum of risks of those with the outcome, if the model gives risks. Counts
+    below 5, and what would follow from them, are null with a note.
     """
     sums = _add_up(cases, cells, listed, np.ones(len(cases)))
-    return _hide(_tabulate(cells, sums, drawn), cells, sums)
+    table = _hide(_tabulate(cells, sums, drawn), cells, sums)
+    return table if cases.judged in cases.risks else table.filter(pl.col(METRIC) != RATIO)
 
 
 def _add_up(cases: Cases, cells: Cells, listed: BoolArray, weights: FloatArray) -> FloatArray:
-    """Add up, by group, what `_SUMS` names; shape (sums, groups)."""
-    risk = weights * cases.model if cases.risks else np.zeros(len(cases))
+    """Add up, by group: rows, events, flagged, found, and expected events; shape (5, groups)."""
     return np.stack(
         [
             cells.add_up(weights),
             cells.add_up_where(cases.outcome, weights),
             cells.add_up_where(listed, weights),
             cells.add_up_where(listed & cases.outcome, weights),
-            cells.add_up(risk),
+            cells.add_up(weights * cases.model),
         ]
     )
 
@@ -90,7 +89,9 @@ def _tabulate(cells: Cells, sums: FloatArray, drawn: Drawn) -> pl.DataFrame:
     values, draws = drawn.values, drawn.draws
     low, high = compute_interval(draws)
     half = len(values) // 2
-    spread = np.std(draws[:, half:], axis=0) if len(draws) else np.full(half, np.nan)
+    is_told = np.isfinite(low[half:])
+    spread = np.full(half, np.nan)
+    spread[is_told] = np.nanstd(draws[:, half:][:, is_told], axis=0)
     keys = pl.concat([cells.names.with_columns(pl.lit(rate).alias(METRIC)) for rate in RATES])
     numbers = {
         COUNT: counts.ravel(),
@@ -109,44 +110,20 @@ def _tabulate(cells: Cells, sums: FloatArray, drawn: Drawn) -> pl.DataFrame:
 
 
 def _hide(table: pl.DataFrame, cells: Cells, sums: FloatArray) -> pl.DataFrame:
-    """Hide small counts: of persons and events, of the list, and of those on it, each with what follows."""
-    rows, events, flagged, found = (
-        sums[_SUMS.index(name)] for name in ("rows", "events", "flagged", "found")
+    """Hide small counts: of persons and outcomes, of the list, and of those on it, each with what follows."""
+    rows, events, flagged, found, _ = sums
+    no_events = find_few_outcomes(cells, rows, events)
+    no_list = find_small(cells, flagged, rows - flagged, hidden=find_small(cells, rows))
+    # Where the sums of a group are told, persons can only move from found and rest to missed and in vain,
+    # or back, as many as the smaller of each two. What is hidden must leave room for five, either way.
+    movable = (
+        np.minimum(found, rows - events - flagged + found),
+        np.minimum(events - found, flagged - found),
     )
-    hidden = np.zeros((len(RATES), cells.names.height), dtype=np.bool_)
-    for _, places in _list_groupings(cells):
-        persons, had, on_list, hits = (part[places] for part in (rows, events, flagged, found))
-        no_events = find_hidden(persons, had, persons - had)
-        no_list = find_hidden(persons, on_list, persons - on_list)
-        inner = find_hidden(persons, hits, on_list - hits, had - hits, persons - had - on_list + hits)
-        inner = find_more(inner | no_events | no_list, hits)
-        hidden[:, places] = np.stack([no_list, inner, inner, inner, no_events])
-    is_hidden = pl.Series("is_hidden", hidden.ravel())
+    no_found = find_small(cells, *movable, hidden=no_events | no_list)
+    no_list |= find_tight(cells, no_found, *movable)
     numbers = [name for name in table.columns if table.schema[name] == pl.Float64]
-    return (
-        table.with_columns(is_hidden)
-        .with_columns(
-            pl.when(~pl.col("is_hidden")).then(pl.col(numbers)),
-            pl.when("is_hidden").then(pl.lit(FEW)).otherwise(pl.col(NOTE)).alias(NOTE),
-        )
-        .drop("is_hidden")
-    )
-
-
-def find_more(hidden: BoolArray, counts: FloatArray) -> BoolArray:
-    """Hide a second group where only one is hidden."""
-    if hidden.sum() != 1 or hidden.all():
-        return hidden
-    more = hidden.copy()
-    more[int(np.argmin(np.where(hidden, np.inf, counts)))] = True
-    return more
-
-
-def _list_groupings(cells: Cells) -> list[tuple[str, np.ndarray[tuple[int], np.dtype[np.intp]]]]:
-    return [
-        (str(name), np.flatnonzero((cells.names[GROUPING] == name).to_numpy()))
-        for name in cells.names[GROUPING].unique(maintain_order=True)
-    ]
+    return blank(table, np.concatenate([no_list, no_found, no_found, no_found, no_events]), numbers)
 
 
 def find_gaps(fairness: pl.DataFrame) -> pl.DataFrame:

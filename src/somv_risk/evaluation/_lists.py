@@ -1,6 +1,6 @@
 """Lists: who stays a frequent admitter, how risks are spread, and whom another way of counting hides."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import numpy as np
@@ -10,7 +10,7 @@ from somv_risk.disclosure import FEW, SMALLEST
 from somv_risk.evaluation._calibration import EVENTS, ROWS
 from somv_risk.evaluation._cases import BoolArray, Cases, FloatArray
 from somv_risk.evaluation._measures import HIGH, LOW, NOTE, VALUE
-from somv_risk.evaluation._numbers import compute_wilson
+from somv_risk.evaluation._numbers import compute_wilson, divide
 from somv_risk.evaluation._rankings import RANKING
 
 Row = tuple[str, float | None, float | None, float | None, str | None]
@@ -38,7 +38,7 @@ def tabulate_persistence(cases: Cases, listed: BoolArray) -> pl.DataFrame:
 
     Of the known, the share is the persistence of frequent admission from one year to the next.
     """
-    new = np.zeros(len(cases), dtype=np.bool_) if cases.is_new is None else cases.is_new
+    new = np.ones(len(cases), dtype=np.bool_) if cases.is_new is None else cases.is_new
     parts = {
         (name, flag): of & on
         for name, of in (("known", ~new), ("new", new))
@@ -54,11 +54,10 @@ def _add_shares(frame: pl.DataFrame, parts: list[tuple[BoolArray, int]]) -> pl.D
     events = np.array([float(outcome.sum()) for outcome, _ in parts])
     rows = np.array([float(total) for _, total in parts])
     low, high = compute_wilson(events, rows)
-    share = np.divide(events, rows, out=np.full(len(rows), np.nan), where=rows > 0)
     return frame.with_columns(
         pl.Series(ROWS, rows, pl.Int64),
         pl.Series(EVENTS, events, pl.Int64),
-        pl.Series(VALUE, share).fill_nan(None),
+        pl.Series(VALUE, divide(events, rows)).fill_nan(None),
         pl.Series(LOW, low).fill_nan(None),
         pl.Series(HIGH, high).fill_nan(None),
     ).with_columns(pl.when(pl.col(ROWS) == 0).then(pl.lit(NOBODY)).alias(NOTE))
@@ -70,11 +69,23 @@ def tabulate_distribution(cases: Cases, edges: tuple[float, ...] = EDGES) -> pl.
     Columns `ranking`, `outcome`, `from_risk`, `to_risk` (not included, but for 1), `rows`, `share` (of those
     with that outcome; null with a note if there are none).
     """
-    return pl.concat(
+    parts = [
         _spread(name, cases.rankings[name], cases.outcome == outcome, edges, outcome=outcome)
         for name in cases.risks
         for outcome in (False, True)
-    )
+    ]
+    return pl.concat([pl.DataFrame(schema=_DISTRIBUTION), *parts])
+
+
+_DISTRIBUTION: Final = {
+    RANKING: pl.String,
+    "outcome": pl.Boolean,
+    "from_risk": pl.Float64,
+    "to_risk": pl.Float64,
+    ROWS: pl.Int64,
+    "share": pl.Float64,
+    NOTE: pl.String,
+}
 
 
 def _spread(
@@ -92,7 +103,7 @@ def _spread(
             "share": counts / total if total else [None] * len(counts),
             NOTE: None if total else NOBODY,
         },
-        schema_overrides={ROWS: pl.Int64, "share": pl.Float64, NOTE: pl.String},
+        schema=_DISTRIBUTION,
     )
 
 
@@ -111,23 +122,31 @@ def tabulate_hidden(cases: Cases, listed: BoolArray) -> pl.DataFrame:
 
 
 def _list_hidden(outcome: BoolArray, hidden: BoolArray, listed: BoolArray) -> Iterator[Row]:
+    """Tell of parts only if no other part that is left over is small."""
     counted = outcome & ~hidden
-    yield _tell_count("persons_with_outcome", outcome)
-    yield _tell_count("persons_counted", counted)
-    yield _tell_count("persons_hidden", hidden)
-    yield _tell_share("share_hidden", hidden, outcome)
-    yield _tell_share("hidden_on_the_list", listed & hidden, hidden)
-    yield _tell_share("counted_on_the_list", listed & counted, counted)
+    parts = counted, hidden
+    cells = [part & on for part in parts for on in (listed, ~listed)]
+    yield _tell_count("persons_with_outcome", outcome, [outcome])
+    yield _tell_count("persons_counted", counted, parts)
+    yield _tell_count("persons_hidden", hidden, parts)
+    yield _tell_share("share_hidden", hidden, outcome, parts)
+    yield _tell_share("hidden_on_the_list", listed & hidden, hidden, cells)
+    yield _tell_share("counted_on_the_list", listed & counted, counted, cells)
 
 
-def _tell_count(measure: str, persons: BoolArray) -> Row:
-    count = int(persons.sum())
-    return (measure, None, None, None, FEW) if count < SMALLEST else (measure, float(count), None, None, None)
+def _tell_count(measure: str, persons: BoolArray, parts: Sequence[BoolArray]) -> Row:
+    if _is_any_small(parts):
+        return measure, None, None, None, FEW
+    return measure, float(persons.sum()), None, None, None
 
 
-def _tell_share(measure: str, part: BoolArray, whole: BoolArray) -> Row:
+def _tell_share(measure: str, part: BoolArray, whole: BoolArray, parts: Sequence[BoolArray]) -> Row:
+    if _is_any_small(parts):
+        return measure, None, None, None, FEW if whole.any() else NOBODY
     counts, total = float(part.sum()), float(whole.sum())
-    if min(counts, total - counts) < SMALLEST:
-        return measure, None, None, None, FEW if total else NOBODY
     low, high = compute_wilson(np.array([counts]), np.array([total]))
     return measure, counts / total, float(low[0]), float(high[0]), None
+
+
+def _is_any_small(parts: Sequence[BoolArray]) -> bool:
+    return min(int(part.sum()) for part in parts) < SMALLEST

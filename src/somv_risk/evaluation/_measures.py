@@ -43,11 +43,11 @@ class Resampling:
         if self.draws < 0:
             raise ConfigError(f"draws is {self.draws}. Give 0 or more.")
 
-    def draw_weights(self, persons: int, number: int) -> FloatArray:
-        """Draw how often each of the persons is taken in one of the draws; shape (persons,)."""
-        rng = np.random.default_rng([self.seed, number])
-        taken = rng.integers(0, persons, persons, dtype=np.int32)
-        return np.bincount(taken, minlength=persons).astype(np.float64)
+
+def draw_weights(persons: int, *, seed: int, number: int) -> FloatArray:
+    """Draw how often each of the persons is taken in one of the draws of a bootstrap; shape (persons,)."""
+    taken = np.random.default_rng([seed, number]).integers(0, persons, persons, dtype=np.int32)
+    return np.bincount(taken, minlength=persons).astype(np.float64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +91,14 @@ def draw(measures: Mapping[str, Measure], persons: int, resampling: Resampling) 
     values = {name: measure.compute(ones) for name, measure in measures.items()}
 
     def compute(number: int) -> list[FloatArray]:
-        weights = resampling.draw_weights(persons, number)
+        weights = draw_weights(persons, seed=resampling.seed, number=number)
         return [measure.compute(weights) for measure in measures.values()]
 
     with ThreadPoolExecutor(pl.thread_pool_size()) as pool:
         draws = list(pool.map(compute, range(resampling.draws)))
     columns = zip(*draws, strict=True) if draws else ([] for _ in measures)
     return {
-        name: Drawn(numbers, np.array(column).reshape(-1, len(numbers)))
+        name: Drawn(numbers, np.array(column).reshape(resampling.draws, len(numbers)))
         for (name, numbers), column in zip(values.items(), columns, strict=True)
     }
 

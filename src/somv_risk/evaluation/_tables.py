@@ -6,9 +6,7 @@ from typing import Final
 import polars as pl
 
 from somv_risk.evaluation._calibration import (
-    EVENTS,
-    ROWS,
-    hide_small,
+    hide_groups,
     measure_index,
     measure_ratio,
     tabulate_group_errors,
@@ -22,12 +20,13 @@ from somv_risk.evaluation._decisions import measure_net_benefit
 from somv_risk.evaluation._fairness import find_gaps, measure_rates, tabulate_fairness
 from somv_risk.evaluation._gaps import add_sentences
 from somv_risk.evaluation._lists import (
+    NOBODY,
     tabulate_cases,
     tabulate_distribution,
     tabulate_hidden,
     tabulate_persistence,
 )
-from somv_risk.evaluation._measures import HIGH, LOW, VALUE, Measure, Resampling, draw, tabulate
+from somv_risk.evaluation._measures import Measure, Resampling, draw, tabulate
 from somv_risk.evaluation._rankings import CAPACITY, PERSONS, measure_order
 
 WORKING_CAPACITY: Final = "1 %"
@@ -85,7 +84,7 @@ def judge(
         "cases": tabulate_cases(cases),
         "metrics": _add_missing(order.filter(pl.col(CAPACITY).is_null()).drop(CAPACITY, PERSONS), cases),
         "capacity": order.filter(pl.col(CAPACITY).is_not_null()),
-        "calibration": hide_small(calibration, (ROWS, EVENTS, VALUE, LOW, HIGH)),
+        "calibration": hide_groups(calibration, cells, cases.outcome),
         "reliability": tabulate_reliability(cases, cells),
         "decision_curve": tables["decision_curve"],
         "risk_distribution": tabulate_distribution(cases),
@@ -97,9 +96,14 @@ def judge(
 
 
 def _add_missing(metrics: pl.DataFrame, cases: Cases) -> pl.DataFrame:
-    """Add a row that says so for each reference that was not given."""
-    missing = [name for name in REFERENCES if name not in cases.rankings]
-    rows = [{"population": "all", "ranking": name, "metric": "auroc", "note": NOT_GIVEN} for name in missing]
+    """Add a row that says so for each reference that was not given, and if there are no new cases."""
+    missing = [("all", name, NOT_GIVEN) for name in REFERENCES if name not in cases.rankings]
+    if cases.is_new is not None and not cases.is_new.any():
+        missing.append(("new", cases.judged, NOBODY))
+    rows = [
+        {"population": population, "ranking": name, "metric": "auroc", "note": note}
+        for population, name, note in missing
+    ]
     return pl.concat([metrics, pl.DataFrame(rows)], how="diagonal_relaxed") if rows else metrics
 
 

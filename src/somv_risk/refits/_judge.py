@@ -39,6 +39,17 @@ NUMBERS: Final = pl.Schema({VALUE: pl.Float64(), LOW: pl.Float64(), HIGH: pl.Flo
 
 
 @dataclass(frozen=True, slots=True)
+class Scores:
+    """Scores of the same persons: by ranking, what a list is made by, and the risks of those that have any.
+
+    A calibration in steps gives many persons one risk; the list is made by the raw score, which orders them.
+    """
+
+    order: Mapping[str, FloatArray]
+    risks: Mapping[str, FloatArray]
+
+
+@dataclass(frozen=True, slots=True)
 class Judged:
     """Persons at one index moment whose outcome is known: what became of them, and what was known before.
 
@@ -57,11 +68,17 @@ class Judged:
         """How many had the outcome."""
         return int(self.outcome.sum())
 
-    def rank(self, prepared: Prepared, head: Head) -> dict[str, FloatArray]:
-        """Rank the persons by a head, its penalised logistic reference, and the rules."""
+    def score(self, prepared: Prepared, head: Head) -> Scores:
+        """Score the persons by a head, its penalised logistic reference, and the rules."""
+        raw = head.predict_raw(self.matrix)
         log_odds = head.logistic.predict_raw(prepared.encoding, self.matrix)
-        fitted = {MODEL: head.predict_risk(self.matrix), LOGISTIC: 1 / (1 + np.exp(-log_odds))}
-        return fitted | dict(self.rules)
+        risks = {MODEL: head.calibration.predict_risk(raw), LOGISTIC: 1 / (1 + np.exp(-log_odds))}
+        return Scores({MODEL: raw, LOGISTIC: log_odds, **self.rules}, risks)
+
+    def rank(self, prepared: Prepared, head: Head) -> dict[str, FloatArray]:
+        """Rank the persons as an evaluation does: by risk where there is one."""
+        scores = self.score(prepared, head)
+        return {**scores.order, **scores.risks}
 
 
 def find_test_time(prepared: Prepared) -> datetime:

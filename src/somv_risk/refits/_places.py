@@ -1,7 +1,7 @@
 """Places left out: what the model is worth where it has learnt from nobody."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, Literal
 
 import numpy as np
@@ -184,7 +184,7 @@ def _judge_place(histories: Histories, fitted: Fitted, place: Place, judge: Judg
 
 def build_residents(histories: Histories, prepared: Prepared, place: Place) -> Sample:
     """Build the sample of the residents who may test."""
-    theirs = replace(histories.keep_persons(place.persons.lazy()), data_end=prepared.data_end)
+    theirs = histories.keep_persons(place.persons.lazy())
     snapshot = Snapshot(find_test_time(prepared), pl.DataFrame(), place.rows)
     return build_sample(theirs, [snapshot], prepared.encoding, prepared.settings.build_lags())
 

@@ -1,6 +1,6 @@
 """Draws of persons: who stays on the list when the model is trained on others like those it had."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -21,8 +21,8 @@ from somv_risk.refits._judge import (
     NOTE,
     NUMBERS,
     RANKING,
-    RISKS,
     VALUE,
+    Scores,
     gather_test,
     join_notes,
 )
@@ -69,8 +69,8 @@ def repeat_seeds(
         progress(STEP, number, seeds)
         heads += _fit_draw(prepared, number)
     progress(STEP, seeds, seeds)
-    again = [judged.rank(prepared, head) for head in heads]
-    table = measure_stability(judged.outcome, judged.rank(prepared, fitted.head), again, capacity)
+    again = [judged.score(prepared, head) for head in heads]
+    table = measure_stability(judged.outcome, judged.score(prepared, fitted.head), again, capacity)
     models = tuple(assemble_model(prepared, {head.target.name: head}) for head in heads)
     return _tell_missing(table, seeds - len(heads), seeds), models
 
@@ -99,8 +99,8 @@ def note_stability(note: str) -> pl.DataFrame:
 
 def measure_stability(
     outcome: BoolArray,
-    first: Mapping[str, FloatArray],
-    again: Sequence[Mapping[str, FloatArray]],
+    first: Scores,
+    again: Sequence[Scores],
     capacity: str = "1 %",
 ) -> pl.DataFrame:
     """Measure how far refits agree with the first fit, on the same persons in the same order.
@@ -108,7 +108,7 @@ def measure_stability(
     Parameters
     ----------
     first, again
-        Rankings by name, of the first fit and of each refit; model and penalised_logistic are risks.
+        Scores by the first fit and by each refit.
     capacity
         Length of the list; the short list is half as long.
 
@@ -127,31 +127,29 @@ def measure_stability(
     """
     size = Capacity(capacity).count(len(outcome))
     rows = [
-        {RANKING: name, **row}
-        for name in (first if again else ())
-        for row in _compare(outcome, name, first[name], np.stack([ranks[name] for ranks in again]), size)
+        {RANKING: name, MEASURE: measure, **_summarise(values, None if name in first.risks else NOT_FITTED)}
+        for name in (first.order if again else ())
+        for measure, values in _compare(outcome, name, first, again, size).items()
     ]
     return pl.DataFrame(rows, schema=COLUMNS)
 
 
 def _compare(
-    outcome: BoolArray, name: str, first: FloatArray, again: FloatArray, size: int
-) -> list[dict[str, object]]:
-    """Compare one ranking's scores, shape (persons,), with those of refits, shape (refits, persons)."""
-    listed = find_listed(first, size)
+    outcome: BoolArray, name: str, first: Scores, again: Sequence[Scores], size: int
+) -> dict[str, FloatArray]:
+    """Compare one ranking of the first fit with that of the refits."""
+    order = np.stack([scores.order[name] for scores in again])
     measures = {
-        **compare_lists("list", first, again, size),
-        **compare_lists("short_list", first, again, max(1, round(size / 2))),
+        **compare_lists("list", first.order[name], order, size),
+        **compare_lists("short_list", first.order[name], order, max(1, round(size / 2))),
     }
-    if name in RISKS:
-        apart = np.abs(again - first)
-        measures |= {
-            "risk_difference": apart.mean(axis=1),
-            "listed_risk_difference": apart[:, listed].mean(axis=1),
-        }
-    measures["auroc"] = _compute_aurocs(outcome, again)
-    note = None if name in RISKS else NOT_FITTED
-    return [{MEASURE: measure, **_summarise(values, note)} for measure, values in measures.items()]
+    if name in first.risks:
+        apart = np.abs(np.stack([scores.risks[name] for scores in again]) - first.risks[name])
+        listed = find_listed(first.order[name], size)
+        measures["risk_difference"] = apart.mean(axis=1)
+        measures["listed_risk_difference"] = apart[:, listed].mean(axis=1)
+    measures["auroc"] = _compute_aurocs(outcome, order)
+    return measures
 
 
 def compare_lists(list_name: str, first: FloatArray, again: FloatArray, size: int) -> dict[str, FloatArray]:

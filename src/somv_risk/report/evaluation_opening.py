@@ -23,6 +23,7 @@ GAP_ORDER: Final = (
     "false_positive_rate",
 )
 SHOWN_MEASURES: Final = 4
+NO_BREAK_PERCENT: Final = "\u00a0%"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +106,7 @@ def _say_persons(findings: Findings, found: Mapping[str, Any], capacity: str, wo
     persons = words.number(found["persons"])
     events = found["value"] * found["persons"] if count is None else count["value"]
     if part is None or part["value"] is None or found["low"] is None:
-        return str(words["list_found"]).format(
-            found=words.number(events), persons=persons, capacity=capacity
-        )
+        return str(words["list_found"]).format(found=words.number(events), persons=persons, capacity=capacity)
     return str(words["list_persons"]).format(
         capacity=capacity,
         persons=persons,
@@ -118,7 +117,9 @@ def _say_persons(findings: Findings, found: Mapping[str, Any], capacity: str, wo
 
 
 def _find_listed(findings: Findings, population: str, ranking: str, metric: str) -> dict[str, Any] | None:
-    return findings.find("capacity", **findings.working, population=population, ranking=ranking, metric=metric)
+    return findings.find(
+        "capacity", **findings.working, population=population, ranking=ranking, metric=metric
+    )
 
 
 def _compare_lists(
@@ -148,7 +149,9 @@ def _say_verdicts(findings: Findings, words: Wording) -> Iterator[str]:
     for ranking in RANKINGS[1:]:
         where = {INDEX_TIME: findings.latest, "population": "all", "ranking": ranking}
         row = findings.find("metrics", **where, metric="average_precision_difference")
-        verdicts[_judge(row, centre=0.0, below="worse", above="better")].append(words.name("ranking", ranking))
+        verdicts[_judge(row, centre=0.0, below="worse", above="better")].append(
+            words.name("ranking", ranking)
+        )
     for verdict, names in verdicts.items():
         if names:
             yield words[verdict].format(names=words.join(names))
@@ -191,7 +194,8 @@ def _get_note(row: Mapping[str, Any] | None, words: Wording) -> str:
 
 def _say_gaps(findings: Findings, words: Wording) -> Iterator[str]:
     looked_at = findings.select("fairness", index_time=findings.latest)
-    looked_at = looked_at.filter(pl.col("grouping") != "all")
+    # Of a grouping by yes and no, the "no" says the same the other way round.
+    looked_at = looked_at.filter(pl.col("grouping") != "all", pl.col("group") != "no")
     if looked_at.is_empty():
         yield words["gaps_unknown"]
         return
@@ -220,7 +224,7 @@ def _say_gap(row: Mapping[str, Any], words: Wording) -> str:
     if row.get("value") is None:
         return str(row["text"])
     name = words.describe_group(row["grouping"], row["group"])
-    return render_gap(row, words.code, name[:1].upper() + name[1:])
+    return render_gap(row, words.code, name[:1].upper() + name[1:]).replace(" %", NO_BREAK_PERCENT)
 
 
 def _say_hidden(findings: Findings, words: Wording) -> Iterator[str]:
@@ -250,4 +254,3 @@ def _read_measure(row: Mapping[str, Any], words: Wording) -> str:
     interval = words.interval(row["low"], row["high"], style)
     value = words.quantity(row["value"], style)
     return f"{value} ({interval})" if interval else value
-

@@ -1,4 +1,4 @@
-"""Evaluation page: one self-contained HTML page, a manager's page first and an evaluator's details after it."""
+"""Evaluation page: one self-contained HTML page, first for a manager, then in detail for an evaluator."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,10 +14,11 @@ from markupsafe import Markup
 
 from somv_risk.errors import SourceError
 from somv_risk.report.checklists import PROBAST, TRIPOD, answer, render_probast, render_tripod
-from somv_risk.report.evaluation_figures import SHOWN_GROUPS, count_groups, render_figure
+from somv_risk.report.evaluation_figures import render_figure
 from somv_risk.report.evaluation_opening import build_opening, say_limits
 from somv_risk.report.evaluation_tables import ReadTable, Section, lay_out, load_sections
 from somv_risk.report.findings import Findings
+from somv_risk.report.group_figures import SHOWN_GROUPS, count_groups
 from somv_risk.report.wording import Wording, load_wording
 
 TRIPOD_FILE: Final = "TRIPOD-AI.md"
@@ -149,6 +150,7 @@ def _state_run(facts: Mapping[str, Any], words: Wording) -> Iterator[tuple[str, 
     yield names["model"], facts["model_hash"]
     yield names["target"], f"{facts['target']['name']}: {words.outcome(facts['target'])}"
     yield names["index_times"], ", ".join(words.date(time) for time in facts["index_times"])
+    yield names["persons"], names.get(f"persons_{facts.get('persons')}", names["none"])
     yield names["trained"], ", ".join(words.date(time) for time in moments)
     yield names["data"], training["data_hash"]
     yield names["data_end"], words.date(histories["data_end"]) if histories["data_end"] else names["none"]

@@ -1,10 +1,11 @@
 """Tables of the evaluation page: tidy rows laid out for reading, with what cannot be said as a note."""
 
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import resources
+from types import MappingProxyType
 from typing import Any, Final
 
 import polars as pl
@@ -14,8 +15,26 @@ from somv_risk.report.wording import ABSENT, Wording
 from somv_risk.schema import INDEX_TIME
 
 SHOWN_ROWS: Final = 80
-MOMENTS: Final = (INDEX_TIME, "from_index_time", "to_index_time", "test_time", "trained_until")
-NAMED: Final = ("ranking", "population", "strategy", "grouping", "rule", "known_or_new", "flagged", "metric")
+NAMED: Final = (
+    *("ranking", "population", "strategy", "grouping"),
+    *("known_or_new", "flagged", "metric", "measure"),
+)
+# Key columns that are no words.
+WRITERS: Final[Mapping[str, Callable[[Wording, Any], str]]] = MappingProxyType(
+    {
+        INDEX_TIME: Wording.date,
+        "from_index_time": Wording.date,
+        "to_index_time": Wording.date,
+        "test_time": Wording.date,
+        "trained_until": Wording.date,
+        "from_risk": Wording.percent,
+        "to_risk": Wording.percent,
+        "threshold": Wording.percent,
+        "capacity": Wording.capacity,
+        "rule": Wording.rule,
+        "outcome": lambda words, value: words.name("outcome_is", value),
+    }
+)
 WITH_INTERVAL: Final = ("value", "base_rate", "observed", "difference")
 
 
@@ -81,11 +100,12 @@ def _spell(place: int) -> str:
 @cache
 def load_sections() -> tuple[Section, ...]:
     """Load how the details are laid out, in their order."""
-    rows = _read_layout()["sections"]
-    return tuple(
-        Section(**{key: tuple(value) if isinstance(value, list) else value for key, value in row.items()})
-        for row in rows
-    )
+    return tuple(_read_section(row) for row in _read_layout()["sections"])
+
+
+def _read_section(row: Mapping[str, Any]) -> Section:
+    given: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in row.items()}
+    return Section(**given)
 
 
 @cache
@@ -133,17 +153,11 @@ def name_value(words: Wording, column: str, row: Mapping[str, Any]) -> str:
     value = row[column]
     if value is None:
         return str(words["any"]) if column == "flagged" else ABSENT
-    if column in MOMENTS:
-        return words.date(value)
     if column == "group":
         return words.name_group(str(row["grouping"]), value)
-    if column == "outcome":
-        return words.name("outcome_is", value)
-    if column in ("threshold", "from_risk", "to_risk"):
-        return words.percent(value)
-    if column == "capacity":
-        return words.capacity(value)
-    return words.name(column, value) if column in (*NAMED, "measure") else str(value)
+    if column in WRITERS:
+        return WRITERS[column](words, value)
+    return words.name(column, value) if column in NAMED else str(value)
 
 
 def _choose_rows(section: Section, findings: Findings) -> pl.DataFrame:

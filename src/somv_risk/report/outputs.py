@@ -63,15 +63,28 @@ def render_page(
 ) -> str:
     """Render the page of the flagged persons with their timelines."""
     flagged = scores.filter(FLAGGED)
+    events = build_timeline_events(histories, flagged, model.lags)
+    persons = describe_persons(histories, flagged)
+    return render_flagged(model, flagged, events, persons, language=language, notes=notes)
+
+
+def render_flagged(
+    model: RiskModel,
+    flagged: pl.DataFrame,
+    events: pl.DataFrame,
+    persons: pl.DataFrame,
+    *,
+    language: str,
+    notes: tuple[str, ...] = (),
+) -> str:
+    """Render the page of the flagged persons, with their timeline events and descriptions."""
     texts = _load_texts()[language]
     names = load_municipalities()
-    persons = describe_persons(histories, flagged).with_columns(
-        pl.col(s.MUNICIPALITY).replace(list(names), list(names.values()))
-    )
+    named = pl.col(s.MUNICIPALITY).replace(list(names), list(names.values()))
     return render_worklist(
         flagged,
-        build_timeline_events(histories, flagged, model.lags),
-        persons,
+        events,
+        persons.with_columns(named),
         title=texts["title"],
         risk_meaning=_tell_risk(texts["risk"], model.main.target, language),
         language=language,

@@ -187,7 +187,7 @@ def place_events(scores: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
         .filter(pl.col(STARTS) < 0, (pl.col(ENDS) > -WINDOW.days) | (pl.col(STARTS) >= -WINDOW.days))
         .with_columns((pl.col(ENDS) >= 0).alias(IS_OPEN))
         .select(CARD, CATEGORY, STARTED_AT, *_mask_open_ends(), _cut(STARTS), _cut(ENDS), IS_OPEN)
-        .sort(CARD, STARTED_AT, CATEGORY)
+        .sort(CARD, STARTED_AT, CATEGORY, ENDED_AT, IS_UNFINISHED)
     )
 
 

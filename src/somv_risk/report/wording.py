@@ -1,5 +1,6 @@
 """Wording: the words of the evaluation page in one language, and how it writes numbers and dates."""
 
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import Any, Final
 from somv_risk.codes import load_municipalities
 from somv_risk.errors import ConfigError
 
-ABSENT: Final = "–"
+ABSENT: Final = "\u2013"
 MINUS: Final = "\u2212"
 RAISED: Final = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -53,17 +54,30 @@ class Wording:
         is_clear = f"{grouping}_{group}" in self.texts["group_of"] or grouping == "sex"
         return name if is_clear else f"{name} ({self.name('grouping', grouping)})"
 
+    def rule(self, rule: str) -> str:
+        """Name a rule of the cohort, whose numbers stand in its name.
+
+        Examples
+        --------
+        >>> load_wording("da").rule("at_least_18_years_old")
+        'mindst 18 år'
+        """
+        numbers = re.findall(r"\d+", rule)
+        return self.name("rule", re.sub(r"\d+", "N", rule)).replace("N", "{}").format(*numbers)
+
     def note(self, note: str) -> str:
-        """Translate a note of a table, where a translation is known."""
-        return str(self.texts["notes_of"].get(note, note))
+        """Translate the sentences of a table's note for which a translation is known."""
+        for sentence, translation in self.texts["notes_of"].items():
+            note = note.replace(sentence, translation)
+        return note
 
     def number(self, value: float, decimals: int = 0) -> str:
         """Write a number with the language's marks.
 
         Examples
         --------
-        >>> load_wording("da").number(12631.25, 1), load_wording("en").number(-0.5, 2)
-        ('12.631,3', '−0.50')
+        >>> load_wording("da").number(12631.3, 1), load_wording("en").number(0.5, 2)
+        ('12.631,3', '0.50')
         """
         text = f"{abs(value):,.{decimals}f}"
         marks = str.maketrans({",": self.texts["thousands_mark"], ".": self.texts["decimal_mark"]})
@@ -80,8 +94,8 @@ class Wording:
 
         Examples
         --------
-        >>> load_wording("da").percent(0.246), load_wording("en").percent(0.00998)
-        ('24,6 %', '1.00%')
+        >>> load_wording("en").percent(0.246), load_wording("en").percent(0.00998)
+        ('24.6%', '1.00%')
         """
         return str(self.texts["percent"]).format(number=self.number(100 * share, _choose_decimals(share)))
 

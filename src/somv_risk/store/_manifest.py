@@ -11,7 +11,7 @@ from typing import Any, Final
 import polars as pl
 
 from somv_risk import schema as s
-from somv_risk.errors import SourceError
+from somv_risk.errors import SourceError, StoreVersionError
 from somv_risk.store._files import BUCKET, hash_file, name_file
 
 STORE_VERSION: Final = 4
@@ -25,8 +25,17 @@ Entry = dict[str, Any]  # table, bucket, file, rows, bytes, sha256
 
 
 def is_store(path: str | Path) -> bool:
-    """Tell whether a folder is a store."""
-    return (Path(path) / MANIFEST).is_file()
+    """Tell whether a folder is a store.
+
+    Raises
+    ------
+    SourceError
+        If it may not be looked into.
+    """
+    try:
+        return (Path(path) / MANIFEST).is_file()
+    except OSError as error:
+        raise SourceError(f"{path} cannot be read ({error.strerror}). Mend its permissions.") from None
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -35,7 +44,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     Raises
     ------
     SourceError
-        If there is no manifest, or it is of another version or says too little.
+        If there is no manifest, or it says too little.
+    StoreVersionError
+        If it is of another version.
     """
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
@@ -45,13 +56,18 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         ) from None
     found = manifest.get("store_version") if isinstance(manifest, dict) else None
     if found != STORE_VERSION:
-        raise SourceError(
+        raise StoreVersionError(
             f"Store {folder} has version {found}; this library reads {STORE_VERSION}. Ingest again."
         )
     missing = [key for key in MANIFEST_KEYS if key not in manifest]
     if missing:
         raise SourceError(f"The {MANIFEST} of store {folder} lacks {missing}. Ingest again.")
     return dict(manifest)
+
+
+def list_bucket_files(folder: Path, bucket: int) -> list[Path]:
+    """List the files that a bucket should have, one for each table of the store."""
+    return [folder / entry["file"] for entry in read_manifest(folder)["files"] if entry["bucket"] == bucket]
 
 
 def write_manifest(folder: Path, facts: Mapping[str, Any]) -> None:

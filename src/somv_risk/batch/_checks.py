@@ -1,0 +1,103 @@
+"""Checks: what would spoil a whole run is found before it begins."""
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Literal
+
+import polars as pl
+
+from somv_risk import schema as s
+from somv_risk.errors import EmptyBucketError, IndexTimeError, OtherTablesError
+from somv_risk.model import RiskModel
+from somv_risk.store import list_bucket_files, read_manifest, scan_store
+
+Allowed = Literal["absent-tables", "index-time"]
+
+_A_DAY = timedelta(days=1)
+
+
+def check_tables(model: RiskModel, store: Path, allow: Collection[Allowed]) -> None:
+    """Check that no table is absent that the model was trained with.
+
+    Raises
+    ------
+    OtherTablesError
+        If one is, and that is not allowed.
+    """
+    delivered = read_manifest(store)["tables"]
+    absent = [table for table in model.tables if table not in delivered]
+    if absent and "absent-tables" not in allow:
+        raise OtherTablesError(
+            f"The model was trained with {', '.join(absent)}, which the store does not have. Deliver them, "
+            "or allow it (--allow absent-tables): the risks are then estimated without."
+        )
+
+
+def check_index_time(store: Path, index_time: datetime, allow: Collection[Allowed]) -> None:
+    """Check that the index moment lies within the data.
+
+    Raises
+    ------
+    IndexTimeError
+        If it lies before the first event, or a day or more after the end and that is not allowed.
+    """
+    told = read_manifest(store)["data_end"]
+    end = None if told is None else datetime.fromisoformat(told)
+    if end is not None and index_time - end >= _A_DAY and "index-time" not in allow:
+        raise IndexTimeError(
+            f"The index moment {index_time} lies after the end of the data, {end}. Give an earlier one, or "
+            "allow it (--allow index-time): every score then has a warning."
+        )
+    first = _find_first_event(store)
+    if first is not None and index_time <= first:
+        raise IndexTimeError(
+            f"The index moment {index_time} lies before the data: nothing had happened yet. Give a later one."
+        )
+
+
+def _find_first_event(store: Path) -> datetime | None:
+    """Find the day of the earliest event of the buckets that can be read."""
+    firsts = [
+        first
+        for bucket in range(read_manifest(store)["buckets"])
+        for file in list_bucket_files(store, bucket)
+        if file.stem != s.PERSONS and (first := _read_first(file)) is not None
+    ]
+    return min(firsts, default=None)
+
+
+def _read_first(file: Path) -> datetime | None:
+    try:
+        first: datetime | None = pl.scan_parquet(file).select(pl.col(s.STARTED_AT).min()).collect().item()
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError):
+        return None
+    return first
+
+
+def count_persons(store: Path) -> dict[int, int]:
+    """Count the persons of each bucket that can be read.
+
+    Raises
+    ------
+    EmptyBucketError
+        If all can be read, one is empty, and the persons are fewer than the store says.
+    """
+    manifest = read_manifest(store)
+    counts = {bucket: _count(store, bucket) for bucket in range(manifest["buckets"])}
+    known = {bucket: count for bucket, count in counts.items() if count is not None}
+    empty = [bucket for bucket, count in known.items() if not count]
+    if empty and len(known) == len(counts) and sum(known.values()) < manifest["rows"][s.PERSONS]:
+        raise EmptyBucketError(
+            f"Bucket {', '.join(map(str, empty))} of store {store} is empty, and its persons are missing: "
+            f"the store counts {manifest['rows'][s.PERSONS]:,}, its buckets hold {sum(known.values()):,}. "
+            "Ingest again."
+        )
+    return known
+
+
+def _count(store: Path, bucket: int) -> int | None:
+    try:
+        return int(scan_store(store, bucket).persons.select(pl.len()).collect().item())
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError):
+        return None

@@ -1,0 +1,149 @@
+"""The run: a whole store scored bucket by bucket, resumable at any moment, always with the same result."""
+
+import shutil
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from somv_risk.batch._bucket import Options
+from somv_risk.batch._checks import Allowed, check_index_time, check_tables, count_persons
+from somv_risk.batch._earlier import find_earlier
+from somv_risk.batch._files import explain_trouble, remove_unfinished
+from somv_risk.batch._identity import MANIFEST, check_same, state_identity
+from somv_risk.batch._lock import hold_folder
+from somv_risk.batch._log import LOG_FILE, Log
+from somv_risk.batch._outputs import OUTPUTS, Counts
+from somv_risk.batch._passes import Passes, Progress, ignore_progress
+from somv_risk.batch._tasks import RISKS_FOLDER, SCORES_FOLDER, Failed, Job
+from somv_risk.cohort import Moment, parse_moment
+from somv_risk.errors import ModelError, SourceError
+from somv_risk.model import RiskModel, load_model
+from somv_risk.sources import read_histories
+from somv_risk.store import is_store, read_manifest, write_store
+
+WORK_FOLDER: Final = ".work"
+
+
+@dataclass(frozen=True, slots=True)
+class BatchResult:
+    """What a run has left: where, how many, which buckets could not be read, and which have nobody.
+
+    `delivery` is what the store says of itself.
+    """
+
+    folder: Path
+    delivery: Mapping[str, Any]
+    counts: Counts
+    failed: tuple[Failed, ...]
+    empty: tuple[int, ...]
+
+
+def run_batch(
+    model: RiskModel | str | Path,
+    store: str | Path,
+    out: str | Path,
+    *,
+    index_time: Moment,
+    options: Options | None = None,
+    workers: int = 1,
+    since: str | Path | None = None,
+    allow: Collection[Allowed] = (),
+    fresh: bool = False,
+    progress: Progress = ignore_progress,
+) -> BatchResult:
+    """Score everyone in a store at an index moment, bucket by bucket.
+
+    Ended at any moment and called again in the same way, it goes on where it stopped, and leaves the same
+    bytes as if it had not been ended, whatever the number of workers. Every row is that of `score`.
+
+    Parameters
+    ----------
+    store
+        A store, or a folder of canonical tables, of which one is made for the time of the run.
+    out
+        Folder for `scores.parquet`, `worklist.csv`, `worklist.html`, `manifest.json`, `run.log`, and the
+        parts by bucket, `scores/` and `risks/`.
+    options
+        Whom to flag and explain; the defaults of `score`.
+    workers
+        Buckets worked at at once: 1 uses all cores with the least memory, more are processes of their own.
+    since
+        Folder of an earlier run: what cannot have changed since is taken from it.
+    allow
+        What is usually refused: "absent-tables" that the model was trained with, an "index-time" after the
+        data end.
+    fresh
+        Whether to forget what an earlier run left in the folder.
+
+    Raises
+    ------
+    SourceError
+        If the store cannot be read at all, or something not be written; what stands then stays.
+    StoreVersionError, EmptyBucketError, MisplacedPersonError, OtherTablesError, IndexTimeError
+        If the store is unsound, or does not fit the model or the index moment.
+    FolderInUseError, OtherRunError
+        If another run writes into the folder, or it holds a run of something else.
+    CohortError
+        If nobody is eligible.
+    """
+    fitted = model if isinstance(model, RiskModel) else load_model(model)
+    moment, chosen, folder = parse_moment(index_time), options or Options(), Path(out)
+    with hold_folder(folder), _make_store(Path(store), folder) as stored:
+        if fresh:
+            _forget(folder)
+        check_tables(fitted, stored, allow)
+        check_index_time(stored, moment, allow)
+        identity = state_identity(fitted, stored, moment, chosen)
+        check_same(folder, identity)
+        persons, log = count_persons(stored), Log(folder / LOG_FILE)
+        earlier = None if since is None else find_earlier(Path(since), identity, moment, log)
+        job = Job(
+            model=_copy_model(fitted, folder),
+            model_hash=identity["model"],
+            store=stored,
+            buckets=identity["store"]["buckets"],
+            index_time=moment,
+            options=chosen,
+            out=folder,
+            earlier=earlier,
+        )
+        passed = Passes(job, identity, persons, progress).work(workers)
+        delivery = read_manifest(stored)
+    empty = tuple(bucket for bucket, count in persons.items() if not count)
+    return BatchResult(folder, delivery, passed.counts, passed.failed, empty)
+
+
+def _forget(folder: Path) -> None:
+    with explain_trouble(folder):
+        (folder / MANIFEST).unlink(missing_ok=True)
+        for name in (RISKS_FOLDER, SCORES_FOLDER):
+            shutil.rmtree(folder / name, ignore_errors=True)
+        for name in (*OUTPUTS, LOG_FILE):
+            (folder / name).unlink(missing_ok=True)
+
+
+@contextmanager
+def _make_store(source: Path, folder: Path) -> Iterator[Path]:
+    """Give the store; of a delivery one is made, which goes with all else that a run needs meanwhile."""
+    work = folder / WORK_FOLDER
+    shutil.rmtree(work, ignore_errors=True)
+    with explain_trouble(folder):
+        remove_unfinished(folder)
+    try:
+        if not is_store(source):
+            write_store(read_histories(source), work / "store")
+        yield source if is_store(source) else work / "store"
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _copy_model(model: RiskModel, folder: Path) -> Path:
+    """Copy the model for the workers, so that one replaced meanwhile does not get into half of the result."""
+    copy = folder / WORK_FOLDER / "model"
+    try:
+        model.save(copy)
+    except ModelError as error:
+        raise SourceError(str(error)) from None
+    return copy

@@ -1,0 +1,175 @@
+"""Tasks: what a worker does with one bucket of a store, from paths to a part of the result."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+
+from somv_risk import schema as s
+from somv_risk.batch._bucket import Options, explain_bucket, keep_unchanged, score_bucket
+from somv_risk.batch._files import hash_files, read_origin, write_part
+from somv_risk.batch._memory import give_back_memory, read_peak_mb
+from somv_risk.batch._ranking import Ranks
+from somv_risk.errors import InputError, MisplacedPersonError, OtherRunError, SourceError
+from somv_risk.histories import Histories
+from somv_risk.model import RiskModel, load_model
+from somv_risk.scoring import RANK
+from somv_risk.store import find_bucket, list_bucket_files, scan_store
+
+RISKS_FOLDER: Final = "risks"
+SCORES_FOLDER: Final = "scores"
+# What reading damaged files may come to; Polars panics on some.
+DAMAGE: Final = (SourceError, InputError, pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a run is about: plain values and paths, so that any process can take part in it.
+
+    `model_hash` tells the model from another that was in the same place before. `earlier` is the folder of
+    the risks of an earlier run that may be taken over, if there is one.
+    """
+
+    model: Path
+    model_hash: str
+    store: Path
+    buckets: int
+    index_time: datetime
+    options: Options
+    out: Path
+    earlier: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A part that stands: its rows, how long it took (none if it stood already), and the most memory held.
+
+    `kept` rows were taken from an earlier run.
+    """
+
+    bucket: int
+    rows: int
+    seconds: float | None
+    peak_mb: int
+    kept: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A bucket that could not be read, and why."""
+
+    bucket: int
+    reason: str
+
+
+def name_part(folder: Path, bucket: int) -> Path:
+    """Name the file of a bucket's part."""
+    return folder / f"bucket-{bucket:02d}.parquet"
+
+
+def score_part(job: Job, bucket: int) -> Done | Failed:
+    """Score one bucket of the store and write its risks, unless they stand already.
+
+    Raises
+    ------
+    MisplacedPersonError
+        If a person stands twice in it, or in another's place.
+    OtherRunError
+        If the bucket has changed since its risks were written.
+    SourceError
+        If the part cannot be written.
+    """
+    begun, part = time.perf_counter(), name_part(job.out / RISKS_FOLDER, bucket)
+    made_from = hash_files(list_bucket_files(job.store, bucket))
+    stands = read_origin(part)
+    if stands == made_from:
+        return Done(bucket, _count_rows(part), None, read_peak_mb())
+    if stands is not None:
+        raise OtherRunError(
+            f"Bucket {bucket} of store {job.store} has changed since this run began. Start over with --fresh."
+        )
+    try:
+        histories = scan_store(job.store, bucket)
+        _check_homes(histories, job, bucket)
+        model = _load_once(job.model, job.model_hash)
+        kept = _keep_earlier(job, bucket, model, histories)
+        risks = score_bucket(model, histories, job.index_time, kept)
+    except MisplacedPersonError:
+        raise
+    except DAMAGE as error:
+        return Failed(bucket, tell_damage(job, bucket, error))
+    write_part(part, risks, made_from)
+    give_back_memory()
+    seconds = time.perf_counter() - begun
+    return Done(bucket, risks.height, seconds, read_peak_mb(), None if kept is None else kept.height)
+
+
+def explain_part(job: Job, bucket: int, ranks: Ranks, made_from: str) -> Done | Failed:
+    """Flag and explain one bucket, and write its scores, unless they stand already.
+
+    `made_from` says what all ranks were made of.
+
+    Raises
+    ------
+    SourceError
+        If the part cannot be written.
+    """
+    begun, part = time.perf_counter(), name_part(job.out / SCORES_FOLDER, bucket)
+    if read_origin(part) == made_from:
+        return Done(bucket, _count_rows(part), None, read_peak_mb())
+    try:
+        risks = pl.read_parquet(name_part(job.out / RISKS_FOLDER, bucket))
+        ranked = risks.with_columns(pl.Series(RANK, ranks))
+        scores = explain_bucket(
+            _load_once(job.model, job.model_hash), scan_store(job.store, bucket), ranked, job.options
+        )
+    except DAMAGE as error:
+        return Failed(bucket, tell_damage(job, bucket, error))
+    write_part(part, scores, made_from)
+    give_back_memory()
+    return Done(bucket, scores.height, time.perf_counter() - begun, read_peak_mb())
+
+
+def read_columns(parts: Mapping[int, Path], *columns: str) -> pl.DataFrame:
+    """Read some columns of all parts."""
+    return pl.concat(pl.read_parquet(part, columns=list(columns)) for part in parts.values())
+
+
+@lru_cache(maxsize=1)
+def _load_once(model: Path, _hash: str) -> RiskModel:
+    return load_model(model)
+
+
+def _count_rows(part: Path) -> int:
+    return int(pl.scan_parquet(part).select(pl.len()).collect().item())
+
+
+def _keep_earlier(job: Job, bucket: int, model: RiskModel, histories: Histories) -> pl.DataFrame | None:
+    """Keep what an earlier run said of a bucket and must still hold; nothing if it did not come to it."""
+    part = None if job.earlier is None else name_part(job.earlier, bucket)
+    if part is None or read_origin(part) is None:
+        return None
+    return keep_unchanged(model, histories, job.index_time, pl.read_parquet(part))
+
+
+def _check_homes(histories: Histories, job: Job, bucket: int) -> None:
+    persons = histories.persons.select(s.PERSON_ID).collect()
+    strangers = persons.filter(find_bucket(job.buckets) != bucket).height
+    twice = persons.height - persons.n_unique()
+    if strangers or twice:
+        raise MisplacedPersonError(
+            f"In bucket {bucket} of store {job.store}, {strangers} persons belong to another bucket and "
+            f"{twice} stand twice, so that they would be scored twice. Ingest again."
+        )
+
+
+def tell_damage(job: Job, bucket: int, error: BaseException) -> str:
+    """Tell why a bucket cannot be read; what others say of it may show values, and is left out."""
+    if isinstance(error, SourceError | InputError):
+        return str(error)
+    return f"Bucket {bucket} of store {job.store} cannot be read ({type(error).__name__}). Ingest again."
