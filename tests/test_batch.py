@@ -25,6 +25,7 @@ from rich.progress import Progress
 import somv_risk as sr
 from somv_risk import batch
 from somv_risk.batch import Options, _files, _run, run_batch
+from somv_risk.batch._files import hash_files
 from somv_risk.batch._ranking import rank_parts
 from somv_risk.cli import EXIT_BUCKETS_FAILED, EXIT_CODES
 from somv_risk.console import RateColumn
@@ -510,18 +511,31 @@ def change_manifest(store, **changes):
 def empty(store, bucket):
     for file in (store / f"bucket={bucket:02d}").iterdir():
         pl.read_parquet(file).clear().write_parquet(file)
+    seal(store)
+
+
+def seal(store):
+    """Let the manifest tell the files as they are, so that the fault is not taken for damage."""
+    files = [
+        entry
+        | {"bytes": (store / entry["file"]).stat().st_size, "sha256": hash_files([store / entry["file"]])}
+        for entry in read_manifest(store)["files"]
+    ]
+    change_manifest(store, files=files)
 
 
 def copy_person(store):
     first, second = (pl.read_parquet(store / f"bucket=0{n}" / "persons.parquet") for n in (0, 1))
     guest = first.head(1).with_columns(pl.lit(second["person"].max() + 1, pl.Int32).alias("person"))
     pl.concat([second, guest]).write_parquet(store / "bucket=01" / "persons.parquet")
+    seal(store)
 
 
 def repeat_person(store):
     file = store / "bucket=01" / "persons.parquet"
     persons = pl.read_parquet(file)
     pl.concat([persons, persons.tail(1)]).write_parquet(file)
+    seal(store)
 
 
 FAULTS = [

@@ -10,8 +10,7 @@ from sklearn.metrics import roc_auc_score
 
 from somv_risk.disclosure import SMALLEST
 from somv_risk.errors import ConfigError, InputError, SourceError
-from somv_risk.evaluation import Cases, compare, hide
-from somv_risk.evaluation._measures import Resampling
+from somv_risk.evaluation import Cases, compare, draw_weights, hide
 from somv_risk.gates import Gates, parse_gates, read_gates
 
 DRAWS = 40
@@ -79,16 +78,14 @@ def test_differences_are_of_pairs_drawn_together(crowd):
     for population, part in (("all", np.ones_like(new)), ("new", new)):
         leads = []
         for number in range(DRAWS):
-            weights = Resampling(DRAWS, 3).draw_weights(len(risk), number)
+            weights = draw_weights(len(risk), seed=3, number=number)
             leads.append(auroc(risk, weights, part) - auroc(worse, weights, part))
         (row,) = find(table, "auroc", population=population)
         ones = np.ones(len(risk))
         assert row["challenger"] == pytest.approx(auroc(risk, ones, part))
         assert row["difference"] == pytest.approx(auroc(risk, ones, part) - auroc(worse, ones, part))
         assert (row["low"], row["high"]) == pytest.approx(tuple(np.percentile(leads, [2.5, 97.5])))
-        apart = np.std(
-            [auroc(risk, Resampling(DRAWS, 3).draw_weights(len(risk), n), part) for n in range(DRAWS)]
-        )
+        apart = np.std([auroc(risk, draw_weights(len(risk), seed=3, number=n), part) for n in range(DRAWS)])
         assert row["high"] - row["low"] < 6 * apart
 
 

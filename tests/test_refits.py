@@ -10,7 +10,8 @@ from sklearn.metrics import roc_auc_score
 
 import somv_risk as sr
 from somv_risk.errors import CohortError, ConfigError
-from somv_risk.pipeline import Prepared, fit_model, prepare, resolve_config
+from somv_risk.monitoring import add_reference
+from somv_risk.pipeline import Prepared, describe_reference, fit_model, prepare, resolve_config
 from somv_risk.refits import (
     Judge,
     Refits,
@@ -99,7 +100,7 @@ def look_up(table, **key):
 def test_fitting_what_was_prepared_is_training_even_after_refits(region, config, prepared, tmp_path):
     fit_again(prepared, draw_persons(prepared, 1), seed=99)
     sr.train(region, config).save(tmp_path / "trained")
-    fit_model(prepared).save(tmp_path / "fitted")
+    add_reference(fit_model(prepared), describe_reference(region, prepared)).save(tmp_path / "fitted")
     files = sorted(file.name for file in (tmp_path / "trained").iterdir())
     assert files == ["CARD.md", "frequent_admission.txt", "model.json"]
     for name in files:

@@ -83,10 +83,10 @@ def train(
         If too few persons or events are left for a part.
     """
     prepared = prepare(histories, resolve_config(config), progress)
-    return add_reference(fit_model(prepared, progress=progress), _describe_reference(histories, prepared))
+    return add_reference(fit_model(prepared, progress=progress), describe_reference(histories, prepared))
 
 
-def _describe_reference(histories: Histories, prepared: Prepared) -> dict[str, Any]:
+def describe_reference(histories: Histories, prepared: Prepared) -> dict[str, Any]:
     """Describe the persons and the period of the calibration, for later scorings to be compared with."""
     lags, part = prepared.settings.build_lags(), "calibrate"
     return build_reference(

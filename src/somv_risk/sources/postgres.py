@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 import polars as pl
@@ -217,6 +217,7 @@ class _Session:
     """A connection that sees the database as it was when it asked first, until all tables are read."""
 
     def __init__(self, uri: str) -> None:
+        self._connection: Any = None
         try:
             from adbc_driver_postgresql import dbapi  # noqa: PLC0415 - an extra
         except ImportError:
@@ -249,7 +250,12 @@ class _Session:
 
     def close(self) -> None:
         """Close the connection."""
-        self._connection.close()
+        if self._connection is not None:
+            self._connection.close()
+
+    def __del__(self) -> None:
+        # Whoever gives up between two tables leaves the connection to nobody.
+        self.close()
 
 
 @contextmanager
