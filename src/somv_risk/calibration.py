@@ -12,6 +12,8 @@ from somv_risk.curves import CURVES, FITS, Curve, FloatArray, Outcome, fit_platt
 from somv_risk.errors import CohortError
 
 FOLDS: Final = 5
+# With fewer events the highest step holds a handful of them, and everybody who matters the same risk.
+LEAST_EVENTS: Final[Mapping[str, int]] = MappingProxyType({"isotonic": 500})
 _TINY: Final = 1e-15  # a loss is finite even where a risk is rounded to 0 or 1
 
 
@@ -59,6 +61,7 @@ def fit_calibration(raw: FloatArray, outcome: Outcome, persons: npt.ArrayLike | 
 
     The kinds are compared by their log loss over 5 folds of persons. The simplest that is within one
     standard error of the best is chosen, in the order platt, beta, isotonic, and fitted on all rows.
+    Isotonic steps are chosen from 500 events up.
 
     Parameters
     ----------
@@ -73,7 +76,10 @@ def fit_calibration(raw: FloatArray, outcome: Outcome, persons: npt.ArrayLike | 
     person = _number(raw, persons)
     fit_platt(raw, outcome)
     losses = {kind: cross_validate(kind, raw, outcome, person) for kind in FITS}
-    curve = FITS[_choose_kind(losses, person)](raw, outcome)
+    may_be_chosen = {
+        kind: loss for kind, loss in losses.items() if outcome.sum() >= LEAST_EVENTS.get(kind, 0)
+    }
+    curve = FITS[_choose_kind(may_be_chosen, person)](raw, outcome)
     means = {kind: None if loss is None else float(loss.mean()) for kind, loss in losses.items()}
     return Calibration(curve, MappingProxyType(means))
 
