@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test spark lint bench clean
+.PHONY: demo test spark lint bench model clean
 
 demo: $(READY)
 	$(BIN)/somv-risk demo --out demo
@@ -31,8 +31,18 @@ lint: $(READY)
 bench: $(READY)
 	$(BIN)/python -m benchmarks
 
+# The model that comes with the library: from a made-up region, the same to the byte each time.
+REGION := build/region
+model: $(READY)
+	rm -rf $(REGION)
+	$(BIN)/somv-risk simulate --persons 850000 --seed 7 --store $(REGION)
+	$(BIN)/somv-risk train --store $(REGION) --model models/simulated
+	$(BIN)/somv-risk evaluate --store $(REGION) --model models/simulated --index-time 2025-01-01 \
+	  --out models/simulated/evaluation --explained 200 --simulated
+	rm -rf $(REGION)
+
 clean:
-	rm -rf $(VENV) demo
+	rm -rf $(VENV) demo build
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

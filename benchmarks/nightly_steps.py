@@ -14,6 +14,7 @@ from polars.testing import assert_frame_equal
 import somv_risk as sr
 from benchmarks.measuring import measure
 from somv_risk.batch import Options, find_resting, run_batch, score_bucket
+from somv_risk.histories import Histories
 from somv_risk.matrix import build_matrix
 from somv_risk.model import load_model
 from somv_risk.scoring import find_eligible
@@ -102,11 +103,16 @@ def count_unchanged(folder: Path, store: str, index_time: str) -> Report:
         for head in model.heads.values()
     ]
     same["same leaves of all trees"] = np.logical_and.reduce(leaves)
-    eligible = cohorts[0].join(resting, on="person_id", how="semi").height
+    silent = {name: table for name, table in histories.tables.items() if name != "social_benefits"}
+    others = find_resting(model, Histories(silent, histories.data_end), moment)
+    rest, would_rest = (
+        cohorts[0].join(found, on="person_id", how="semi").height for found in (resting, others)
+    )
     return {
         "persons": cohorts[0].height,
         "shares": {
-            "at rest": eligible / cohorts[0].height,
+            "at rest": rest / cohorts[0].height,
+            "at rest, if benefits were not registered": would_rest / cohorts[0].height,
             **{name: float(held.mean()) for name, held in same.items()},
         },
         "scoring": scoring,

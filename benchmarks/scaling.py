@@ -123,11 +123,11 @@ Nothing in this part was measured but the rates, which are those of one process 
 
 Buckets of 100,000 persons are shared out among the cores; the last turn is counted whole, and the
 driver's time added."""
-_HONEST: Final = """**What it says.** At these rates one machine of some cores scores a country; the driver's
-part does not shrink with cores and is soon nearly all of the time. It is told too high, as what is paid
-once (the page) is counted by the person. A cluster pays where the store lies with it, or
-reasons are wanted of everybody: add about 0.5 ms of a core a person, which the cores share. The driver's memory grows by 8 bytes a person (ranks);
-nothing else needs more than a bucket at a time.
+_HONEST: Final = """**What it says.** At these rates one machine of some cores scores a country; the
+driver's part does not shrink with cores and is soon nearly all of the time. It is told too high, as
+what is paid once (the page) is counted by the person. A cluster pays where the store lies with it, or
+reasons are wanted of everybody: add about 0.5 ms of a core a person, which the cores share. The
+driver's memory grows by 8 bytes a person (ranks); nothing else needs more than a bucket at a time.
 
 **Not measured:** a network, a shared disk that many executors read at once, a scheduler, a real cluster,
 cores that are faster or slower than these, real registers."""

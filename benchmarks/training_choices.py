@@ -23,6 +23,7 @@ from somv_risk.config import TrainConfig
 from somv_risk.training import TreeSettings, bin_slices, grow_trees, list_parameters
 
 PAGE = Path(__file__).parent.parent / "docs" / "training-choices.md"
+PEERS_ROW = "In environments of their own"  # no peer takes part
 Report = dict[str, Any]
 
 
@@ -161,7 +162,8 @@ def main() -> None:
         )
     options = f"--store STORE --share {asked.share:g} --threads {asked.threads}"
     command = f"python -m benchmarks.training_choices {options}"
-    page = render_page(command, describe_machine(), done, settings)
+    machine = {name: fact for name, fact in describe_machine().items() if name != PEERS_ROW}
+    page = render_page(command, machine, done, settings)
     asked.out.write_text(page, encoding="utf-8")
     sys.stdout.write(page)
 

@@ -95,7 +95,13 @@ MAY_COLLECT = {
     "features": "its frames are computed when the caller collects them",
 }
 
-ONLY_HOME = {"mlflow": "tracking", "fastapi": "service", "pyspark": "spark", "optuna": "tuning"}
+ONLY_HOME = {
+    "mlflow": "tracking",
+    "fastapi": "service",
+    "pyspark": "spark",
+    "optuna": "tuning",
+    **dict.fromkeys(("deltalake", "adbc_driver_postgresql", "adbc_driver_manager"), "sources"),
+}
 NEVER_AT_IMPORT_TIME = ("shap", "numba", "matplotlib", "mlflow", "optuna", "pandas")
 NOT_LOADED_BY_THE_LIBRARY = (
     "mlflow",

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from itertools import count
@@ -19,12 +20,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
+from rich.progress import Progress
 
 import somv_risk as sr
 from somv_risk import batch
 from somv_risk.batch import Options, _files, _run, run_batch
 from somv_risk.batch._ranking import rank_parts
 from somv_risk.cli import EXIT_BUCKETS_FAILED, EXIT_CODES
+from somv_risk.console import RateColumn
 from somv_risk.errors import (
     CohortError,
     ConfigError,
@@ -269,6 +272,15 @@ def test_a_run_that_has_ended_is_not_done_again(undisturbed, saved, store, tmp_p
     assert read_bytes(out) == read_bytes(undisturbed)
     last = read_log(out)[len(read_log(undisturbed)) :]
     assert [line["seconds"] for line in last if "seconds" in line] == [None] * 2 * BUCKETS
+
+
+def test_a_model_that_took_the_place_of_another_is_the_one_that_scores(model, store, crowded, tmp_path):
+    other = replace(model, heads={"frequent_admission": model.main})
+    for scorer in (model, other):
+        run_batch(scorer, store, tmp_path / "out", index_time=INDEX, options=LISTED, fresh=True)
+        expected = sr.score(scorer, crowded, index_time=INDEX, capacity=40, language="en")
+        scores = pl.read_parquet(tmp_path / "out" / "scores.parquet")
+        assert_frame_equal(scores, expected, check_exact=True)
 
 
 # --- Damage
@@ -583,6 +595,31 @@ def test_nobody_eligible_is_an_error(saved, crowded, tmp_path):
 def test_workers_are_a_number_from_1(saved, store, tmp_path, workers):
     with pytest.raises(ConfigError, match="workers is"):
         run_batch(saved, store, tmp_path / "out", index_time=INDEX, workers=workers)
+
+
+# --- The bar
+
+
+def test_the_bar_tells_how_many_persons_a_second():
+    seconds = iter(range(100))
+    bars = Progress(RateColumn(), get_time=lambda: next(seconds), disable=True)
+    task = bars.add_task("risk", total=5_000)
+    assert RateColumn().render(bars.tasks[0]).plain == ""
+    for done in (1_000, 2_000, 3_000):
+        bars.update(task, completed=done)
+    rate = RateColumn().render(bars.tasks[0]).plain
+    assert rate.endswith("/s")
+    assert 200 <= int(rate.removesuffix("/s").replace(",", "")) <= 1_000
+
+
+def test_a_run_tells_its_progress_in_persons(saved, store, tmp_path):
+    told = []
+    run_batch(saved, store, tmp_path / "out", index_time=INDEX, progress=lambda *step: told.append(step))
+    for step in ("risk", "reasons"):
+        done = [so_far for name, so_far, total in told if name == step and total == 3_000]
+        assert done[0] == 0
+        assert done == sorted(done)
+        assert done[-1] == 3_000
 
 
 # --- Ranks

@@ -5,11 +5,12 @@ import re
 import numpy as np
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 from sklearn.metrics import roc_auc_score
 
 from somv_risk.disclosure import SMALLEST
 from somv_risk.errors import ConfigError, InputError, SourceError
-from somv_risk.evaluation import Cases, compare
+from somv_risk.evaluation import Cases, compare, hide
 from somv_risk.evaluation._measures import Resampling
 from somv_risk.gates import Gates, parse_gates, read_gates
 
@@ -129,15 +130,21 @@ def test_a_gap_is_how_far_a_group_is_from_everybody_else_whichever_way(crowd):
         assert row["low"] > 0
 
 
-def test_small_counts_hide_the_gaps_of_a_group(crowd):
+def test_fewer_than_five_say_nothing_and_small_counts_are_hidden(crowd):
     group = np.full(20_000, "many", dtype=object)
     group[: SMALLEST - 1] = "few"
     cases = make_cases(crowd["risk"], crowd["outcome"], group=list(group))
     table = compare(cases, cases, draws=0)
     gaps = table.filter(pl.col("metric").str.starts_with("gap_"))
     assert gaps.height == 10
-    assert gaps.select("challenger", "champion", "difference", "low").null_count().row(0) == (10,) * 4
-    assert gaps["note"].str.contains("Hidden").all()
+    assert gaps.filter(group="few")["difference"].null_count() == 5
+    shown = hide(table)
+    assert "hidden" not in shown.columns
+    gone = shown.filter(pl.col("metric").str.starts_with("gap_"))
+    assert gone.select("challenger", "champion", "difference", "low").null_count().row(0) == (10,) * 4
+    assert gone["note"].str.contains("Hidden").all()
+    rest = pl.col("metric").str.starts_with("gap_").not_()
+    assert_frame_equal(shown.filter(rest), table.filter(rest).drop("hidden"))
 
 
 def test_calibration_is_compared(crowd):
@@ -235,6 +242,7 @@ TABLE = pl.DataFrame(
         "difference": [-0.02, 0.03, 0.00, None],
         "low": [-0.03, 0.01, -0.01, None],
         "high": [-0.01, 0.05, 0.01, None],
+        "hidden": [False, False, False, True],
     },
     schema_overrides={"capacity": pl.String},
 )
@@ -254,13 +262,8 @@ def gate(**given):
         (gate(at_most=0.0, population="new"), 0.03, False, "new"),
         (gate(at_least=0.0, population="new", number="low"), 0.01, True, "new"),
         (gate(at_least=0.6, at_most=0.75, number="challenger"), 0.80, False, "all"),
-        (gate(metric="gap_precision", at_most=0.2, number="challenger"), 0.30, False, "sex male"),
-        (
-            gate(metric="gap_precision", at_most=0.0),
-            0.00,
-            True,
-            "sex female",
-        ),  # what is hidden cannot be judged
+        # What is not known is left out.
+        (gate(metric="gap_precision", at_most=0.0), 0.00, True, "sex female"),
     ],
 )
 def test_a_gate_holds_if_every_number_is_within_its_limits(rule, value, holds, where):
@@ -275,13 +278,18 @@ def test_what_cannot_be_said_does_not_hold():
     assert verdict["note"]
 
 
-def test_a_group_that_is_all_but_gone_from_the_list_closes_the_gate(crowd):
+def test_a_group_that_is_all_but_gone_from_the_list_closes_the_gate_and_its_number_is_not_told(crowd):
     gone = np.where(crowd["sex"] == "male", crowd["risk"] / 1000, crowd["risk"])
-    assert not judge(crowd, gone)["missed_in_groups"]
-    rule = gate(metric="gap_precision", at_most=1.0)
-    lost = TABLE.with_columns(challenger=pl.lit(None, pl.Float64), difference=pl.lit(None, pl.Float64))
-    (verdict,) = rule.judge(pl.concat([TABLE, lost[2:3]]), has_champion=True).to_dicts()
-    assert (verdict["holds"], verdict["where"]) == (False, "sex female")
+    table = compare(with_risk(crowd, gone), with_risk(crowd, crowd["risk"]), capacities=["1 %"], draws=DRAWS)
+    verdict = read_gates().judge(table, has_champion=True).filter(gate="missed_in_groups").to_dicts()[0]
+    assert (verdict["holds"], verdict["value"]) == (False, None)
+    assert "Hidden" in verdict["note"]
+
+
+def test_a_hidden_number_is_looked_at_and_not_told():
+    rule = gate(metric="gap_precision", at_most=0.2, number="challenger")
+    (verdict,) = rule.judge(TABLE, has_champion=True).to_dicts()
+    assert (verdict["holds"], verdict["value"], verdict["where"]) == (False, None, "sex male")
 
 
 def test_the_first_champion_has_nobody_to_beat_but_must_be_sound():

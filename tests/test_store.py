@@ -57,6 +57,12 @@ def sort(frame):
     return frame.select(sorted(frame.collect_schema().names())).collect().sort(pl.all())
 
 
+def drop_bytes(manifest):
+    """A manifest without how the rows lie in pages."""
+    files = [{k: v for k, v in file.items() if k not in ("bytes", "sha256")} for file in manifest["files"]]
+    return manifest | {"files": files}
+
+
 def assert_same_tables(one, other):
     assert list(one.tables) == list(other.tables)
     for table in one.tables:
@@ -146,7 +152,7 @@ def test_an_existing_folder_is_never_overwritten(histories, store):
 def test_a_store_of_another_version_is_refused(store):
     manifest = read_manifest(store)
     (store / "manifest.json").write_text(json.dumps(manifest | {"store_version": 1}))
-    with pytest.raises(SourceError, match="has version 1; this library reads 3"):
+    with pytest.raises(SourceError, match="has version 1; this library reads 4"):
         scan_store(store)
 
 
@@ -201,7 +207,7 @@ def test_a_failing_write_leaves_nothing_behind(histories, tmp_path, monkeypatch,
             raise error
         file._path.write_bytes(b"something")
 
-    monkeypatch.setattr("somv_risk.store._GrowingFile._write", fail_at_the_fifth)
+    monkeypatch.setattr("somv_risk.store._files.GrowingFile.write", fail_at_the_fifth)
     with pytest.raises(SourceError, match=f"cannot be written .{error.strerror}"):
         write_store(histories, tmp_path / "store")
     assert len(written) == 5
@@ -283,7 +289,7 @@ def test_a_store_written_in_blocks_is_the_store_of_all_of_them(blocks, tmp_path)
     whole = {name: pl.concat([block[name] for block in blocks]).lazy() for name in blocks[0]}
     write_store(Histories(whole, data_end=END), tmp_path / "whole", buckets=BUCKETS)
     write_blocks(iter(blocks), tmp_path / "blocks", data_end=END, buckets=BUCKETS)
-    assert read_manifest(tmp_path / "blocks") == read_manifest(tmp_path / "whole")
+    assert drop_bytes(read_manifest(tmp_path / "blocks")) == drop_bytes(read_manifest(tmp_path / "whole"))
     for bucket in range(BUCKETS):
         one, other = (scan_store(tmp_path / name, bucket) for name in ("blocks", "whole"))
         for table in whole:
@@ -291,8 +297,8 @@ def test_a_store_written_in_blocks_is_the_store_of_all_of_them(blocks, tmp_path)
 
 
 def test_rows_are_written_in_groups_however_many_there_are(blocks, tmp_path, monkeypatch):
-    monkeypatch.setattr("somv_risk.store._ROWS_WAITING", 8 * 500)
-    monkeypatch.setattr("somv_risk.store._LEAST_ROWS_PER_GROUP", 1)
+    monkeypatch.setattr("somv_risk.store._write._ROWS_WAITING", 8 * 500)
+    monkeypatch.setattr("somv_risk.store._write._LEAST_ROWS_PER_GROUP", 1)
     write_blocks(blocks, tmp_path / "store", data_end=END, buckets=1)
     written = scan_store(tmp_path / "store").admissions.collect()
     assert_frame_equal(written, pl.concat([block["admissions"] for block in blocks]))
@@ -308,7 +314,7 @@ def test_the_more_files_there_are_the_fewer_rows_wait_for_each(
         groups.add(group)
         raise RuntimeError("enough seen")
 
-    monkeypatch.setattr("somv_risk.store._GrowingFile", stop)
+    monkeypatch.setattr("somv_risk.store._write.GrowingFile", stop)
     with pytest.raises(RuntimeError, match="enough seen"):
         write_blocks(blocks, tmp_path / "store", data_end=END, buckets=buckets)
     assert groups == {rows_per_group}

@@ -16,16 +16,25 @@ from somv_risk.histories import Histories
 from somv_risk.origins import add_origin
 from somv_risk.outcomes import label_outcomes
 from somv_risk.simulate import simulate
-from somv_risk.sources import from_frames, from_omop, read_histories
+from somv_risk.sources import (
+    from_delta,
+    from_frames,
+    from_omop,
+    from_postgres,
+    read_histories,
+    write_delta,
+)
 
 if TYPE_CHECKING:
     from somv_risk.assessment import EvaluationReport, evaluate
+    from somv_risk.batch import run_batch
     from somv_risk.change import explain_change
     from somv_risk.config import read_definitions
     from somv_risk.contributions import explain_trees
     from somv_risk.explanation import explain_person, explain_region, list_reason_evidence
     from somv_risk.explanation_quality import measure_explanations
     from somv_risk.model import RiskModel, load_model
+    from somv_risk.monitoring import MonitoringReport, monitor
     from somv_risk.pipeline import train
     from somv_risk.refits import Refits
     from somv_risk.scoring import score
@@ -33,9 +42,10 @@ if TYPE_CHECKING:
 # LightGBM brings pandas along; whoever only builds features need not wait for it.
 _LATE = {
     "EvaluationReport": "somv_risk.assessment",
+    "MonitoringReport": "somv_risk.monitoring",
+    "Refits": "somv_risk.refits",
     "RiskModel": "somv_risk.model",
     "evaluate": "somv_risk.assessment",
-    "Refits": "somv_risk.refits",
     "explain_change": "somv_risk.change",
     "explain_person": "somv_risk.explanation",
     "explain_region": "somv_risk.explanation",
@@ -43,7 +53,9 @@ _LATE = {
     "list_reason_evidence": "somv_risk.explanation",
     "load_model": "somv_risk.model",
     "measure_explanations": "somv_risk.explanation_quality",
+    "monitor": "somv_risk.monitoring",
     "read_definitions": "somv_risk.config",
+    "run_batch": "somv_risk.batch",
     "score": "somv_risk.scoring",
     "train": "somv_risk.pipeline",
 }
@@ -51,6 +63,7 @@ _LATE = {
 __all__ = [
     "EvaluationReport",
     "Histories",
+    "MonitoringReport",
     "Refits",
     "RiskModel",
     "build_features",
@@ -59,18 +72,23 @@ __all__ = [
     "explain_person",
     "explain_region",
     "explain_trees",
+    "from_delta",
     "from_frames",
     "from_omop",
+    "from_postgres",
     "label_outcomes",
     "list_reason_evidence",
     "load_model",
     "make_cohort",
     "measure_explanations",
+    "monitor",
     "read_definitions",
     "read_histories",
+    "run_batch",
     "score",
     "simulate",
     "train",
+    "write_delta",
 ]
 
 

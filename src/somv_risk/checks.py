@@ -3,7 +3,7 @@
 This is the one place of its floor that looks at every row, so it works on collected frames.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -19,13 +19,25 @@ FAILED_PREFIX = "failed:"
 
 
 @dataclass(frozen=True, slots=True)
-class _Delivery:
-    """One delivered table: as it came, numbered, and as it reads when typed."""
+class Delivered:
+    """Rows of one delivered table: as they came, numbered, and as they read when typed."""
 
     table: str
     delivered: pl.DataFrame
     typed: pl.DataFrame
     failures: pl.DataFrame
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What is known of a delivery beyond the rows at hand, where these are not all of it.
+
+    `persons` are persons (columns of the table) whose events are welcome beside those delivered. `repeats`
+    has, for each table in it, the numbers of the rows that repeat an id.
+    """
+
+    persons: pl.DataFrame
+    repeats: Mapping[str, pl.Series]
 
 
 def check_tables(
@@ -60,26 +72,25 @@ def check_tables(
     """
     Histories(tables)  # fails on unknown and missing tables before any work starts
     for table, frame in tables.items():
-        _check_columns(table, frame)
-    deliveries = [_convert_table(table, frame, timezone) for table, frame in tables.items()]
-    if pseudonymise_key is not None:
-        deliveries = [_hide_ids(delivery, sign_person(pseudonymise_key)) for delivery in deliveries]
-    _check_persons(deliveries)
-    _check_identity(deliveries)
-    screened = [_screen(delivery, latest) for delivery in deliveries]
-    good, failures = s.HistoriesCollection.filter({d.table: _keep_passed(d) for d in screened})
-    members = good.to_dict()
-    details = {table: failure.details() for table, failure in failures.items()}
-    quarantine = {d.table: _build_quarantine(d, details.get(d.table)) for d in screened}
-    return Histories(
-        tables={table: members[table].lazy().drop(s.ROW) for table in s.SCHEMAS if table in members},
-        data_end=data_end,
-        quarantine=Quarantine({table: frame for table, frame in quarantine.items() if frame.height}),
-    )
+        check_columns(table, frame.collect_schema().names())
+    rows = [
+        convert_rows(table, frame.collect(), timezone=timezone, pseudonymise_key=pseudonymise_key)
+        for table, frame in tables.items()
+    ]
+    _check_persons(rows)
+    for delivery in rows:
+        check_identity(delivery.table, count_cpr(delivery))
+    return replace(settle(rows, latest=latest), data_end=data_end)
 
 
-def _check_columns(table: str, frame: pl.LazyFrame) -> None:
-    present = frame.collect_schema().names()
+def check_columns(table: str, present: Collection[str]) -> None:
+    """Check that a table has the columns that it must have.
+
+    Raises
+    ------
+    InputError
+        If a required column is missing.
+    """
     missing = [name for name in s.get_required_columns(table) if name not in present]
     if missing:
         raise InputError(
@@ -88,8 +99,22 @@ def _check_columns(table: str, frame: pl.LazyFrame) -> None:
         )
 
 
-def _convert_table(table: str, frame: pl.LazyFrame, timezone: str) -> _Delivery:
-    delivered = frame.drop(s.ROW, strict=False).collect().with_row_index(s.ROW)
+def convert_rows(
+    table: str,
+    frame: pl.DataFrame,
+    *,
+    timezone: str,
+    pseudonymise_key: str | bytes | None,
+    first_row: int = 0,
+) -> Delivered:
+    """Number delivered rows from `first_row`, and convert each of their columns to its type.
+
+    Raises
+    ------
+    InputError
+        If a column has an unusable type.
+    """
+    delivered = frame.drop(s.ROW, strict=False).with_row_index(s.ROW, offset=first_row)
     columns = {
         name: convert(table, name, delivered.schema.get(name, pl.Null()), target, timezone)
         for name, target in s.get_columns(table).items()
@@ -100,12 +125,52 @@ def _convert_table(table: str, frame: pl.LazyFrame, timezone: str) -> _Delivery:
         *(column.failed.alias(f"{FAILED_PREFIX}{name}|{column.rule}") for name, column in columns.items()),
     )
     flags = [name for name in wide.columns if name.startswith(FAILED_PREFIX)]
-    return _Delivery(table, delivered, wide.drop(flags), _list_failures(wide, flags))
+    converted = Delivered(table, delivered, wide.drop(flags), _list_failures(wide, flags))
+    return converted if pseudonymise_key is None else _hide_ids(converted, sign_person(pseudonymise_key))
 
 
-def _hide_ids(delivery: _Delivery, signed: pl.Expr) -> _Delivery:
-    delivered, typed = delivery.delivered.with_columns(signed), delivery.typed.with_columns(signed)
-    return replace(delivery, delivered=delivered, typed=typed)
+def settle(rows: list[Delivered], *, latest: datetime, around: Surroundings | None = None) -> Histories:
+    """Part rows into those that keep every rule and those set aside.
+
+    Parameters
+    ----------
+    rows
+        All rows of the persons in them; `persons` and `admissions` among the tables.
+    latest
+        As in `check_tables`.
+    around
+        What is known beyond these rows; None if they are the whole delivery.
+    """
+    screened = [_screen(delivery, latest, around) for delivery in rows]
+    passed = {delivery.table: keep_passed(delivery) for delivery in screened}
+    good, failures = s.HistoriesCollection.filter(_welcome(passed, around))
+    members = good.to_dict()
+    if around is not None:
+        members[s.PERSONS] = members[s.PERSONS].join(
+            passed[s.PERSONS].lazy().select(s.PERSON_ID), on=s.PERSON_ID, how="semi"
+        )
+    details = {table: failure.details() for table, failure in failures.items()}
+    quarantine = {d.table: _build_quarantine(d, details.get(d.table)) for d in screened}
+    return Histories(
+        tables={table: members[table].lazy().drop(s.ROW) for table in s.SCHEMAS if table in members},
+        quarantine=Quarantine({table: frame for table, frame in quarantine.items() if frame.height}),
+    )
+
+
+def _welcome(passed: Mapping[str, pl.DataFrame], around: Surroundings | None) -> Mapping[str, pl.DataFrame]:
+    """Add the persons who are known already to those delivered."""
+    if around is None:
+        return passed
+    own = passed[s.PERSONS]
+    others = around.persons.join(own, on=s.PERSON_ID, how="anti").with_columns(
+        pl.lit(0, dtype=pl.UInt32).alias(s.ROW)
+    )
+    return {**passed, s.PERSONS: pl.concat([own, others.select(own.columns)])}
+
+
+def _hide_ids(rows: Delivered, signed: pl.Expr) -> Delivered:
+    delivered, typed = rows.delivered.with_columns(signed), rows.typed.with_columns(signed)
+    return replace(rows, delivered=delivered, typed=typed)
 
 
 def _list_failures(wide: pl.DataFrame, flags: list[str]) -> pl.DataFrame:
@@ -118,36 +183,57 @@ def _list_failures(wide: pl.DataFrame, flags: list[str]) -> pl.DataFrame:
     )
 
 
-def _check_persons(deliveries: list[_Delivery]) -> None:
-    if any(delivery.table == s.PERSONS and delivery.delivered.is_empty() for delivery in deliveries):
+def _check_persons(rows: list[Delivered]) -> None:
+    for delivery in rows:
+        if delivery.table == s.PERSONS:
+            check_persons(delivery.delivered.height)
+
+
+def check_persons(rows: int) -> None:
+    """Check that there are persons at all.
+
+    Raises
+    ------
+    InputError
+        If there are none.
+    """
+    if not rows:
         raise InputError("Table persons has no rows. Deliver one row per person.")
 
 
-def _check_identity(deliveries: list[_Delivery]) -> None:
-    for delivery in deliveries:
-        suspicious = delivery.typed.select(looks_like_cpr(pl.col(s.PERSON_ID)).sum()).item()
-        if suspicious:
-            raise IdentityError(
-                f"In table {delivery.table}, {suspicious} person ids look like CPR numbers. "
-                "Give pseudonymise_key (a secret of at least 16 bytes) to replace all ids by keyed hashes."
-            )
+def count_cpr(rows: Delivered) -> int:
+    """Count person ids that look like civil registration numbers."""
+    return int(rows.typed.select(looks_like_cpr(pl.col(s.PERSON_ID)).sum()).item())
 
 
-def _screen(delivery: _Delivery, latest: datetime) -> _Delivery:
+def check_identity(table: str, suspicious: int) -> None:
+    """Check that no person ids look like civil registration numbers.
+
+    Raises
+    ------
+    IdentityError
+        If some do.
+    """
+    if suspicious:
+        raise IdentityError(
+            f"In table {table}, {suspicious} person ids look like CPR numbers. "
+            "Give pseudonymise_key (a secret of at least 16 bytes) to replace all ids by keyed hashes."
+        )
+
+
+def _screen(rows: Delivered, latest: datetime, around: Surroundings | None) -> Delivered:
     """Add the rules that need more than one row or a moment: repeats and the future."""
-    passed = _keep_passed(delivery)
-    wide = passed.select(
+    wide = keep_passed(rows).select(
         s.ROW,
-        _is_repeat(delivery.table).alias(f"{FAILED_PREFIX}duplicate"),
-        _starts_after(delivery.table, latest).alias(f"{FAILED_PREFIX}starts_in_the_future"),
+        _is_repeat(rows.table, around).alias(f"{FAILED_PREFIX}duplicate"),
+        _starts_after(rows.table, latest).alias(f"{FAILED_PREFIX}starts_in_the_future"),
     )
-    found = _list_failures(wide, wide.columns[1:])
-    return _Delivery(
-        delivery.table, delivery.delivered, delivery.typed, pl.concat([delivery.failures, found])
-    )
+    return replace(rows, failures=pl.concat([rows.failures, _list_failures(wide, wide.columns[1:])]))
 
 
-def _is_repeat(table: str) -> pl.Expr:
+def _is_repeat(table: str, around: Surroundings | None) -> pl.Expr:
+    if around is not None and table in around.repeats:
+        return pl.col(s.ROW).is_in(around.repeats[table].implode())
     key = s.UNIQUE_BY[table]
     if not key:
         return pl.lit(value=False)
@@ -161,11 +247,12 @@ def _starts_after(table: str, latest: datetime) -> pl.Expr:
     return (moment > latest).fill_null(value=False)
 
 
-def _keep_passed(delivery: _Delivery) -> pl.DataFrame:
+def keep_passed(delivery: Delivered) -> pl.DataFrame:
+    """Keep the typed rows that have broken no rule so far."""
     return delivery.typed.join(delivery.failures, on=s.ROW, how="anti", maintain_order="left")
 
 
-def _build_quarantine(delivery: _Delivery, details: pl.DataFrame | None) -> pl.DataFrame:
+def _build_quarantine(delivery: Delivered, details: pl.DataFrame | None) -> pl.DataFrame:
     """Return the delivered rows that broke a rule, with the rule, one row per row and rule."""
     failures = pl.concat([delivery.failures, _list_schema_failures(details)])
     return failures.sort(s.ROW, s.RULE).join(delivery.delivered, on=s.ROW, how="left", maintain_order="left")

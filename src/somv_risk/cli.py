@@ -29,7 +29,16 @@ from somv_risk.console import (
     show_progress,
 )
 from somv_risk.histories import Histories
-from somv_risk.store import DEFAULT_BUCKETS, check_is_new, is_store, write_store
+from somv_risk.store import (
+    DEFAULT_BUCKETS,
+    Delivery,
+    append,
+    check_is_new,
+    is_store,
+    scan_store,
+    verify_store,
+)
+from somv_risk.store import ingest as ingest_delivery
 
 if TYPE_CHECKING:
     from somv_risk.batch import BatchResult
@@ -67,6 +76,7 @@ SHOWN_ROWS: Final = 10
 EVALUATION_PAGE: Final = "evaluation.html"
 MONITORING_PAGE: Final = "monitoring.html"
 REPORT: Final = Path("simulation-check")
+SHOWN_GAPS: Final = 5
 HOLDS: Final = {True: "yes", False: "NO"}
 
 app = typer.Typer(
@@ -90,6 +100,8 @@ class Origin(StrEnum):
 
     canonical = "canonical"
     omop = "omop"
+    delta = "delta"
+    postgres = "postgres"
 
 
 class Language(StrEnum):
@@ -229,20 +241,46 @@ def simulate(
 
 @app.command()
 def ingest(
-    input_folder: Annotated[Path, typer.Option("--input", "-i", help="Folder with the delivery.")],
-    store: Annotated[Path, typer.Option("--store", "-s", help="New folder for the store.")],
+    origin: Annotated[
+        str,
+        typer.Option("--input", "-i", help="Folder with the delivery, or the database as postgresql://..."),
+    ],
+    store: Annotated[
+        Path, typer.Option("--store", "-s", help="New folder for the store; with --append, the store.")
+    ],
     source: Annotated[Origin, typer.Option("--source", help="Form of the delivery.")] = Origin.canonical,
     config: Annotated[
-        Path | None, typer.Option("--config", "-c", help="Mapping of the source (TOML).")
+        Path | None, typer.Option("--config", "-c", help="Mapping of the source (TOML); omop, postgres.")
     ] = None,
     data_end: DataEndOption = None,
     key_file: KeyOption = None,
     buckets: Annotated[int, typer.Option(help="Number of buckets.", min=1)] = DEFAULT_BUCKETS,
+    *,
+    as_of: Annotated[
+        str | None, typer.Option(help="With --source delta: the tables as they were at this moment.")
+    ] = None,
+    schema: Annotated[str, typer.Option(help="With --source postgres: schema of the tables.")] = "public",
+    delivered_at: Annotated[
+        str | None, typer.Option(help="With --append: the moment at which the delivery was made.")
+    ] = None,
+    later: Annotated[
+        bool, typer.Option("--append", help="Put a later delivery into a store; needs --delivered-at.")
+    ] = False,
 ) -> None:
-    """Read a delivery, check every row, and write it as a store."""
-    histories = _read(source, input_folder, config, data_end, key_file)
-    write_store(histories, store, buckets=buckets)
-    print_histories(histories)
+    """Read a delivery, check every row, and write it as a store or put it into one."""
+    if later != (delivered_at is not None):
+        raise typer.BadParameter("Give --append and --delivered-at together.")
+    if as_of is not None and source is not Origin.delta:
+        raise typer.BadParameter("Give --as-of with --source delta only.")
+    if not later:
+        check_is_new(store, "store")
+    delivery = _scan(source, origin, config, data_end, key_file, as_of, schema)
+    if delivered_at is None:
+        ingest_delivery(delivery, store, buckets=buckets)
+    else:
+        changes = append(delivery, store, delivered_at=parse_moment(delivered_at))
+        print_frame("Changes", changes) if changes.height else say("The delivery changes nothing.")
+    print_histories(scan_store(store))
     say(f"Store: {store}")
 
 
@@ -252,9 +290,10 @@ def check(
     data_end: DataEndOption = None,
     key_file: KeyOption = None,
 ) -> None:
-    """Check a delivery and tell what was set aside; exit code 10 if anything was."""
-    delivered = _read(Origin.canonical, store, None, data_end, key_file)
-    histories = delivered.check() if is_store(store) else delivered
+    """Check a delivery or a store and tell what was set aside (exit code 10) or is damaged (3)."""
+    if is_store(store):
+        _verify(store)
+    histories = _read(Origin.canonical, store, None, data_end, key_file)
     print_histories(histories)
     if histories.quarantine.count():
         raise typer.Exit(EXIT_ROWS_SET_ASIDE)
@@ -676,6 +715,43 @@ def _check_region(facts: "RunFacts", folder: Path, targets: "Sequence[Target]", 
     say(f"Page: {page}")
 
 
+def _verify(store: Path) -> None:
+    found = verify_store(store)
+    if found.is_empty():
+        return
+    print_frame("Damaged", found)
+    names = ", ".join(found["finding"].unique(maintain_order=True))
+    raise errors.SourceError(
+        f"Store {store} is damaged in {found['file'].n_unique()} files ({names}). Ingest again."
+    )
+
+
+def _scan(
+    source: Origin,
+    origin: str,
+    config: Path | None,
+    data_end: str | None,
+    key_file: Path | None,
+    as_of: str | None,
+    schema: str,
+) -> Delivery:
+    from somv_risk import sources  # noqa: PLC0415 - keeps --help fast
+
+    end = None if data_end is None else parse_moment(data_end)
+    key = None if key_file is None else _read_key(key_file)
+    match source:
+        case Origin.omop:
+            return sources.deliver_omop(origin, config, data_end=end, pseudonymise_key=key)
+        case Origin.delta:
+            moment = None if as_of is None else parse_moment(as_of)
+            return sources.scan_delta(origin, version=moment, data_end=end, pseudonymise_key=key)
+        case Origin.postgres:
+            return sources.scan_postgres(
+                origin, schema=schema, config=config, data_end=end, pseudonymise_key=key
+            )
+    return sources.scan_folder(origin, data_end=end, pseudonymise_key=key)
+
+
 def _read(
     source: Origin, folder: Path, config: Path | None, data_end: str | None, key_file: Path | None
 ) -> Histories:
@@ -724,11 +800,21 @@ def _track(
 
 
 def _print_decision(decision: "Decision") -> None:
+    table = decision.comparison.table
+    is_group, words = pl.col("group").is_not_null(), pl.all().cast(pl.String).fill_null("")
     numbers = pl.col("challenger", "champion", "difference", "low", "high").round(4)
-    whole = decision.comparison.table.filter(pl.col("grouping").is_null()).with_columns(numbers)
-    print_frame("Challenger and champion", whole.drop("grouping", "group").fill_null(""))
-    told = decision.gates.with_columns(pl.col("value").round(4), holds=pl.col("holds").replace_strict(HOLDS))
-    print_frame("Gates", told.drop("gate"))
+    whole, groups = table.filter(~is_group), table.filter(is_group).drop_nulls("difference")
+    widest = groups.sort("difference", descending=True).head(SHOWN_GAPS)
+    print_frame(
+        "Challenger and champion", whole.drop("grouping", "group").with_columns(numbers).select(words)
+    )
+    if widest.height:
+        shown = widest.drop("population", "capacity", "note").with_columns(numbers).select(words)
+        print_frame("Groups whose gap to everybody else grows most", shown)
+    holds = pl.col("holds").replace_strict(HOLDS)
+    print_frame(
+        "Gates", decision.gates.drop("gate").with_columns(pl.col("value").round(4), holds).select(words)
+    )
     facts = decision.comparison.facts
     judged = f"{facts['persons']:,} persons, {facts['events']:,} of them with the outcome"
     say(f"Judged at {facts['index_time']} by {judged}.")

@@ -13,7 +13,7 @@ from somv_risk.cases import MODEL, Followed, Persons, follow
 from somv_risk.cohort import Moment, parse_moment
 from somv_risk.config import parse_config
 from somv_risk.errors import CohortError, ConfigError
-from somv_risk.evaluation import CAPACITIES, WORKING_CAPACITY, Cases, compare
+from somv_risk.evaluation import CAPACITIES, WORKING_CAPACITY, Cases, compare, hide
 from somv_risk.histories import Histories
 from somv_risk.model import RiskModel, compute_model_hash, describe_target
 
@@ -22,10 +22,18 @@ _ORDER: Final = "order"
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Comparison:
-    """What was compared (`facts`) and what was found (`table`, see `evaluation.compare`)."""
+    """What was compared (`facts`) and what was found (see `evaluation.compare`).
+
+    `numbers` are for gates and may tell of single persons; `table` is what may be shown of them.
+    """
 
     facts: Mapping[str, Any]
-    table: pl.DataFrame
+    numbers: pl.DataFrame
+
+    @property
+    def table(self) -> pl.DataFrame:
+        """The numbers without those that small counts hide."""
+        return hide(self.numbers)
 
     def __repr__(self) -> str:
         return f"Comparison({self.facts['index_time']}, {self.facts['persons']} persons)"
@@ -68,7 +76,7 @@ def compare_models(
     _check_models(models, moment)
     followed = [_follow(model, histories, moment, persons) for model in models]
     cases = _put_in_pairs(followed)
-    table = compare(
+    numbers = compare(
         cases[0],
         cases[1] if len(cases) > 1 else None,
         capacities=capacities,
@@ -86,7 +94,7 @@ def compare_models(
         "draws": draws,
         "seed": seed,
     }
-    return Comparison(MappingProxyType(facts), table)
+    return Comparison(MappingProxyType(facts), numbers)
 
 
 def _choose_moment(models: Sequence[RiskModel]) -> datetime:

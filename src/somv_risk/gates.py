@@ -8,21 +8,21 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from somv_risk.config import read_toml
+from somv_risk.disclosure import FEW
 from somv_risk.errors import ConfigError
 
 GATES_FILE: Final = "gates.toml"
 PAIRED: Final = ("champion", "difference", "low", "high")
 NO_CHAMPION: Final = "There is no champion, so nothing to compare with."
 NOTHING_KNOWN: Final = "It cannot be said from these persons."
-LOST: Final = "So few of this group are left on the challenger's list that it cannot be judged."
 
 
 class Gate(BaseModel):
     """One gate: which numbers of a comparison it looks at, and between which limits each must be.
 
     `number` is the column looked at: "challenger", or "difference", "low" or "high" of the difference to the
-    champion. A gate about the difference is open where there is no champion yet. It is closed where nothing
-    is known, or where a group shows on the champion's side only.
+    champion. A gate about the difference is open where there is no champion yet, and closed where nothing is
+    known. It looks at numbers that small counts hide too, and does not tell them.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -57,15 +57,15 @@ class Gate(BaseModel):
         verdict = {"gate": self.name, "says": self.says, "limits": self.limits, "number": self.number}
         if self.number in PAIRED and not has_champion:
             return verdict | {"value": None, "where": None, "holds": True, "note": NO_CHAMPION}
-        chosen = self.select(table)
-        known, lost = chosen.drop_nulls(self.number), _find_lost(chosen)
-        if known.is_empty() or lost:
-            where, note = (_name_place(lost[0]), LOST) if lost else (None, NOTHING_KNOWN)
-            return verdict | {"value": None, "where": where, "holds": False, "note": note}
+        known = self.select(table).drop_nulls(self.number)
+        if known.is_empty():
+            return verdict | {"value": None, "where": None, "holds": False, "note": NOTHING_KNOWN}
         worst = min(known.iter_rows(named=True), key=lambda row: self._measure_room(row[self.number]))
-        value = worst[self.number]
-        holds = self._measure_room(value) >= 0
-        return verdict | {"value": value, "where": _name_place(worst), "holds": holds, "note": None}
+        holds = self._measure_room(worst[self.number]) >= 0
+        shown = (
+            {"value": None, "note": FEW} if worst["hidden"] else {"value": worst[self.number], "note": None}
+        )
+        return verdict | shown | {"where": _name_place(worst), "holds": holds}
 
     @property
     def limits(self) -> str:
@@ -78,11 +78,6 @@ class Gate(BaseModel):
         above = float("inf") if self.at_least is None else value - self.at_least
         below = float("inf") if self.at_most is None else self.at_most - value
         return min(above, below)
-
-
-def _find_lost(chosen: pl.DataFrame) -> list[dict[str, Any]]:
-    """Find groups that show on the champion's side and not on the challenger's: it may list none of them."""
-    return chosen.filter(pl.col("challenger").is_null(), pl.col("champion").is_not_null()).to_dicts()
 
 
 def _name_place(row: Mapping[str, Any]) -> str:

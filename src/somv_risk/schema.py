@@ -263,6 +263,22 @@ UNIQUE_BY: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     }
 )
 
+# Rows of a later delivery take the place of all the store's rows that agree with them here. What has an id
+# keeps it; what has none is the same while it starts at the same moment; a contact's diagnoses come together.
+REPLACED_BY: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        PERSONS: (PERSON_ID,),
+        ADMISSIONS: (CONTACT_ID,),
+        DIAGNOSES: (CONTACT_ID,),
+        PSYCHIATRIC_CONTACTS: (CONTACT_ID,),
+        SUBSTANCE_ABUSE: (EPISODE_ID,),
+        SOCIAL_BENEFITS: (PERSON_ID, STARTED_AT, BENEFIT),
+        SOCIAL_SERVICES: (PERSON_ID, STARTED_AT, SERVICE, PARAGRAPH, PROVIDER),
+        PRIMARY_CARE: (PERSON_ID, STARTED_AT, KIND),
+    }
+)
+REPORTED_AT_END: Final = (DIAGNOSES,)  # the others are reported when they start
+
 
 @cache
 def get_columns(table: str) -> Mapping[str, pl.DataType]:

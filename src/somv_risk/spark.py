@@ -21,6 +21,7 @@ from somv_risk.errors import ConfigError, SomvRiskError, SourceError, SystemLibr
 from somv_risk.model import RiskModel
 from somv_risk.report.outputs import SCORES_FILE
 from somv_risk.scoring import Explain
+from somv_risk.sources.delta import write_delta_table
 
 if TYPE_CHECKING:
     from pyarrow import RecordBatch
@@ -103,7 +104,9 @@ def score_spark(
         allow=allow,
     )
     if format == "delta":
-        _write_delta(result.folder)
+        write_delta_table(
+            pl.scan_parquet(result.folder / SCORES_FILE), result.folder / DELTA_FOLDER, mode="overwrite"
+        )
     return result
 
 
@@ -253,13 +256,3 @@ def _tell_trouble(told: str) -> str:
         "Spark gave up a task, perhaps because an executor ran out of memory; its log says more. Start again "
         "to go on where the run stopped."
     )
-
-
-def _write_delta(folder: Path) -> None:
-    try:
-        pl.scan_parquet(folder / SCORES_FILE).sink_delta(folder / DELTA_FOLDER, mode="overwrite")
-    except Exception as error:  # noqa: BLE001 - Delta has errors of its own, and they may quote values
-        raise SourceError(
-            f"The Delta table {folder / DELTA_FOLDER} cannot be written ({type(error).__name__}). Free space "
-            "or mend permissions, and start again."
-        ) from None

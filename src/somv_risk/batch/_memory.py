@@ -1,7 +1,6 @@
 """Memory: how much was held, and giving back what the C library keeps of a bucket that is done."""
 
 import ctypes
-import resource
 import sys
 from typing import Final
 
@@ -10,6 +9,8 @@ _BYTES_PER_UNIT: Final = 1 if sys.platform == "darwin" else 1024  # what ru_maxr
 
 def read_peak_mb() -> int:
     """Read the most memory this process has held, in MB of 2^20 bytes."""
+    import resource  # noqa: PLC0415 - Windows has none, and can still import the rest
+
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _BYTES_PER_UNIT // 2**20
 
 

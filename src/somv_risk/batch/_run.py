@@ -100,11 +100,18 @@ def run_batch(
         check_same(folder, identity)
         persons, log = count_persons(stored), Log(folder / LOG_FILE)
         earlier = None if since is None else find_earlier(Path(since), identity, moment, log)
-        copy = _copy_model(fitted, folder)
-        job = Job(copy, stored, identity["store"]["buckets"], moment, chosen, folder, earlier)
-        passed = Passes(job, identity, persons, progress).work(
-            workers if callable(workers) else partial(start_workers, workers)
+        job = Job(
+            model=_copy_model(fitted, folder),
+            model_hash=identity["model"],
+            store=stored,
+            buckets=identity["store"]["buckets"],
+            index_time=moment,
+            options=chosen,
+            out=folder,
+            earlier=earlier,
         )
+        start_team = workers if callable(workers) else partial(start_workers, workers)
+        passed = Passes(job, identity, persons, progress).work(start_team)
         delivery = read_manifest(stored)
     empty = tuple(bucket for bucket, count in persons.items() if not count)
     return BatchResult(folder, delivery, passed.counts, passed.failed, empty)

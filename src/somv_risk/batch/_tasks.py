@@ -18,7 +18,7 @@ from somv_risk.errors import InputError, MisplacedPersonError, OtherRunError, So
 from somv_risk.histories import Histories
 from somv_risk.model import RiskModel, load_model
 from somv_risk.scoring import RANK
-from somv_risk.store import find_home, list_bucket_files, scan_store
+from somv_risk.store import find_bucket, list_bucket_files, scan_store
 
 RISKS_FOLDER: Final = "risks"
 SCORES_FOLDER: Final = "scores"
@@ -31,10 +31,12 @@ DAMAGE: Final = (SourceError, InputError, pl.exceptions.PolarsError, pl.exceptio
 class Job:
     """What a run is about: plain values and paths, so that any process can take part in it.
 
-    `earlier` is the folder of the risks of an earlier run that may be taken over, if there is one.
+    `model_hash` tells the model from another that was in the same place before. `earlier` is the folder of
+    the risks of an earlier run that may be taken over, if there is one.
     """
 
     model: Path
+    model_hash: str
     store: Path
     buckets: int
     index_time: datetime
@@ -99,7 +101,7 @@ def score_part(job: Job, bucket: int) -> Done | Failed:
     try:
         histories = scan_store(job.store, bucket)
         _check_homes(histories, job, bucket)
-        model = _load_once(job.model)
+        model = _load_once(job.model, job.model_hash)
         kept = _keep_earlier(job, bucket, model, histories)
         risks = score_bucket(model, histories, job.index_time, kept)
     except MisplacedPersonError:
@@ -128,7 +130,9 @@ def explain_part(job: Job, bucket: int, made_from: str) -> Done | Failed:
     try:
         risks = pl.read_parquet(name_part(job.out / RISKS_FOLDER, bucket))
         ranked = risks.with_columns(pl.read_parquet(name_part(job.ranks, bucket))[RANK])
-        scores = explain_bucket(_load_once(job.model), scan_store(job.store, bucket), ranked, job.options)
+        scores = explain_bucket(
+            _load_once(job.model, job.model_hash), scan_store(job.store, bucket), ranked, job.options
+        )
     except DAMAGE as error:
         return Failed(bucket, tell_damage(job, bucket, error))
     write_part(part, scores, made_from)
@@ -142,7 +146,7 @@ def read_columns(parts: Mapping[int, Path], *columns: str) -> pl.DataFrame:
 
 
 @lru_cache(maxsize=1)
-def _load_once(model: Path) -> RiskModel:
+def _load_once(model: Path, _hash: str) -> RiskModel:
     return load_model(model)
 
 
@@ -160,7 +164,7 @@ def _keep_earlier(job: Job, bucket: int, model: RiskModel, histories: Histories)
 
 def _check_homes(histories: Histories, job: Job, bucket: int) -> None:
     persons = histories.persons.select(s.PERSON_ID).collect()
-    strangers = persons.filter(find_home(job.buckets) != bucket).height
+    strangers = persons.filter(find_bucket(job.buckets) != bucket).height
     twice = persons.height - persons.n_unique()
     if strangers or twice:
         raise MisplacedPersonError(

@@ -3,7 +3,7 @@
 from somv_risk.evaluation._brief import judge_briefly
 from somv_risk.evaluation._capacities import CAPACITIES, Capacity, read_capacities
 from somv_risk.evaluation._cases import Cases
-from somv_risk.evaluation._comparison import compare
+from somv_risk.evaluation._comparison import compare, hide
 from somv_risk.evaluation._gaps import render_gap
 from somv_risk.evaluation._measures import draw_weights
 from somv_risk.evaluation._numbers import compute_wilson
@@ -20,6 +20,7 @@ __all__ = [
     "compute_metrics",
     "compute_wilson",
     "draw_weights",
+    "hide",
     "judge",
     "judge_briefly",
     "measure_rankings",

@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
+from somv_risk.disclosure import FEW, SMALLEST
 from somv_risk.errors import InputError
 from somv_risk.evaluation._calibration import measure_index, measure_ratio, tabulate_lines
 from somv_risk.evaluation._capacities import CAPACITIES, Capacity, read_capacities
@@ -33,7 +34,8 @@ CHAMPION: Final = "champion"
 GAP: Final = "gap_"
 ORDER: Final = ("auroc", "average_precision", "brier", "precision", "sensitivity")
 NO_PAIRS: Final = "No interval: a line is fitted once to each model."
-HIDDEN: Final = "Hidden on one side or both: small counts, or nobody to count."
+HIDDEN: Final = "hidden"
+TOO_FEW: Final = f"Fewer than {SMALLEST} persons to say it of."
 NO_CHAMPION: Final = "There is no champion to compare with."
 RATES_OF_GROUPS: Final = "rates"
 _SHOWN: Final = {
@@ -48,6 +50,7 @@ _SHOWN: Final = {
     LOW: pl.Float64,
     HIGH: pl.Float64,
     NOTE: pl.String,
+    HIDDEN: pl.Boolean,
 }
 
 
@@ -72,9 +75,17 @@ class _Side:
             RATES_OF_GROUPS: measure_rates(cases, self.cells, self.listed),
         }
 
-    def find_hidden(self, drawn: Drawn) -> pl.Series:
-        """Find which gaps of groups are hidden or cannot be computed, one for each group and rate."""
-        return tabulate_fairness(self.cases, self.cells, self.listed, drawn)[DIFFERENCE].is_null()
+    def find_hidden(self, drawn: Drawn) -> BoolArray:
+        """Find which gaps must not be shown, one for each rate and group."""
+        shown = tabulate_fairness(self.cases, self.cells, self.listed, drawn)
+        return (shown[NOTE] == FEW).fill_null(value=False).to_numpy()
+
+    def find_too_few(self) -> BoolArray:
+        """Find which rates are of fewer than five persons, one for each rate and group: they say nothing."""
+        rows = self.cells.add_up(np.ones(len(self.cases)))
+        events = self.cells.add_up(self.cases.outcome.astype(np.float64))
+        listed = self.cells.add_up(self.listed.astype(np.float64))
+        return np.concatenate([rows, listed, events, rows - events, events]) < SMALLEST
 
     def fit_lines(self) -> pl.DataFrame:
         """Fit the calibration intercept and slope."""
@@ -111,8 +122,8 @@ def compare(
     `challenger`, `champion`, `difference` (challenger minus champion), `low`, `high` (95 % percentile
     interval of the difference, in pairs) and `note`. Metrics: auroc, average_precision, brier; precision and
     sensitivity of lists; expected_over_observed, ici, intercept and slope; and gap_selection_rate and so on:
-    how far a group's rate is from that of everybody else, whichever way. Gaps that small counts would show
-    are hidden.
+    how far a group's rate is from that of everybody else, whichever way. What small counts would show is
+    marked in `hidden`: gates look at it, and `hide` takes it out before anybody sees it.
 
     Raises
     ------
@@ -134,7 +145,8 @@ def compare(
     table = pl.concat([*numbers, _compare_lines(sides), gaps], how="diagonal_relaxed")
     compared = pl.col(CAPACITY).is_null() | pl.col(METRIC).is_in(ORDER)
     is_lead = pl.col(METRIC).str.ends_with("_difference")
-    return table.filter(compared, ~is_lead).select(pl.col(name).cast(kind) for name, kind in _SHOWN.items())
+    told = table.filter(compared, ~is_lead).with_columns(pl.col(HIDDEN).fill_null(value=False))
+    return told.select(pl.col(name).cast(kind) for name, kind in _SHOWN.items())
 
 
 def _take_side(cases: Cases, working: Capacity) -> _Side:
@@ -166,21 +178,30 @@ def _say_nothing(drawn: Drawn) -> Drawn:
 
 
 def _compare_gaps(sides: Sequence[_Side], pair: Sequence[Drawn]) -> pl.DataFrame:
-    """Compare how far each group's rates are from those of everybody else; each side hides small counts."""
+    """Compare how far groups' rates are from those of everybody else, and mark what small counts hide."""
     names = sides[0].cells.names
     keys = pl.concat([names.with_columns(pl.lit(GAP + rate).alias(METRIC)) for rate in RATES])
-    shown = [
-        _take_gaps(drawn, side.find_hidden(drawn).to_numpy()) for side, drawn in zip(sides, pair, strict=True)
-    ]
-    table = _pair(keys.with_columns(pl.lit(HIDDEN).alias(UNDEFINED)), shown)
-    return table.filter(pl.col(GROUP) != NOT_IN_IT)
+    gaps = [_take_gaps(drawn, side.find_too_few()) for side, drawn in zip(sides, pair, strict=True)]
+    hidden = [side.find_hidden(drawn) for side, drawn in zip(sides, pair, strict=True)]
+    table = _pair(keys.with_columns(pl.lit(TOO_FEW).alias(UNDEFINED)), gaps)
+    marked = table.with_columns(pl.Series(HIDDEN, np.any(hidden, axis=0)))
+    return marked.filter(pl.col(GROUP) != NOT_IN_IT)
 
 
-def _take_gaps(drawn: Drawn, is_hidden: BoolArray) -> Drawn:
+def _take_gaps(drawn: Drawn, is_too_few: BoolArray) -> Drawn:
     """Take the differences to everybody else, whichever way; the rates themselves stand before them."""
     half = len(drawn.values) // 2
-    values = np.where(is_hidden, np.nan, np.abs(drawn.values[half:]))
+    values = np.where(is_too_few, np.nan, np.abs(drawn.values[half:]))
     return Drawn(values, np.abs(drawn.draws[:, half:]))
+
+
+def hide(table: pl.DataFrame) -> pl.DataFrame:
+    """Hide the numbers that small counts would show; what is left may be shown."""
+    numbers = (CHALLENGER, CHAMPION, DIFFERENCE, LOW, HIGH)
+    return table.with_columns(
+        pl.when(~pl.col(HIDDEN)).then(pl.col(numbers)),
+        pl.when(HIDDEN).then(pl.lit(FEW)).otherwise(pl.col(NOTE)).alias(NOTE),
+    ).drop(HIDDEN)
 
 
 def _compare_lines(sides: Sequence[_Side]) -> pl.DataFrame:

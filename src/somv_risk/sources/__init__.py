@@ -1,7 +1,21 @@
-"""Sources: one room per origin of data, each ending in checked histories."""
+"""Sources: one room per origin of data, each ending in checked histories or in a delivery for a store."""
 
-from somv_risk.sources.canonical import read_histories
+from somv_risk.sources.canonical import read_histories, scan_folder
+from somv_risk.sources.delta import from_delta, scan_delta, write_delta, write_delta_table
 from somv_risk.sources.frames import from_frames
-from somv_risk.sources.omop import from_omop
+from somv_risk.sources.omop import deliver_omop, from_omop
+from somv_risk.sources.postgres import from_postgres, scan_postgres
 
-__all__ = ["from_frames", "from_omop", "read_histories"]
+__all__ = [
+    "deliver_omop",
+    "from_delta",
+    "from_frames",
+    "from_omop",
+    "from_postgres",
+    "read_histories",
+    "scan_delta",
+    "scan_folder",
+    "scan_postgres",
+    "write_delta",
+    "write_delta_table",
+]

@@ -1,5 +1,7 @@
 """Canonical folders: one Parquet or CSV file per table, with the schema's own names."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -8,8 +10,8 @@ import polars as pl
 from somv_risk import schema as s
 from somv_risk.errors import ConfigError, SourceError
 from somv_risk.histories import Histories
-from somv_risk.sources.frames import TIMEZONE, check_delivery
-from somv_risk.store import is_store, scan_store
+from somv_risk.sources.frames import TIMEZONE, check_delivery, plan_delivery
+from somv_risk.store import Batches, Delivery, deliver_frames, deliver_histories, is_store, scan_store
 
 SUFFIXES = (".parquet", ".csv", ".csv.gz")
 SEPARATORS = (";", "\t", ",")
@@ -43,20 +45,50 @@ def read_histories(
         As in `from_frames`.
     """
     folder = Path(path)
+    if _holds_store(folder, has_own=data_end is not None or pseudonymise_key is not None):
+        return scan_store(folder)
+    tables = {table: _read(file) for table, file in _find_all(folder).items()}
+    return check_delivery(tables, data_end=data_end, pseudonymise_key=pseudonymise_key, timezone=timezone)
+
+
+def scan_folder(
+    path: str | Path,
+    *,
+    data_end: datetime | None = None,
+    pseudonymise_key: str | bytes | None = None,
+    timezone: str = TIMEZONE,
+) -> Delivery:
+    """Scan a folder as `read_histories` reads it, for `ingest`: nothing is checked or in memory yet.
+
+    Raises
+    ------
+    SourceError, ConfigError, InputError
+        As `read_histories`; of rows, only once they are read.
+    """
+    folder = Path(path)
+    if _holds_store(folder, has_own=data_end is not None or pseudonymise_key is not None):
+        return deliver_histories(scan_store(folder))
+    tables = {table: _batch(table, file) for table, file in _find_all(folder).items()}
+    return plan_delivery(tables, data_end=data_end, pseudonymise_key=pseudonymise_key, timezone=timezone)
+
+
+def _holds_store(folder: Path, *, has_own: bool) -> bool:
     if not folder.is_dir():
         raise SourceError(f"There is no folder {folder}. Give a store or a folder of Parquet or CSV tables.")
-    if is_store(folder):
-        if data_end is not None or pseudonymise_key is not None:
-            raise ConfigError(
-                f"{folder} is a store with a data end and pseudonyms of its own. Give yours to ingest."
-            )
-        return scan_store(folder)
-    tables = {table: _scan(file) for table in s.SCHEMAS if (file := _find(folder, table))}
-    if not tables:
+    if is_store(folder) and has_own:
+        raise ConfigError(
+            f"{folder} is a store with a data end and pseudonyms of its own. Give yours to ingest."
+        )
+    return is_store(folder)
+
+
+def _find_all(folder: Path) -> dict[str, Path]:
+    files = {table: file for table in s.SCHEMAS if (file := _find(folder, table))}
+    if not files:
         raise SourceError(
             f"Folder {folder} holds none of the tables {list(s.SCHEMAS)}. Name the files after the tables."
         )
-    return check_delivery(tables, data_end=data_end, pseudonymise_key=pseudonymise_key, timezone=timezone)
+    return files
 
 
 def _find(folder: Path, table: str) -> Path | None:
@@ -68,11 +100,34 @@ def _find(folder: Path, table: str) -> Path | None:
     return files[0] if files else None
 
 
-def _scan(file: Path) -> pl.LazyFrame:
-    try:
+def _read(file: Path) -> pl.LazyFrame:
+    with _name_file(file):
         if file.suffix == ".parquet":
             return pl.read_parquet(file).lazy()
         return pl.read_csv(file, separator=_sniff_separator(file), infer_schema=False).lazy()
+
+
+def _batch(table: str, file: Path) -> Batches:
+    with _name_file(file):
+        frame = (
+            pl.scan_parquet(file)
+            if file.suffix == ".parquet"
+            else pl.scan_csv(file, separator=_sniff_separator(file), infer_schema=False)
+        )
+        batches = deliver_frames({table: frame})[table]
+
+    def read() -> Iterator[pl.DataFrame]:
+        with _name_file(file):
+            yield from batches.read()
+
+    return Batches(batches.columns, read)
+
+
+@contextmanager
+def _name_file(file: Path) -> Iterator[None]:
+    """Make one sentence of whatever is wrong with a file."""
+    try:
+        yield
     except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
         raise SourceError(f"File {file} cannot be read ({type(error).__name__}). Deliver it again.") from None
 

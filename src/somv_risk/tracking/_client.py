@@ -106,6 +106,12 @@ def _check_folder(uri: str) -> None:
         raise SourceError(f"There is no folder {folder} for the MLflow store. Make it, or give another URI.")
 
 
+def start_run(mlflow: Any, client: "MlflowClient", name: str | None = None) -> Any:  # noqa: ANN401 - MLflow's
+    """Start a run, below the one that a notebook may have open; `mlflow run` has made it already."""
+    experiment = choose_experiment(mlflow, client)
+    return mlflow.start_run(experiment_id=experiment, run_name=name, nested=True)
+
+
 def choose_experiment(mlflow: Any, client: "MlflowClient") -> str:  # noqa: ANN401 - a module
     """Choose the experiment runs belong to: that of `mlflow run` inside one, else our own, made at need.
 

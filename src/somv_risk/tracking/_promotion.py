@@ -16,7 +16,7 @@ from somv_risk.comparison import Comparison, compare_models
 from somv_risk.errors import ConfigError
 from somv_risk.gates import Gates, read_gates
 from somv_risk.histories import Histories
-from somv_risk.tracking._client import MODEL_NAME, choose_experiment, open_store
+from somv_risk.tracking._client import MODEL_NAME, open_store, start_run
 from somv_risk.tracking._registry import (
     CHALLENGER,
     CHAMPION,
@@ -119,7 +119,7 @@ def promote(
             draws=draws,
             seed=seed,
         )
-        judged = rules.judge(comparison.table, has_champion=champion is not None)
+        judged = rules.judge(comparison.numbers, has_champion=champion is not None)
         verdict = _decide(judged, override)
         told = {
             "verdict": verdict,
@@ -172,9 +172,7 @@ def _record(
     now = datetime.now().isoformat(timespec="seconds")  # noqa: DTZ005 - local wall-clock time, as everywhere
     decision = {**told, "decided_by": _name_user(), "decided_at": now}
     with (
-        mlflow.start_run(
-            experiment_id=choose_experiment(mlflow, client), run_name=f"{told['verdict']} {version}"
-        ) as run,
+        start_run(mlflow, client, f"{told['verdict']} {version}") as run,
         TemporaryDirectory() as folder,
     ):
         mlflow.set_tags({f"decision.{name}": value for name, value in decision.items()})

@@ -18,7 +18,7 @@ from somv_risk.assessment import EvaluationReport
 from somv_risk.histories import Histories
 from somv_risk.model import RiskModel, compute_model_hash
 from somv_risk.pipeline import LIBRARIES
-from somv_risk.tracking._client import MODEL_NAME, choose_experiment, open_store
+from somv_risk.tracking._client import MODEL_NAME, open_store, start_run
 from somv_risk.tracking._payload import build_example
 from somv_risk.tracking._registry import CHALLENGER
 from somv_risk.tracking._served import CODE, FOLDER
@@ -60,7 +60,7 @@ def track_training(
     with open_store(uri) as (mlflow, client), TemporaryDirectory() as folder:
         _write_training(model, histories, Path(folder))
         _write_report(model, report, Path(folder))
-        with mlflow.start_run(experiment_id=choose_experiment(mlflow, client)) as run:
+        with start_run(mlflow, client) as run:
             _log_parameters(mlflow, _list_settings(model))
             mlflow.set_tags({"data_hash": model.facts["data_hash"], "model_hash": compute_model_hash(model)})
             _log_metrics(mlflow, report)
@@ -80,7 +80,7 @@ def track_evaluation(model: RiskModel, report: EvaluationReport, *, uri: str | N
     """
     with open_store(uri) as (mlflow, client), TemporaryDirectory() as folder:
         _write_report(model, report, Path(folder))
-        with mlflow.start_run(experiment_id=choose_experiment(mlflow, client)) as run:
+        with start_run(mlflow, client) as run:
             judged = ("index_times", "persons", "draws", "seed", "working_capacity")
             _log_parameters(mlflow, {f"evaluation.{name}": report.facts[name] for name in judged})
             mlflow.set_tag("model_hash", report.facts["model_hash"])

@@ -1,12 +1,16 @@
 """Histories from the OMOP common data model."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
+import polars as pl
+
 from somv_risk.histories import Histories
-from somv_risk.sources.frames import check_delivery
+from somv_risk.sources.frames import check_delivery, plan_delivery
 from somv_risk.sources.omop.delivery import scan_omop
+from somv_risk.store import ROWS_PER_BATCH, Batches, Delivery
 
 
 def from_omop(
@@ -45,3 +49,29 @@ def from_omop(
     end = data_end or delivery.data_end
     histories = check_delivery(dict(delivery.tables), data_end=end, pseudonymise_key=pseudonymise_key)
     return replace(histories, dropped=delivery.dropped)
+
+
+def deliver_omop(
+    path: str | Path,
+    config: str | Path | None = None,
+    *,
+    data_end: datetime | None = None,
+    pseudonymise_key: str | bytes | None = None,
+) -> Delivery:
+    """Make a delivery of an OMOP folder, for `ingest`; a table is in memory whole while it is read."""
+    omop = scan_omop(path, config)
+    tables = {table: _batch(frame) for table, frame in omop.tables.items()}
+    end = data_end or omop.data_end
+    return replace(
+        plan_delivery(tables, data_end=end, pseudonymise_key=pseudonymise_key), dropped=omop.dropped
+    )
+
+
+def _batch(frame: pl.LazyFrame) -> Batches:
+    columns = frame.collect_schema()
+
+    def read() -> Iterator[pl.DataFrame]:
+        yield pl.DataFrame(schema=columns)
+        yield from frame.collect().iter_slices(ROWS_PER_BATCH)
+
+    return Batches(columns, read)

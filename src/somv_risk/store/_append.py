@@ -1,0 +1,141 @@
+"""Ingesting: a delivery of any size becomes a store, or goes into one, a bucket at a time."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+import polars as pl
+
+from somv_risk.errors import ConfigError
+from somv_risk.histories import NOTHING_DROPPED, Histories, Quarantine
+from somv_risk.store._apply import DELIVERED_AT, NO_CHANGES, Before, apply
+from somv_risk.store._delivery import Delivery, deliver_histories
+from somv_risk.store._files import lock_folder, make_folder, tell_failing_writes
+from somv_risk.store._manifest import read_ends, read_manifest, state_manifest
+from somv_risk.store._staging import stage
+from somv_risk.store._write import DEFAULT_BUCKETS, check_buckets
+
+STAGING: Final = ".staging"
+
+
+def ingest(delivery: Delivery, path: str | Path, *, buckets: int = DEFAULT_BUCKETS) -> None:
+    """Check a delivery of any size and write it as a store; memory grows with the largest bucket only.
+
+    It holds the rows that `write_store` would write of the delivery read at once, and the same are set aside.
+    It appears under its name only when it is complete.
+
+    Raises
+    ------
+    SourceError, ConfigError
+        As `write_store`.
+    InputError
+        If a table is missing or there are no persons.
+    IdentityError
+        If ids look like civil registration numbers.
+    """
+    check_buckets(buckets)
+    Histories({table: pl.LazyFrame() for table in delivery.tables})  # fails on missing tables
+    with make_folder(Path(path), "store") as folder, _make_staging(folder) as staging:
+        staged = stage(delivery, staging, buckets)
+        apply(Before(folder, _state_nothing(buckets)), delivery, staged, None)
+
+
+def _state_nothing(buckets: int) -> dict[str, Any]:
+    return state_manifest(
+        [],
+        buckets=buckets,
+        tables=[],
+        ends={},
+        quarantine=Quarantine().summary(),
+        dropped=NOTHING_DROPPED,
+    )
+
+
+def append_store(histories: Histories, path: str | Path, *, delivered_at: datetime) -> pl.DataFrame:
+    """Put the rows of a later delivery into a store; see `append`."""
+    return append(deliver_histories(histories), path, delivered_at=delivered_at)
+
+
+def append(delivery: Delivery, path: str | Path, *, delivered_at: datetime) -> pl.DataFrame:
+    """Put a later delivery into a store, which is the old one until it is, at once, the new one.
+
+    A row that says what the store says changes nothing, a row that says otherwise takes the place of the
+    store's (`schema.REPLACED_BY` says of which), and what the delivery does not name stays. Any tables may be
+    delivered.
+
+    Parameters
+    ----------
+    delivered_at
+        When the delivery was made: what it corrects, or tells late, was not known before, unless the row has
+        a later `known_at` of its own.
+
+    Returns
+    -------
+    Rows by `table` and `change`: added, completed, corrected, and replaced (rows of the store that went).
+    Without rows if nothing has changed.
+
+    Raises
+    ------
+    ConfigError
+        If the delivery was made before another that is in the store, or does not say where its data end
+        though the store does.
+    SourceError
+        If the store is incomplete, cannot be written, or is being written by another run.
+    InputError, IdentityError
+        If a column is missing or of an unusable type, or ids look like civil registration numbers.
+    """
+    folder = Path(path)
+    with tell_failing_writes(folder, "store"), _lock_store(folder):
+        old = Before(folder, read_manifest(folder))
+        _check_moment(delivery, old, delivered_at)
+        with _make_staging(folder) as staging:
+            staged = stage(delivery, staging, old.manifest["buckets"])
+            if any(known["fingerprint"] == staged.fingerprint for known in old.manifest["deliveries"]):
+                return NO_CHANGES
+            _check_order(old, delivered_at)
+            return apply(old, delivery, staged, delivered_at)
+
+
+@contextmanager
+def _lock_store(folder: Path) -> Iterator[None]:
+    read_manifest(folder)
+    with lock_folder(folder, "store"):
+        yield
+
+
+@contextmanager
+def _make_staging(folder: Path) -> Iterator[Path]:
+    staging = folder / STAGING
+    shutil.rmtree(staging, ignore_errors=True)  # of a run that was killed
+    try:
+        staging.mkdir()
+        yield staging
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _check_moment(delivery: Delivery, old: Before, delivered_at: datetime) -> None:
+    ends = [end for end in (*read_ends(old.manifest).values(), delivery.data_end) if end is not None]
+    if ends and delivery.data_end is None:
+        raise ConfigError(
+            f"Store {old.folder} says where its data end and the delivery does not. "
+            "Give the delivery's data_end."
+        )
+    latest = max(ends, default=None)
+    if latest is not None and delivered_at < latest:
+        raise ConfigError(
+            f"A delivery of {delivered_at} cannot hold or follow data until {latest}. "
+            "Give the moment at which it was delivered."
+        )
+
+
+def _check_order(old: Before, delivered_at: datetime) -> None:
+    moments = [known[DELIVERED_AT] for known in old.manifest["deliveries"] if known[DELIVERED_AT]]
+    if moments and delivered_at < datetime.fromisoformat(max(moments)):
+        raise ConfigError(
+            f"Store {old.folder} has a delivery of {max(moments)} already, and this one is older. "
+            "Append deliveries in the order in which they were made."
+        )

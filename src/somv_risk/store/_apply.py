@@ -1,0 +1,226 @@
+"""Applying: a staged delivery is merged bucket by bucket, and then, at once, the store is another."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+import polars as pl
+
+from somv_risk import schema as s
+from somv_risk.histories import Quarantine
+from somv_risk.store._delivery import Delivery
+from somv_risk.store._files import BUCKET
+from somv_risk.store._manifest import Entry, read_ends, read_manifest, state_manifest, write_manifest
+from somv_risk.store._merge import CHANGES, Merged, Moment, merge_events, merge_persons
+from somv_risk.store._places import WITH_CONTACTS, number_bucket
+from somv_risk.store._scan import read_table, scan_store
+from somv_risk.store._staging import (
+    GIVEN_ONCE,
+    Shelf,
+    Staged,
+    find_moves,
+    keep_checked,
+    read_moves,
+    read_part,
+)
+from somv_risk.store._write import write_quarantine, write_table
+
+DELIVERED_AT: Final = "delivered_at"
+NO_CHANGES: Final = pl.DataFrame(schema={"table": pl.String, "change": pl.String, "rows": pl.Int64})
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """A store as it is before a delivery; one without tables if there is none yet."""
+
+    folder: Path
+    manifest: Mapping[str, Any]
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        return tuple(self.manifest["tables"])
+
+    @property
+    def edition(self) -> int:
+        """How many deliveries were put into it since it was made; -1 if it was not."""
+        return int(self.manifest["edition"]) if self.tables else -1
+
+    def read(self, table: str, bucket: int, columns: Collection[str] | None = None) -> pl.DataFrame:
+        """Read a table's rows in a bucket; a table that the store does not have is empty."""
+        if table in self.tables:
+            return read_table(self.folder, self.manifest, table, bucket, columns)
+        return pl.DataFrame(schema=s.get_columns(table))
+
+    def find_ends(self) -> dict[str, datetime | None]:
+        """Find until when the store has each table; where it does not say, until its last contact."""
+        ends = read_ends(self.manifest)
+        if None in ends.values():
+            last = scan_store(self.folder).admissions.select(pl.col(s.STARTED_AT).max()).collect().item()
+            ends = {table: end or last for table, end in ends.items()}
+        return ends
+
+
+def apply(old: Before, delivery: Delivery, staged: Staged, delivered_at: datetime | None) -> pl.DataFrame:
+    """Merge a staged delivery bucket by bucket, and then, at once, let the manifest tell of it.
+
+    Without a moment of delivery it is the first.
+    """
+    quarantine = _check_rows(old, delivery, staged)
+    for table in GIVEN_ONCE if old.tables else ():
+        if table in staged.tables:
+            key = s.REPLACED_BY[table]
+            stored = (old.read(table, bucket, key) for bucket in range(staged.buckets))
+            find_moves(staged.folder, table, staged.buckets, stored)
+    entries = {(entry["table"], entry[BUCKET]): entry for entry in old.manifest["files"]}
+    changes, ends = [NO_CHANGES], old.find_ends()
+    moments = {table: Moment(delivered_at, ends.get(table)) for table in staged.tables}
+    try:
+        for bucket in range(staged.buckets):
+            merged = _merge_bucket(old, staged, bucket, moments)
+            entries.update(_write_bucket(old, merged, bucket))
+            changes += [_count(table, merged[table]) for table in merged]
+        told = pl.concat(changes).group_by("table", "change", maintain_order=True).sum()
+        if _is_news(old, delivery, told, quarantine):
+            write_manifest(old.folder, _state(old, delivery, staged, delivered_at, entries, told, quarantine))
+    finally:
+        _sweep(old)
+    return told
+
+
+def _check_rows(old: Before, delivery: Delivery, staged: Staged) -> Quarantine:
+    """Check all buckets' rows before any is merged, and return what was set aside."""
+    aside: dict[str, list[pl.DataFrame]] = {}
+    with Shelf(staged.folder, staged.buckets) as shelf:
+        for bucket in range(staged.buckets):
+            if staged.is_empty(bucket):
+                continue
+            persons = old.read(s.PERSONS, bucket)
+            checked = staged.check(bucket, persons, delivery.latest)
+            keep_checked(shelf, checked, staged.tables, bucket)
+            for table, frame in checked.quarantine.rows.items():
+                aside.setdefault(table, []).append(frame)
+    rows = {table: pl.concat(frames).sort(s.ROW, s.RULE) for table, frames in aside.items()}
+    return delivery.quarantine.join(Quarantine(rows)) if delivery.quarantine.rows else Quarantine(rows)
+
+
+def _merge_bucket(
+    old: Before, staged: Staged, bucket: int, moments: Mapping[str, Moment]
+) -> dict[str, Merged]:
+    """Merge the delivered tables of a bucket, but for those of which nothing can have changed."""
+    merged = {}
+    persons = old.read(s.PERSONS, bucket)
+    for table in staged.tables:
+        checked = read_part(staged.folder, "checked", table, bucket)
+        moves = read_moves(staged.folder, table, bucket)
+        if checked is None and moves.gone.is_empty() and table in old.tables:
+            continue
+        stored = persons if table == s.PERSONS else old.read(table, bucket)
+        new = stored.clear() if checked is None else checked
+        if table == s.PERSONS:
+            merged[table] = merge_persons(stored, new)
+        else:
+            seen = persons if table in old.tables else persons.clear()
+            merged[table] = merge_events(table, stored, new, moment=moments[table], seen=seen, moves=moves)
+    return merged
+
+
+def _write_bucket(old: Before, merged: Mapping[str, Merged], bucket: int) -> dict[tuple[str, int], Entry]:
+    """Write the files of a bucket that become others."""
+    changed = {table for table, rows in merged.items() if rows.is_changed or table not in old.tables}
+    if not changed:
+        return {}
+    held = [table for table in s.SCHEMAS if table in old.tables or table in merged]
+    if s.PERSONS in changed:
+        changed = set(held)  # the persons' numbers may have moved
+    if changed & set(WITH_CONTACTS):
+        changed |= {table for table in WITH_CONTACTS if table in held}
+    needed = {table: merged[table].rows if table in merged else old.read(table, bucket) for table in held}
+    numbered = number_bucket({table: needed[table] for table in held if table in {*changed, s.PERSONS}})
+    return {
+        (table, bucket): write_table(old.folder, table, bucket, numbered[table], old.edition + 1)
+        for table in held
+        if table in changed
+    }
+
+
+def _count(table: str, merged: Merged) -> pl.DataFrame:
+    rows = [{"table": table, "change": change, "rows": merged.counts[change]} for change in CHANGES]
+    return pl.DataFrame(rows, schema=NO_CHANGES.schema).filter(pl.col("rows") > 0)
+
+
+def _is_news(old: Before, delivery: Delivery, told: pl.DataFrame, quarantine: Quarantine) -> bool:
+    """Whether the store is another one after the delivery."""
+    ends_later = _find_later(old, delivery) != read_ends(old.manifest)
+    has_new_tables = not set(delivery.tables) <= set(old.tables)
+    return bool(told.height or quarantine.rows or delivery.dropped.height or ends_later or has_new_tables)
+
+
+def _find_later(old: Before, delivery: Delivery) -> dict[str, datetime | None]:
+    """Find until when each table is delivered from now on."""
+    ends = read_ends(old.manifest)
+    for table in delivery.tables:
+        told = [end for end in (ends.get(table), delivery.data_end) if end is not None]
+        ends[table] = max(told, default=None)
+    return ends
+
+
+def _state(
+    old: Before,
+    delivery: Delivery,
+    staged: Staged,
+    delivered_at: datetime | None,
+    entries: Mapping[tuple[str, int], Entry],
+    told: pl.DataFrame,
+    quarantine: Quarantine,
+) -> dict[str, Any]:
+    """Write what was set aside, and say what the store holds from now on."""
+    dated = quarantine if delivered_at is None else _date_quarantine(quarantine, delivered_at)
+    aside = write_quarantine(dated, old.folder, old.edition + 1)
+    record = {
+        DELIVERED_AT: None if delivered_at is None else delivered_at.isoformat(),
+        "fingerprint": staged.fingerprint,
+        "changes": told.to_dicts(),
+    }
+    return state_manifest(
+        [
+            entries[table, bucket]
+            for table in s.SCHEMAS
+            for bucket in range(staged.buckets)
+            if (table, bucket) in entries
+        ],
+        buckets=staged.buckets,
+        tables=[table for table in s.SCHEMAS if table in {*old.tables, *staged.tables}],
+        ends=_find_later(old, delivery),
+        quarantine=_sum_up(old.manifest["quarantine"], quarantine.summary()),
+        dropped=_sum_up(old.manifest["dropped"], delivery.dropped),
+        quarantine_files=[*old.manifest["quarantine_files"], *aside],
+        deliveries=[*old.manifest["deliveries"], record],
+        edition=old.edition + 1,
+    )
+
+
+def _date_quarantine(quarantine: Quarantine, delivered_at: datetime) -> Quarantine:
+    moment = pl.lit(delivered_at, pl.Datetime("us")).alias(DELIVERED_AT)
+    return Quarantine({table: frame.with_columns(moment) for table, frame in quarantine.rows.items()})
+
+
+def _sum_up(before: list[dict[str, Any]], now: pl.DataFrame) -> pl.DataFrame:
+    """Add counts of rows that have the same names."""
+    whole = pl.concat([pl.DataFrame(before, schema=now.schema), now])
+    return whole.group_by(pl.exclude("rows"), maintain_order=True).agg(pl.col("rows").sum())
+
+
+def _sweep(old: Before) -> None:
+    """Remove files of which neither the store before nor the one now knows."""
+    if old.edition < 0:
+        return
+    now = read_manifest(old.folder)
+    if now["edition"] == old.edition and not any(old.folder.glob(f"*/*.{old.edition + 1}.parquet")):
+        return
+    lists = [manifest[key] for manifest in (old.manifest, now) for key in ("files", "quarantine_files")]
+    known = {entry["file"] for entries in lists for entry in entries}
+    for file in old.folder.glob("*/*.parquet"):
+        if file.relative_to(old.folder).as_posix() not in known:
+            file.unlink(missing_ok=True)

@@ -1,0 +1,88 @@
+"""Delivery: tables as they come from a source, in batches of rows that need not fit in memory together."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import MappingProxyType
+from typing import Final
+
+import polars as pl
+
+from somv_risk import schema as s
+from somv_risk.checks import check_columns
+from somv_risk.conversion import convert
+from somv_risk.errors import InputError
+from somv_risk.histories import NOTHING_DROPPED, Histories, Quarantine
+
+ROWS_PER_BATCH: Final = 100_000
+TIMEZONE: Final = "Europe/Copenhagen"
+
+
+@dataclass(frozen=True, slots=True)
+class Batches:
+    """One delivered table: its columns, and a way to read it from the beginning, batch by batch."""
+
+    columns: Mapping[str, pl.DataType]
+    read: Callable[[], Iterator[pl.DataFrame]]
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """Delivered tables that are not checked yet, and how they are to be read.
+
+    Attributes
+    ----------
+    tables
+        Batches by canonical table name, with canonical column names.
+    latest
+        Events that start after this moment are set aside.
+    data_end
+        Moment at which the delivery ends; None if it does not say.
+    timezone, pseudonymise_key
+        As in `from_frames`.
+    dropped, quarantine
+        What the source did not take over or set aside already.
+    """
+
+    tables: Mapping[str, Batches]
+    latest: datetime
+    data_end: datetime | None = None
+    timezone: str = TIMEZONE
+    pseudonymise_key: str | bytes | None = None
+    dropped: pl.DataFrame = field(default_factory=lambda: NOTHING_DROPPED)
+    quarantine: Quarantine = field(default_factory=Quarantine)
+
+    def __post_init__(self) -> None:
+        unknown = set(self.tables) - set(s.SCHEMAS)
+        if unknown:
+            raise InputError(f"Unknown table {sorted(unknown)}. Known tables are {list(s.SCHEMAS)}.")
+        for table, batches in self.tables.items():
+            check_columns(table, list(batches.columns))
+            for name, target in s.get_columns(table).items():
+                convert(table, name, batches.columns.get(name, pl.Null()), target, self.timezone)
+
+
+def deliver_frames(tables: Mapping[str, pl.LazyFrame]) -> Mapping[str, Batches]:
+    """Make batches of lazy frames, whose rows keep their order."""
+    return MappingProxyType({table: _batch(frame) for table, frame in tables.items()})
+
+
+def deliver_histories(histories: Histories) -> Delivery:
+    """Make a delivery of histories that are checked already."""
+    return Delivery(
+        deliver_frames(histories.tables),
+        latest=histories.data_end or datetime.max,
+        data_end=histories.data_end,
+        dropped=histories.dropped,
+        quarantine=histories.quarantine,
+    )
+
+
+def _batch(frame: pl.LazyFrame) -> Batches:
+    columns = frame.collect_schema()
+
+    def read() -> Iterator[pl.DataFrame]:
+        yield pl.DataFrame(schema=columns)
+        yield from frame.collect_batches(chunk_size=ROWS_PER_BATCH, maintain_order=True)
+
+    return Batches(columns, read)

@@ -1,0 +1,159 @@
+"""Manifest: what a store says of itself. Only files that it names belong to the store."""
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final
+
+import polars as pl
+
+from somv_risk import schema as s
+from somv_risk.errors import SourceError, StoreVersionError
+from somv_risk.store._files import BUCKET, hash_file, name_file
+
+STORE_VERSION: Final = 4
+MANIFEST: Final = "manifest.json"
+MANIFEST_KEYS: Final = (
+    *("buckets", "tables", "data_end", "rows", "quarantine", "dropped"),
+    *("files", "quarantine_files", "deliveries", "edition", "ends"),
+)
+
+Entry = dict[str, Any]  # table, bucket, file, rows, bytes, sha256
+
+
+def is_store(path: str | Path) -> bool:
+    """Tell whether a folder is a store.
+
+    Raises
+    ------
+    SourceError
+        If it may not be looked into.
+    """
+    try:
+        return (Path(path) / MANIFEST).is_file()
+    except OSError as error:
+        raise SourceError(f"{path} cannot be read ({error.strerror}). Mend its permissions.") from None
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Read what a store says of itself.
+
+    Raises
+    ------
+    SourceError
+        If there is no manifest, or it says too little.
+    StoreVersionError
+        If it is of another version.
+    """
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise SourceError(
+            f"{folder} is not a store: its {MANIFEST} cannot be read. Write it with ingest."
+        ) from None
+    found = manifest.get("store_version") if isinstance(manifest, dict) else None
+    if found != STORE_VERSION:
+        raise StoreVersionError(
+            f"Store {folder} has version {found}; this library reads {STORE_VERSION}. Ingest again."
+        )
+    missing = [key for key in MANIFEST_KEYS if key not in manifest]
+    if missing:
+        raise SourceError(f"The {MANIFEST} of store {folder} lacks {missing}. Ingest again.")
+    return dict(manifest)
+
+
+def list_bucket_files(folder: Path, bucket: int) -> list[Path]:
+    """List the files that a bucket should have, one for each table of the store."""
+    return [folder / entry["file"] for entry in read_manifest(folder)["files"] if entry["bucket"] == bucket]
+
+
+def write_manifest(folder: Path, facts: Mapping[str, Any]) -> None:
+    """Write the manifest at once and whole: this is the moment at which a store becomes another."""
+    unfinished = folder / f".{MANIFEST}"
+    try:
+        with unfinished.open("w", encoding="utf-8") as file:
+            json.dump(facts, file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.rename(folder / MANIFEST)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def hash_store(path: str | Path) -> str:
+    """Hash what a store holds: the same files, buckets and data end give the same text.
+
+    Raises
+    ------
+    SourceError
+        As `scan_store`.
+    """
+    manifest = read_manifest(Path(path))
+    held = sorted((file["table"], file["bucket"], file["sha256"]) for file in manifest["files"])
+    return sha256(json.dumps([manifest["buckets"], manifest["data_end"], held]).encode()).hexdigest()
+
+
+def state_manifest(
+    files: Iterable[Entry],
+    *,
+    buckets: int,
+    tables: Iterable[str],
+    ends: Mapping[str, datetime | None],
+    quarantine: pl.DataFrame,
+    dropped: pl.DataFrame,
+    quarantine_files: Iterable[Entry] = (),
+    deliveries: Iterable[Mapping[str, Any]] = (),
+    edition: int = 0,
+) -> dict[str, Any]:
+    """Say what a store holds."""
+    held = list(files)
+    names = list(tables)
+    return {
+        "store_version": STORE_VERSION,
+        "edition": edition,
+        "buckets": buckets,
+        "tables": names,
+        "data_end": _write_moment(ends.get(s.ADMISSIONS)),  # outcomes are admissions
+        "ends": {name: _write_moment(ends.get(name)) for name in names},
+        "rows": {name: sum(file["rows"] for file in held if file["table"] == name) for name in names},
+        "quarantine": quarantine.to_dicts(),
+        "dropped": dropped.to_dicts(),
+        "deliveries": list(deliveries),
+        "files": held,
+        "quarantine_files": list(quarantine_files),
+    }
+
+
+def describe_file(folder: Path, table: str, bucket: int, rows: int, delivery: int = 0) -> Entry:
+    """Say what a file of a bucket holds."""
+    return {"table": table, BUCKET: bucket} | _describe(folder, name_file(table, bucket, delivery), rows)
+
+
+def describe_quarantine(folder: Path, table: str, name: str, rows: int) -> Entry:
+    """Say what a file of rows set aside holds."""
+    return {"table": table} | _describe(folder, name, rows)
+
+
+def read_data_end(manifest: Mapping[str, Any]) -> datetime | None:
+    """Return the moment until which the store's outcomes are known."""
+    return datetime.fromisoformat(manifest["data_end"]) if manifest["data_end"] else None
+
+
+def read_ends(manifest: Mapping[str, Any]) -> dict[str, datetime | None]:
+    """Return the moment until which each table was delivered."""
+    return {
+        table: datetime.fromisoformat(moment) if moment else None
+        for table, moment in manifest["ends"].items()
+    }
+
+
+def _write_moment(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment else None
+
+
+def _describe(folder: Path, name: str, rows: int) -> Entry:
+    file = folder / name
+    return {"file": name, "rows": rows, "bytes": file.stat().st_size, "sha256": hash_file(file)}

@@ -1,0 +1,133 @@
+"""Scanning: a store, whole or one bucket, as lazy histories."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from somv_risk import schema as s
+from somv_risk.errors import SourceError
+from somv_risk.histories import Histories, Layout, Quarantine
+from somv_risk.store._files import BUCKET
+from somv_risk.store._manifest import Entry, read_data_end, read_manifest
+from somv_risk.store._places import NUMBERS
+
+
+def scan_store(path: str | Path, bucket: int | None = None) -> Histories:
+    """Scan a store lazily, whole or one bucket.
+
+    What was scanned stays as it is while one delivery is appended; its files go with the next one.
+
+    Raises
+    ------
+    SourceError
+        If the store is incomplete, of another version, or has no such bucket.
+    """
+    folder = Path(path)
+    manifest = read_manifest(folder)
+    if bucket is not None and not 0 <= bucket < manifest["buckets"]:
+        raise SourceError(
+            f"Store {folder} has no bucket {bucket}. It has buckets 0 to {manifest['buckets'] - 1}."
+        )
+    chosen = range(manifest["buckets"]) if bucket is None else [bucket]
+    parts = tuple(_scan_buckets(folder, manifest, [number]) for number in chosen)
+    whole = _scan_buckets(folder, manifest, list(chosen)) if len(parts) > 1 else parts[0]
+    numbered = whole.numbered if len(parts) == 1 else {}
+    layout = Layout(whole.tables, parts if len(parts) > 1 else (), numbered)
+    return replace(whole, quarantine=read_quarantine(folder, manifest), layout=layout)
+
+
+def read_table(
+    folder: Path,
+    manifest: Mapping[str, Any],
+    table: str,
+    bucket: int,
+    columns: Collection[str] | None = None,
+) -> pl.DataFrame:
+    """Read a table's rows in one bucket, without the numbers; all columns or some.
+
+    Raises
+    ------
+    SourceError
+        If the file is missing or damaged.
+    """
+    try:
+        rows = _scan_table(folder, manifest, table, [bucket])
+        return rows.select(columns or list(s.get_columns(table))).collect()
+    except pl.exceptions.PolarsError as error:
+        file = next(e["file"] for e in manifest["files"] if (e["table"], e[BUCKET]) == (table, bucket))
+        raise SourceError(
+            f"Store {folder} has a damaged file {file} ({type(error).__name__}). Ingest again."
+        ) from None
+
+
+def read_quarantine(folder: Path, manifest: Mapping[str, Any]) -> Quarantine:
+    """Read what was set aside; rows of a later delivery tell when it was made."""
+    frames: dict[str, list[pl.DataFrame]] = {}
+    for entry in manifest["quarantine_files"]:
+        _check_files(folder, entry["table"], [entry])
+        frames.setdefault(entry["table"], []).append(pl.read_parquet(folder / entry["file"]))
+    return Quarantine({table: _join(frames[table]) for table in s.SCHEMAS if table in frames})
+
+
+def _join(frames: list[pl.DataFrame]) -> pl.DataFrame:
+    """Put rows of several deliveries below each other; a column of differing types is text."""
+    if len(frames) == 1:
+        return frames[0]
+    types: dict[str, set[pl.DataType]] = {}
+    for frame in frames:
+        for name, dtype in frame.schema.items():
+            types.setdefault(name, set()).add(dtype)
+    texts = [name for name, found in types.items() if len(found - {pl.Null()}) > 1]
+    return pl.concat(
+        [
+            frame.with_columns(pl.col(n).cast(pl.String) for n in texts if n in frame.columns)
+            for frame in frames
+        ],
+        how="diagonal_relaxed",
+    )
+
+
+def _scan_buckets(folder: Path, manifest: Mapping[str, Any], buckets: list[int]) -> Histories:
+    numbered = {table: _scan_table(folder, manifest, table, buckets) for table in manifest["tables"]}
+    tables = {table: frame.drop(NUMBERS, strict=False) for table, frame in numbered.items()}
+    return Histories(
+        tables=tables,
+        data_end=read_data_end(manifest),
+        dropped=pl.DataFrame(
+            manifest["dropped"], schema={"source_table": pl.String, "reason": pl.String, "rows": pl.Int64}
+        ),
+        layout=Layout(tables, numbered=numbered),
+    )
+
+
+def _scan_table(folder: Path, manifest: Mapping[str, Any], table: str, buckets: list[int]) -> pl.LazyFrame:
+    own = {entry[BUCKET]: entry for entry in manifest["files"] if entry["table"] == table}
+    entries = [own[bucket] for bucket in buckets if bucket in own]
+    if len(entries) < len(buckets):
+        raise SourceError(
+            f"Store {folder} names no {table} file for {len(buckets) - len(entries)} of its buckets. "
+            "Ingest again."
+        )
+    _check_files(folder, table, entries)
+    return pl.scan_parquet([folder / entry["file"] for entry in entries], hive_partitioning=False)
+
+
+def _check_files(folder: Path, table: str, entries: list[Entry]) -> None:
+    damaged = [entry["file"] for entry in entries if not is_readable(folder / entry["file"], entry["bytes"])]
+    if damaged:
+        raise SourceError(
+            f"Store {folder} has {len(damaged)} {table} files missing or damaged, the first {damaged[0]}. "
+            "Ingest again."
+        )
+
+
+def is_readable(file: Path, size: int) -> bool:
+    """Tell whether a Parquet file is there, has its size, and tells its columns."""
+    try:
+        pl.read_parquet_schema(file)
+        return file.stat().st_size == size
+    except (OSError, pl.exceptions.PolarsError):
+        return False
