@@ -1,17 +1,27 @@
-# Two commands to know: `make demo` and `make test`. Both set up .venv first, once.
+# Two commands to know: `make demo` and `make test`. Both set up .venv first, once. `make spark` adds PySpark to it.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint bench model clean
+.PHONY: demo test spark lint bench model clean
 
 demo: $(READY)
 	$(BIN)/somv-risk demo --out demo
 
 test: $(READY)
 	$(BIN)/python -m pytest
+
+# PySpark is large and needs Java, so that whoever has no cluster is spared it.
+spark: $(VENV)/.ready-spark
+	@command -v java >/dev/null || test -n "$$JAVA_HOME" || \
+	  { echo "Spark needs Java 17 or newer. Run: apt-get install -y openjdk-17-jre-headless"; exit 1; }
+	$(BIN)/python -m pytest tests/test_spark.py
+
+$(VENV)/.ready-spark: requirements-spark.lock $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-spark.lock
+	@touch $@
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -1,18 +1,26 @@
 """Batch: everyone in a store scored bucket by bucket, and a run that never loses its place."""
 
 from somv_risk.batch._bucket import RISKS, Options, explain_bucket, keep_unchanged, score_bucket
+from somv_risk.batch._checks import Allowed
+from somv_risk.batch._identity import list_libraries
+from somv_risk.batch._passes import Task, Team
 from somv_risk.batch._rest import find_resting
 from somv_risk.batch._run import BatchResult, run_batch
-from somv_risk.batch._tasks import Failed
+from somv_risk.batch._tasks import Done, Failed
 
 __all__ = [
     "RISKS",
+    "Allowed",
     "BatchResult",
+    "Done",
     "Failed",
     "Options",
+    "Task",
+    "Team",
     "explain_bucket",
     "find_resting",
     "keep_unchanged",
+    "list_libraries",
     "run_batch",
     "score_bucket",
 ]

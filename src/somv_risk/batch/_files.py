@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,7 +46,8 @@ def write_whole(path: Path, fill: Callable[[BinaryIO], object]) -> None:
     SourceError
         If it cannot be written; nothing is left behind.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}{UNFINISHED}")
+    # On a cluster, two machines may have a process of the same number, and a lost task may go on.
+    beside = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}{UNFINISHED}")
     with explain_trouble(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:

@@ -42,8 +42,13 @@ def state_identity(model: RiskModel, store: Path, index_time: datetime, options:
         },
         "index_time": index_time.isoformat(),
         "options": asdict(options),
-        "libraries": {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}},
+        "libraries": list_libraries(),
     }
+
+
+def list_libraries() -> dict[str, str]:
+    """List the versions on which the bits of a result may depend, as they are here."""
+    return {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}}
 
 
 def check_same(folder: Path, identity: Mapping[str, Any]) -> None:

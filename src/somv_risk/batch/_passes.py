@@ -1,12 +1,15 @@
 """Passes: risks by bucket, ranks of the region, reasons by bucket, and what they come to together."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from somv_risk.batch._files import hash_files, write_json
+import polars as pl
+
+from somv_risk.batch._files import hash_files, write_json, write_part
 from somv_risk.batch._identity import MANIFEST
 from somv_risk.batch._log import LOG_FILE, Log
 from somv_risk.batch._outputs import Counts, count_scores, describe_parts, write_outputs
@@ -21,12 +24,26 @@ from somv_risk.batch._tasks import (
     name_part,
     score_part,
 )
-from somv_risk.batch._workers import Workers, start_workers
 from somv_risk.errors import CohortError, SourceError
 from somv_risk.model import load_model
+from somv_risk.scoring import RANK
 
 Progress = Callable[[str, int, int], None]
 Task = Callable[[], Done | Failed]
+
+
+class Team(Protocol):
+    """Those who do the tasks: this process, several processes, or a cluster."""
+
+    @property
+    def size(self) -> int | None:
+        """How many tasks are done at once; None if that is not for the run to say."""
+
+    def run(self, tasks: Iterable[Task]) -> Iterator[Done | Failed]:
+        """Give the results as they come."""
+
+
+StartTeam = Callable[[], AbstractContextManager[Team]]
 
 
 def ignore_progress(step: str, done: int, total: int) -> None:
@@ -50,7 +67,7 @@ class Passes:
     persons: Mapping[int, int]
     progress: Progress
 
-    def work(self, workers: int) -> Passed:
+    def work(self, start_team: StartTeam) -> Passed:
         """Do what is not yet done, and put everything together.
 
         Raises
@@ -59,8 +76,9 @@ class Passes:
             If no bucket can be read, something not be written, or nobody is eligible.
         """
         write_json(self.job.out / MANIFEST, {**self.identity, "complete": False})
-        self.log.tell("begun", buckets=self.job.buckets, persons=sum(self.persons.values()), workers=workers)
-        with start_workers(workers) as team:
+        persons = sum(self.persons.values())
+        with start_team() as team:
+            self.log.tell("begun", buckets=self.job.buckets, persons=persons, workers=team.size)
             risks, failed = self._score(team)
             scores, failed_later = self._explain(team, risks)
         return self._finish(risks, scores, [*failed, *failed_later])
@@ -70,7 +88,7 @@ class Passes:
         """The log of the run."""
         return Log(self.job.out / LOG_FILE)
 
-    def _score(self, team: Workers) -> tuple[dict[int, Path], list[Failed]]:
+    def _score(self, team: Team) -> tuple[dict[int, Path], list[Failed]]:
         tasks = {bucket: partial(score_part, self.job, bucket) for bucket in range(self.job.buckets)}
         done, failed = self._follow(team, "risk", tasks)
         if not done:
@@ -81,20 +99,18 @@ class Passes:
             )
         return self._name_parts(RISKS_FOLDER, done), failed
 
-    def _explain(self, team: Workers, risks: Mapping[int, Path]) -> tuple[dict[int, Path], list[Failed]]:
-        ranks = rank_parts(list(risks.values()))
+    def _explain(self, team: Team, risks: Mapping[int, Path]) -> tuple[dict[int, Path], list[Failed]]:
         made_from = hash_files(risks.values())
-        tasks = {
-            bucket: partial(explain_part, self.job, bucket, own, made_from)
-            for bucket, own in zip(risks, ranks, strict=True)
-        }
+        for bucket, ranks in zip(risks, rank_parts(list(risks.values())), strict=True):
+            write_part(name_part(self.job.ranks, bucket), pl.DataFrame({RANK: ranks}), made_from)
+        tasks = {bucket: partial(explain_part, self.job, bucket, made_from) for bucket in risks}
         done, failed = self._follow(team, "reasons", tasks)
         if not done:
             raise SourceError(failed[0].reason)
         return self._name_parts(SCORES_FOLDER, done), failed
 
     def _follow(
-        self, team: Workers, step: str, tasks: Mapping[int, Task]
+        self, team: Team, step: str, tasks: Mapping[int, Task]
     ) -> tuple[dict[int, int], list[Failed]]:
         """Do the tasks and tell of each; returns the rows of the buckets done, and the others."""
         done: dict[int, int] = {}

@@ -4,8 +4,9 @@ import shutil
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from somv_risk.batch._bucket import Options
 from somv_risk.batch._checks import Allowed, check_index_time, check_tables, count_persons
@@ -15,15 +16,14 @@ from somv_risk.batch._identity import MANIFEST, check_same, state_identity
 from somv_risk.batch._lock import hold_folder
 from somv_risk.batch._log import LOG_FILE, Log
 from somv_risk.batch._outputs import OUTPUTS, Counts
-from somv_risk.batch._passes import Passes, Progress, ignore_progress
-from somv_risk.batch._tasks import RISKS_FOLDER, SCORES_FOLDER, Failed, Job
+from somv_risk.batch._passes import Passes, Progress, StartTeam, ignore_progress
+from somv_risk.batch._tasks import RISKS_FOLDER, SCORES_FOLDER, WORK_FOLDER, Failed, Job
+from somv_risk.batch._workers import start_workers
 from somv_risk.cohort import Moment, parse_moment
 from somv_risk.errors import ModelError, SourceError
 from somv_risk.model import RiskModel, load_model
 from somv_risk.sources import read_histories
 from somv_risk.store import is_store, read_manifest, write_store
-
-WORK_FOLDER: Final = ".work"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def run_batch(
     *,
     index_time: Moment,
     options: Options | None = None,
-    workers: int = 1,
+    workers: int | StartTeam = 1,
     since: str | Path | None = None,
     allow: Collection[Allowed] = (),
     fresh: bool = False,
@@ -69,6 +69,7 @@ def run_batch(
         Whom to flag and explain; the defaults of `score`.
     workers
         Buckets worked at at once: 1 uses all cores with the least memory, more are processes of their own.
+        Or what starts a team of another kind, whose members see the same paths.
     since
         Folder of an earlier run: what cannot have changed since is taken from it.
     allow
@@ -109,7 +110,8 @@ def run_batch(
             out=folder,
             earlier=earlier,
         )
-        passed = Passes(job, identity, persons, progress).work(workers)
+        start_team = workers if callable(workers) else partial(start_workers, workers)
+        passed = Passes(job, identity, persons, progress).work(start_team)
         delivery = read_manifest(stored)
     empty = tuple(bucket for bucket, count in persons.items() if not count)
     return BatchResult(folder, delivery, passed.counts, passed.failed, empty)

@@ -14,7 +14,6 @@ from somv_risk import schema as s
 from somv_risk.batch._bucket import Options, explain_bucket, keep_unchanged, score_bucket
 from somv_risk.batch._files import hash_files, read_origin, write_part
 from somv_risk.batch._memory import give_back_memory, read_peak_mb
-from somv_risk.batch._ranking import Ranks
 from somv_risk.errors import InputError, MisplacedPersonError, OtherRunError, SourceError
 from somv_risk.histories import Histories
 from somv_risk.model import RiskModel, load_model
@@ -23,6 +22,7 @@ from somv_risk.store import find_bucket, list_bucket_files, scan_store
 
 RISKS_FOLDER: Final = "risks"
 SCORES_FOLDER: Final = "scores"
+WORK_FOLDER: Final = ".work"
 # What reading damaged files may come to; Polars panics on some.
 DAMAGE: Final = (SourceError, InputError, pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
 
@@ -43,6 +43,11 @@ class Job:
     options: Options
     out: Path
     earlier: Path | None = None
+
+    @property
+    def ranks(self) -> Path:
+        """Where the ranks of each bucket's persons wait for whoever explains them."""
+        return self.out / WORK_FOLDER / "ranks"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +114,10 @@ def score_part(job: Job, bucket: int) -> Done | Failed:
     return Done(bucket, risks.height, seconds, read_peak_mb(), None if kept is None else kept.height)
 
 
-def explain_part(job: Job, bucket: int, ranks: Ranks, made_from: str) -> Done | Failed:
+def explain_part(job: Job, bucket: int, made_from: str) -> Done | Failed:
     """Flag and explain one bucket, and write its scores, unless they stand already.
 
-    `made_from` says what all ranks were made of.
+    `made_from` says what all ranks were made of, which lie in `job.ranks`.
 
     Raises
     ------
@@ -124,7 +129,7 @@ def explain_part(job: Job, bucket: int, ranks: Ranks, made_from: str) -> Done | 
         return Done(bucket, _count_rows(part), None, read_peak_mb())
     try:
         risks = pl.read_parquet(name_part(job.out / RISKS_FOLDER, bucket))
-        ranked = risks.with_columns(pl.Series(RANK, ranks))
+        ranked = risks.with_columns(pl.read_parquet(name_part(job.ranks, bucket))[RANK])
         scores = explain_bucket(
             _load_once(job.model, job.model_hash), scan_store(job.store, bucket), ranked, job.options
         )

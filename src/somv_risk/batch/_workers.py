@@ -21,8 +21,9 @@ _THREADS: Final = ("POLARS_MAX_THREADS", "OMP_NUM_THREADS")
 class Workers:
     """Does tasks one by one in this process, or several at a time in others."""
 
-    def __init__(self, pool: ProcessPoolExecutor | None) -> None:
+    def __init__(self, pool: ProcessPoolExecutor | None, size: int = 1) -> None:
         self._pool = pool
+        self.size = size
 
     def run(self, tasks: Iterable[Callable[[], Result]]) -> Iterator[Result]:
         """Give the results as they come.
@@ -64,7 +65,7 @@ def start_workers(workers: int) -> Iterator[Workers]:
     with _share_threads(workers):
         pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_end_with_parent)
         try:
-            yield Workers(pool)
+            yield Workers(pool, workers)
         finally:
             pool.shutdown(cancel_futures=True)
 
