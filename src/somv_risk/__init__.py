@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from somv_risk.pipeline import train
     from somv_risk.refits import Refits
     from somv_risk.scoring import score
+    from somv_risk.spark import score_spark
 
 # LightGBM brings pandas along; whoever only builds features need not wait for it.
 _LATE = {
@@ -57,6 +58,7 @@ _LATE = {
     "read_definitions": "somv_risk.config",
     "run_batch": "somv_risk.batch",
     "score": "somv_risk.scoring",
+    "score_spark": "somv_risk.spark",
     "train": "somv_risk.pipeline",
 }
 
@@ -86,6 +88,7 @@ __all__ = [
     "read_histories",
     "run_batch",
     "score",
+    "score_spark",
     "simulate",
     "train",
     "write_delta",
