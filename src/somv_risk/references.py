@@ -49,6 +49,7 @@ def fit_logistic(
 ) -> PenalisedLogistic:
     """Fit the penalised logistic reference on the rows that train the trees: some places of the matrix."""
     from sklearn.linear_model import LogisticRegression  # noqa: PLC0415 - half a second, needed in training only
+    from threadpoolctl import threadpool_limits  # noqa: PLC0415 - comes with scikit-learn
 
     numbers = np.setdiff1d(np.arange(matrix.shape[1]), encoding.category_columns)
     columns = [column for column in numbers.tolist() if not np.isnan(matrix[places, column]).all()]
@@ -57,7 +58,8 @@ def fit_logistic(
     for number, column in enumerate(columns):  # all at once would hold several copies in double precision
         values = _transform(matrix[places, column])
         standard[:, number], mean[number], scale[number] = _standardise(values)
-    line = LogisticRegression(C=PENALTY_STRENGTH, max_iter=200).fit(standard, outcome)
+    with threadpool_limits(1, user_api="blas"):  # the last bits of a sum hang on how many threads share it
+        line = LogisticRegression(C=PENALTY_STRENGTH, max_iter=200).fit(standard, outcome)
     return PenalisedLogistic(
         names=tuple(encoding.names[column] for column in columns),
         mean=tuple(mean.tolist()),
