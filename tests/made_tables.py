@@ -70,6 +70,7 @@ SCHEMAS = {
     },
     "persistence": {
         "index_time": TIME,
+        "ranking": pl.String,
         "known_or_new": pl.String,
         "flagged": pl.Boolean,
         **COUNTS,
@@ -77,6 +78,7 @@ SCHEMAS = {
     },
     "fairness": {
         "index_time": TIME,
+        "ranking": pl.String,
         "grouping": pl.String,
         "group": pl.String,
         "metric": pl.String,
@@ -92,6 +94,7 @@ SCHEMAS = {
     },
     "gaps": {
         "index_time": TIME,
+        "ranking": pl.String,
         "grouping": pl.String,
         "group": pl.String,
         "metric": pl.String,
@@ -101,10 +104,11 @@ SCHEMAS = {
         "high": pl.Float64,
         "text": pl.String,
     },
-    "hidden": {"index_time": TIME, "measure": pl.String, **INTERVAL},
+    "hidden": {"index_time": TIME, "ranking": pl.String, "measure": pl.String, **INTERVAL},
     "turnover": {
         "from_index_time": TIME,
         "to_index_time": TIME,
+        "ranking": pl.String,
         "capacity": pl.String,
         "persons": pl.Int64,
         "value": pl.Float64,
@@ -414,8 +418,8 @@ def make_persistence(times, _):
         ("new", True): 0.17,
         ("new", False): 0.006,
     }
-    for time, ((kind, flagged), share) in product(times, shares.items()):
-        key = {"index_time": time, "known_or_new": kind, "flagged": flagged}
+    for time, ranking, ((kind, flagged), share) in product(times, RANKINGS, shares.items()):
+        key = {"index_time": time, "ranking": ranking, "known_or_new": kind, "flagged": flagged}
         note = SUPPRESSED if (kind, flagged) == ("known", False) and time == times[0] else None
         counts = {} if note else {"rows": 100, "events": round(100 * share)}
         yield key | counts | around(share, 0.02 if share > 0.02 else 0.002, note)
@@ -429,12 +433,13 @@ def make_fairness(times, groups):
         "false_positive_rate": 0.008,
         "expected_over_observed": 1.03,
     }
-    for time, metric in product(times, metrics):
-        everybody = {"index_time": time, "grouping": "all", "group": "all", "metric": metric}
-        yield everybody | {"count": 126, "of": 12_631, "value": metrics[metric]}
-    for time, (grouping, members) in product(times, groups.items()):
+    for time, ranking, metric in product(times, RANKINGS, metrics):
+        everybody = {"index_time": time, "ranking": ranking, "grouping": "all", "group": "all"}
+        yield everybody | {"metric": metric, "count": 126, "of": 12_631, "value": metrics[metric]}
+    for time, ranking, (grouping, members) in product(times, RANKINGS, groups.items()):
         for place, (group, (metric, value)) in enumerate(product(members, metrics.items())):
-            key = {"index_time": time, "grouping": grouping, "group": group, "metric": metric}
+            key = {"index_time": time, "ranking": ranking, "grouping": grouping, "group": group}
+            key |= {"metric": metric}
             if (grouping, group) == ("homelessness", "yes") and metric == "precision":
                 yield key | {"note": SUPPRESSED}
                 continue
@@ -454,7 +459,7 @@ def make_fairness(times, groups):
 def make_gaps(times, groups):
     for row in make_fairness(times, groups):
         if row.get("difference") is not None and row["difference_low"] > 0:
-            names = ("index_time", "grouping", "group", "metric", "value", "difference")
+            names = ("index_time", "ranking", "grouping", "group", "metric", "value", "difference")
             key = {name: row[name] for name in names}
             text = f"{row['grouping']} {row['group']}: {row['metric']} is higher than among everybody else."
             yield key | {"low": row["difference_low"], "high": row["difference_high"], "text": text}
@@ -462,20 +467,22 @@ def make_gaps(times, groups):
 
 def make_hidden(times, _):
     values = {"persons_with_outcome": 126.0, "persons_counted": 97.0, "persons_hidden": 29.0}
-    for time in times:
+    for time, ranking in product(times, RANKINGS):
+        key = {"index_time": time, "ranking": ranking}
         for measure, value in values.items():
-            yield {"index_time": time, "measure": measure, "value": value}
-        yield {"index_time": time, "measure": "share_hidden"} | around(29 / 126, 0.07)
-        yield {"index_time": time, "measure": "hidden_on_the_list"} | around(0.31, 0.15)
-        yield {"index_time": time, "measure": "counted_on_the_list"} | around(None, 0, SUPPRESSED)
+            yield key | {"measure": measure, "value": value}
+        yield key | {"measure": "share_hidden"} | around(29 / 126, 0.07)
+        yield key | {"measure": "hidden_on_the_list"} | around(0.31 if ranking == "model" else 0.22, 0.15)
+        yield key | {"measure": "counted_on_the_list"} | around(None, 0, SUPPRESSED)
 
 
 def make_turnover(times, _):
     for earlier, later in pairwise(times):
-        for capacity in ("100", "1 %"):
+        for ranking, capacity in product(RANKINGS, ("100", "1 %")):
             yield {
                 "from_index_time": earlier,
                 "to_index_time": later,
+                "ranking": ranking,
                 "capacity": capacity,
                 "persons": SIZES.get(capacity) or int(capacity),
                 "value": 0.37,

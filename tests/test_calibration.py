@@ -13,9 +13,10 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.frozen import FrozenEstimator
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
 
 from somv_risk.calibration import Calibration, compute_log_losses, fit_calibration, read_calibration
-from somv_risk.curves import FITS, Beta, Isotonic, Platt, fit_beta, fit_isotonic, fit_platt
+from somv_risk.curves import FITS, Beta, Isotonic, Platt, fit_beta, fit_isotonic, fit_logistic_line, fit_platt
 from somv_risk.errors import CohortError
 
 ROWS = 20_000
@@ -279,6 +280,18 @@ def test_the_order_of_rows_does_not_matter():
     )
     assert one.kind == other.kind == "isotonic"
     np.testing.assert_allclose(one.curve.risk, other.curve.risk, rtol=1e-12)
+
+
+def test_the_number_of_threads_does_not_change_a_bit():
+    rng = np.random.default_rng(0)
+    raw = rng.normal(-4, 1, 200_000)
+    outcome = rng.random(len(raw)) < 1 / (1 + np.exp(-raw))
+    columns = np.column_stack([raw, rng.normal(size=(len(raw), 5))])
+    found = []
+    for threads in (1, 2):
+        with threadpool_limits(threads, user_api="blas"):
+            found.append((fit_calibration(raw, outcome).describe(), fit_logistic_line(columns, outcome)))
+    assert found[0] == found[1]
 
 
 def test_with_a_single_event_a_line_is_all_there_is():

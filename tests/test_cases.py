@@ -431,18 +431,34 @@ def test_turnover_is_the_share_of_the_first_list_that_is_on_the_second():
     note = "Nobody of the first list could be on the second: none was eligible with a known outcome."
     # Of a, b, c, d all could stay, and a and b are among b, x, a, z. Of a and b one is on the list b, x.
     assert rows == [
-        (INDEX, INDEX + 30 * DAY, "4", 4, 0.5, None),
-        (INDEX, INDEX + 30 * DAY, "25 %", 2, 0.5, None),
-        (INDEX + 30 * DAY, INDEX + 60 * DAY, "4", 0, None, note),
-        (INDEX + 30 * DAY, INDEX + 60 * DAY, "25 %", 0, None, note),
+        (INDEX, INDEX + 30 * DAY, "model", "4", 4, 0.5, None),
+        (INDEX, INDEX + 30 * DAY, "model", "25 %", 2, 0.5, None),
+        (INDEX + 30 * DAY, INDEX + 60 * DAY, "model", "4", 0, None, note),
+        (INDEX + 30 * DAY, INDEX + 60 * DAY, "model", "25 %", 0, None, note),
     ]
+
+
+def test_turnover_of_a_reference_is_that_of_its_own_list():
+    def follow_counts(day: int, counts: dict[str, float]) -> Followed:
+        rankings = {"model": np.zeros(len(counts)), "count_last_year": np.array(list(counts.values()))}
+        cases = Cases(outcome=np.zeros(len(counts), bool), rankings=rankings)
+        return Followed(INDEX + day * DAY, pl.Series(list(counts)), cases, pl.DataFrame())
+
+    first = follow_counts(0, {"a": 0, "b": 5, "c": 4, "d": 3, "e": 0})
+    second = follow_counts(30, {"a": 1, "b": 9, "c": 1, "d": 7, "x": 8})
+    rows = _compare_lists([first, second], read_capacities(["3", "4"]))
+    told = rows.filter(ranking="count_last_year").select("capacity", "persons", "value", "note").rows()
+    # Of b, c, d two are among b, x, d. Of four on the first list one is drawn by lot, a or e; on the second
+    # a and c are equal.
+    assert told[0] == ("3", 3, pytest.approx(2 / 3), None)
+    assert told[1][3] == "Who is last on the list was drawn by lot among equal scores."
 
 
 def test_the_report_compares_lists_of_moments_that_follow_one_another(report, model, region, index, split):
     moments = (index - 90 * DAY, index)
     lists = (follow(model, region, moment, split=split).person_ids.head(20) for moment in moments)
     earlier, later = map(set, lists)
-    told = report.tables["turnover"].filter(capacity="20").row(0, named=True)
+    told = report.tables["turnover"].filter(ranking="model", capacity="20").row(0, named=True)
     assert (told["from_index_time"], told["to_index_time"]) == (index - 90 * DAY, index)
     assert told["value"] == pytest.approx(len(earlier & later) / told["persons"])
     assert 0 < told["persons"] <= 20

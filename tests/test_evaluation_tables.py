@@ -9,6 +9,7 @@ from polars.testing import assert_frame_equal
 from scipy.stats import binomtest
 
 from somv_risk.evaluation import Cases, judge, render_gap
+from somv_risk.evaluation._listings import BY_LOT, Listing, make_listings
 from somv_risk.evaluation._lists import tabulate_hidden
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -138,7 +139,7 @@ def test_lists_are_those_counted_by_hand(tables):
 
 
 def test_of_ten_persons_calibration_is_a_ratio_and_three_sentences(tables):
-    of_all = tables["calibration"].filter(grouping="all")
+    of_all = tables["calibration"].filter(ranking="model", grouping="all")
     assert of_all["metric"].to_list() == ["expected_over_observed", "intercept", "slope", "ici"]
     assert of_all.select("rows", "events").unique().rows() == [(10, 3)]
     assert of_all["value"].to_list() == [nearly(4.55 / 3), None, None, None]
@@ -152,7 +153,7 @@ def test_of_ten_persons_calibration_is_a_ratio_and_three_sentences(tables):
 
 
 def test_reliability_has_the_lowest_risks_first(tables):
-    told = tables["reliability"].filter(grouping="all")
+    told = tables["reliability"].filter(ranking="model", grouping="all")
     assert told["mean_risk"].to_list() == sorted(TEN.model.tolist())
     assert told["events"].to_list() == [0, 0, 0, 0, 0, 0, 1, 0, 1, 1]
 
@@ -180,18 +181,77 @@ def test_risks_are_spread_over_bins_that_hold_their_lower_edge(tables):
         ("model", True, 0.5, 0.7, 1, nearly(1 / 3)),
         ("model", True, 0.7, 1.0, 2, nearly(2 / 3)),
     ]
-    assert tables["risk_distribution"].height == 2 * 13
+    assert tables["risk_distribution"].filter(ranking="model").height == 2 * 13
+
+
+@pytest.mark.parametrize("name", ["calibration", "reliability", "risk_distribution"])
+def test_a_reference_that_is_no_probability_is_a_row_that_says_so(tables, name):
+    (row,) = tables[name].filter(ranking="count_last_year").to_dicts()
+    assert row["note"] == "This ranking gives no probabilities: there is nothing to calibrate."
+    assert {row.get(number) for number in NUMBERS} == {None}
 
 
 def test_persistence_is_the_share_of_the_known_that_met_the_target_again(tables):
+    nobody = "There is nobody in this part."
+    # The model lists the first two persons, the count the first and the third, who are those known.
     assert tables["persistence"].rows() == [
-        ("known", None, 2, 1, 0.5, *wilson(1, 2), None),
-        ("known", True, 1, 1, 1.0, *wilson(1, 1), None),
-        ("known", False, 1, 0, 0.0, *wilson(0, 1), None),
-        ("new", None, 8, 2, 0.25, *wilson(2, 8), None),
-        ("new", True, 1, 1, 1.0, *wilson(1, 1), None),
-        ("new", False, 7, 1, nearly(1 / 7), *wilson(1, 7), None),
+        ("model", "known", None, 2, 1, 0.5, *wilson(1, 2), None),
+        ("model", "known", True, 1, 1, 1.0, *wilson(1, 1), None),
+        ("model", "known", False, 1, 0, 0.0, *wilson(0, 1), None),
+        ("model", "new", None, 8, 2, 0.25, *wilson(2, 8), None),
+        ("model", "new", True, 1, 1, 1.0, *wilson(1, 1), None),
+        ("model", "new", False, 7, 1, nearly(1 / 7), *wilson(1, 7), None),
+        ("count_last_year", "known", None, 2, 1, 0.5, *wilson(1, 2), None),
+        ("count_last_year", "known", True, 2, 1, 0.5, *wilson(1, 2), None),
+        ("count_last_year", "known", False, 0, 0, None, None, None, nobody),
+        ("count_last_year", "new", None, 8, 2, 0.25, *wilson(2, 8), None),
+        ("count_last_year", "new", True, 0, 0, None, None, None, nobody),
+        ("count_last_year", "new", False, 8, 2, 0.25, *wilson(2, 8), None),
     ]
+
+
+def test_the_references_stand_beside_the_model_in_every_table_but_those_of_no_ranking(tables):
+    for name in set(TABLES) - {"cases", "decision_curve", "gaps"}:
+        assert tables[name]["ranking"].unique(maintain_order=True).to_list()[:2] == list(TEN.rankings), name
+    assert "ranking" in tables["gaps"].columns
+
+
+# The lists
+
+
+def listed(cases: Cases, size: int) -> dict[str, tuple[list[int], bool]]:
+    return {
+        one.ranking: (np.flatnonzero(one.listed).tolist(), one.is_by_lot)
+        for one in make_listings(cases, size)
+    }
+
+
+def test_the_lists_hold_the_highest_scores():
+    assert listed(TEN, 2) == {"model": ([0, 1], False), "count_last_year": ([0, 2], False)}
+    assert listed(TEN, 0) == {"model": ([], False), "count_last_year": ([], False)}
+    assert listed(TEN, 10) == {"model": (list(range(10)), False), "count_last_year": (list(range(10)), False)}
+
+
+def test_equal_scores_keep_their_order_under_the_model_and_are_drawn_by_lot_under_a_reference():
+    size, places = 1_000, np.arange(10_000)
+    equal = np.zeros(len(places))
+    cases = Cases(outcome=places < size, rankings={"model": equal, "count_last_year": equal})
+    found = listed(cases, size)
+    assert found["model"] == (list(range(size)), False)
+    drawn, is_by_lot = found["count_last_year"]
+    assert is_by_lot
+    assert len(drawn) == size
+    # A tenth of any thousand would be on it; fewer than fifty or more than 150 would be five deviations off.
+    assert 50 < sum(place < size for place in drawn) < 150
+    assert listed(cases, size) == found
+
+
+def test_a_list_whose_end_was_drawn_by_lot_says_so_where_it_is_told_of():
+    tables = judge(TEN, capacities=["3"], working_capacity="5", draws=0)
+    told = tables["persistence"].filter(pl.col("value").is_not_null())
+    noted = told.filter(note=BY_LOT).select("ranking", "flagged").unique().sort("flagged").rows()
+    assert noted == [("count_last_year", False), ("count_last_year", True)]
+    assert told.filter(pl.col("note").is_not_null(), ranking="model").is_empty()
 
 
 def test_of_ten_persons_no_group_is_told_of(tables):
@@ -214,8 +274,8 @@ def count_hidden(hidden_listed: int, hidden_off: int, counted_listed: int, count
         rankings={"model": np.zeros(len(outcome))},
         is_counted=np.repeat([NO, NO, YES, YES, NO], sizes),
     )
-    listed = np.repeat([YES, NO, YES, NO, NO], sizes)
-    return {row["measure"]: row for row in tabulate_hidden(cases, listed).iter_rows(named=True)}
+    listing = Listing("model", np.repeat([YES, NO, YES, NO, NO], sizes))
+    return {row["measure"]: row for row in tabulate_hidden(cases, [listing]).iter_rows(named=True)}
 
 
 def test_the_hidden_are_those_with_the_outcome_whom_the_other_way_does_not_count():
@@ -248,7 +308,8 @@ def test_few_hidden_persons_on_the_list_cannot_be_worked_out_from_the_others_on_
 
 def test_another_way_of_counting_that_was_not_given_is_a_sentence():
     told = judge_without_draws(replace(TEN, is_counted=None))["hidden"]
-    assert told.rows() == [("persons_hidden", None, None, None, "Another way of counting was not given.")]
+    note = "Another way of counting was not given."
+    assert told.rows() == [(name, "persons_hidden", None, None, None, note) for name in TEN.rankings]
 
 
 # Gaps
@@ -328,7 +389,7 @@ def test_without_events_the_tables_say_so():
     told = dict(tables["metrics"].filter(population="all", ranking="model").select("metric", "note").rows())
     assert told["auroc"] == "There are no cases with the outcome, or none without it."
     assert told["average_precision"] == "No case has the outcome."
-    ratio = tables["calibration"].filter(grouping="all", metric="expected_over_observed")
+    ratio = tables["calibration"].filter(ranking="model", grouping="all", metric="expected_over_observed")
     assert ratio.select("value", "note").rows() == [(None, "No case has the outcome.")]
     lifts = tables["capacity"].filter(metric="lift")
     assert lifts.select("value", "note").unique().rows() == [(None, "No case has the outcome.")]
@@ -348,7 +409,7 @@ def test_a_model_without_risks_is_judged_by_its_order_alone():
     tables = judge_without_draws(ODD["no risks"])
     assert "brier" not in tables["metrics"]["metric"].to_list()
     for name in ("calibration", "reliability", "risk_distribution"):
-        assert tables[name].is_empty()
+        assert tables[name]["ranking"].to_list() == list(TEN.rankings)
         assert tables[name].columns == judge_without_draws()[name].columns
     assert "model" not in tables["decision_curve"]["strategy"].to_list()
 

@@ -1,7 +1,9 @@
 """Fairness: rates by group as a loop over persons finds them, and small counts that nobody can work out."""
 
 from collections import Counter
+from dataclasses import replace
 from fractions import Fraction
+from itertools import product
 from statistics import NormalDist
 
 import numpy as np
@@ -9,6 +11,7 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
 from scipy.optimize import linprog
 
 from small_world import OFTEN, SELDOM
@@ -16,11 +19,18 @@ from somv_risk.disclosure import SMALLEST, find_hidden
 from somv_risk.evaluation import Cases, judge
 from somv_risk.evaluation._cells import put_in_cells
 from somv_risk.evaluation._fairness import find_gaps, measure_rates, tabulate_fairness
+from somv_risk.evaluation._listings import BY_LOT, make_listings
 from somv_risk.evaluation._measures import Resampling, draw
 
 pytestmark = pytest.mark.filterwarnings("error")
 
 KINDS = ("found", "missed", "in_vain", "rest")  # listed or not, with the outcome or without it
+NAMES = {  # by whether the outcome came, and whether on the list
+    (True, True): "found",
+    (True, False): "missed",
+    (False, True): "in_vain",
+    (False, False): "rest",
+}
 RATES = {
     "selection_rate": (("found", "in_vain"), KINDS),
     "precision": (("found",), ("found", "in_vain")),
@@ -52,10 +62,10 @@ def count_listed(cases: Cases) -> int:
 
 
 def tabulate(cases: Cases, draws: int = 0, seed: int = 0) -> pl.DataFrame:
-    cells, listed = put_in_cells(cases), cases.find_listed(count_listed(cases))
-    measures = {"rates": measure_rates(cases, cells, listed)}
+    cells, listings = put_in_cells(cases), make_listings(cases, count_listed(cases))
+    measures = {"rates": measure_rates(cases, cells, listings)}
     return tabulate_fairness(
-        cases, cells, listed, draw(measures, len(cases), Resampling(draws, seed))["rates"]
+        cases, cells, listings, draw(measures, len(cases), Resampling(draws, seed))["rates"]
     )
 
 
@@ -63,13 +73,7 @@ def tabulate(cases: Cases, draws: int = 0, seed: int = 0) -> pl.DataFrame:
 
 
 def count_kinds(persons: list[tuple[bool, bool]]) -> Counter:
-    names = {
-        (True, True): "found",
-        (True, False): "missed",
-        (False, True): "in_vain",
-        (False, False): "rest",
-    }
-    return Counter(names[person] for person in persons)
+    return Counter(NAMES[person] for person in persons)
 
 
 def compute_rate(persons: list[tuple[bool, bool]], metric: str) -> Fraction | None:
@@ -161,14 +165,49 @@ def test_intervals_come_from_drawing_persons_again():
         assert row["spread"] == pytest.approx(np.std(difference))
 
 
+def test_each_ranking_is_judged_as_if_it_were_alone():
+    rng = np.random.default_rng(1)
+    towns, outcome = rng.choice(["a", "b", "c"], 900), rng.random(900) < 0.3
+    scores = {name: rng.permutation(900) / 900 + 0.3 * outcome for name in ("model", "logistic", "count")}
+    risks = {name: np.clip(score, 0, 1) if name != "count" else score for name, score in scores.items()}
+    whole = Cases(
+        outcome=outcome,
+        rankings=risks,
+        risks=("model", "logistic"),
+        groups=pl.DataFrame({"town": towns}),
+    )
+    cells = put_in_cells(whole)
+    listings = make_listings(whole, 120)
+    drawn = draw({"rates": measure_rates(whole, cells, listings)}, len(whole), Resampling(20))["rates"]
+    table = tabulate_fairness(whole, cells, listings, drawn)
+    assert table["ranking"].unique(maintain_order=True).to_list() == list(risks)
+    for listing in listings:
+        rates = {"rates": measure_rates(whole, cells, [listing])}
+        alone = draw(rates, len(whole), Resampling(20))["rates"]
+        assert_frame_equal(
+            table.filter(ranking=listing.ranking), tabulate_fairness(whole, cells, [listing], alone)
+        )
+    assert "expected_over_observed" not in table.filter(ranking="count")["metric"].to_list()
+
+
+def test_rates_of_a_list_whose_end_was_drawn_by_lot_say_so():
+    cases = build_cases({"a": (9, 9, 9, 9), "b": (9, 9, 9, 9)})
+    count = np.where(np.arange(len(cases)) < 5, 1.0, 0.0)
+    table = tabulate(replace(cases, rankings={**cases.rankings, "count_last_year": count}))
+    told = table.filter(pl.col("value").is_not_null())
+    assert told.filter(ranking="count_last_year")["note"].unique().to_list() == [BY_LOT]
+    assert told.filter(ranking="model", note=BY_LOT).is_empty()
+
+
 # Gaps
 
 
-def plant(rows: list[tuple[str, str, float]]) -> pl.DataFrame:
+def plant(rows: list[tuple[str, str, float]], ranking: str = "model") -> pl.DataFrame:
     """A table of fairness whose differences have the two-sided p values given; all spreads are 0.1."""
     sizes = [0.1 * NormalDist().inv_cdf(1 - p / 2) for _, _, p in rows]
     return pl.DataFrame(
         {
+            "ranking": [ranking] * len(rows),
             "grouping": ["town"] * len(rows),
             "group": [group for group, _, _ in rows],
             "metric": [metric for _, metric, _ in rows],
@@ -201,6 +240,14 @@ def test_everybody_and_the_noes_are_not_counted_among_the_differences():
     assert list_gaps(planted) == [("a", "precision")]
 
 
+def test_the_differences_of_one_list_do_not_make_those_of_another_less_sure():
+    # Of four together 0.016 would miss 0.05 / 3; of two it is below 0.05 / 2.
+    model = plant([("a", "precision", 0.012), ("b", "precision", 0.9)])
+    count = plant([("c", "precision", 0.016), ("d", "precision", 0.9)], "count_last_year")
+    told = find_gaps(pl.concat([model, count])).select("ranking", "group").rows()
+    assert told == [("model", "a"), ("count_last_year", "c")]
+
+
 def test_without_draws_no_difference_is_sure():
     table = plant([("a", "precision", 0.001)]).with_columns(spread=pl.lit(None, pl.Float64))
     assert find_gaps(table).is_empty()
@@ -219,7 +266,7 @@ def test_holm_is_what_the_step_down_procedure_finds(thousandths):
 
 def test_a_gap_is_told_with_its_numbers():
     (row,) = find_gaps(plant([("a", "precision", 0.001)])).to_dicts()
-    assert list(row) == ["grouping", "group", "metric", "value", "difference", "low", "high"]
+    assert list(row) == ["ranking", "grouping", "group", "metric", "value", "difference", "low", "high"]
     assert (row["value"], row["low"], row["high"]) == (0.5, 0.0, 1.0)
 
 
@@ -275,31 +322,36 @@ def test_a_hidden_rate_has_a_note_and_no_number_at_all():
 class Attacker:
     """Somebody who reads every table of groups, and knows how many there are of each kind in all.
 
-    The unknown numbers are how many of each group are found, missed, listed in vain, or none of these; each
-    published number of the persons of a group is an equation in them.
+    The unknown numbers are how many of each group are of each kind: with the outcome or without it, and on or
+    off each of the lists. Each published number of the persons of a group is an equation in them.
     """
 
     def __init__(self, cases: Cases, grouping: str = "town") -> None:
-        self.tables = judge(cases, capacities=["5"], working_capacity=count_listed(cases), draws=0)
-        listed = cases.model > 0.3
+        size = count_listed(cases)
+        self.tables = judge(cases, capacities=["5"], working_capacity=size, draws=0)
         self.names = cases.groups[grouping].unique().sort().to_list()
-        self.towns = cases.groups[grouping].to_numpy()
-        kinds = {
-            "found": listed & cases.outcome,
-            "missed": ~listed & cases.outcome,
-            "in_vain": listed & ~cases.outcome,
-            "rest": ~listed & ~cases.outcome,
-        }
-        self.truth = np.array([(self.towns == n)[kinds[k]].sum() for n in self.names for k in KINDS], float)
-        self.rows = [self._sum(self.names, (kind,)) for kind in KINDS]
+        self.rankings = list(cases.rankings)
+        marks = [cases.outcome, *(one.listed for one in make_listings(cases, size))]
+        self.kinds = list(product((True, False), repeat=len(marks)))
+        towns = cases.groups[grouping].to_list()
+        counted = Counter(zip(towns, *(mark.tolist() for mark in marks), strict=True))
+        self.truth = np.array([counted[name, *kind] for name in self.names for kind in self.kinds], float)
+        self.rows = [self._sum(self.names, told) for told in self._list_told()]
         self._read_fairness()
         self._read_calibration()
         self._read_reliability()
 
-    def _sum(self, names, kinds) -> np.ndarray:
-        return np.array([float(name in names and kind in kinds) for name in self.names for kind in KINDS])
+    def _choose(self, ranking: str, kinds: tuple[str, ...]) -> set[tuple[bool, ...]]:
+        """The kinds of which so many were found, missed, listed in vain or left alone by one ranking."""
+        place = 1 + self.rankings.index(ranking)
+        return {kind for kind in self.kinds if NAMES[kind[0], kind[place]] in kinds}
 
-    def _learn(self, name: str, kinds: tuple[str, ...], number: float | None) -> None:
+    def _sum(self, names, kinds) -> np.ndarray:
+        return np.array(
+            [float(name in names and kind in kinds) for name in self.names for kind in self.kinds]
+        )
+
+    def _learn(self, name: str, kinds: set[tuple[bool, ...]], number: float | None) -> None:
         if number is not None and name in self.names:
             row = self._sum([name], kinds)
             assert row @ self.truth == number, "a published count is wrong"
@@ -308,33 +360,37 @@ class Attacker:
     def _read_fairness(self) -> None:
         for row in self.tables["fairness"].filter(grouping="town").iter_rows(named=True):
             above, below = RATES.get(row["metric"], ((), ("found", "missed")))
-            self._learn(row["group"], below, row["of"])
+            self._learn(row["group"], self._choose(row["ranking"], below), row["of"])
             if above:
-                self._learn(row["group"], above, row["count"])
+                self._learn(row["group"], self._choose(row["ranking"], above), row["count"])
             if row["value"] is not None:
                 assert row["count"] is not None
 
     def _read_calibration(self) -> None:
         for row in self.tables["calibration"].filter(grouping="town").iter_rows(named=True):
-            self._learn(row["group"], KINDS, row["rows"])
-            self._learn(row["group"], ("found", "missed"), row["events"])
+            self._learn(row["group"], set(self.kinds), row["rows"])
+            self._learn(row["group"], self._choose("model", ("found", "missed")), row["events"])
             if row["value"] is not None:
                 assert row["events"] is not None
 
     def _read_reliability(self) -> None:
         """Add up the bins of a group, if all are told."""
         bins = self.tables["reliability"].filter(grouping="town")
-        for (name,), part in bins.group_by("group"):
+        for (name, _), part in bins.group_by("group", "ranking"):
             for column, kinds in (("rows", KINDS), ("events", ("found", "missed"))):
                 if not part[column].null_count():
-                    self._learn(name, kinds, part[column].sum())
+                    self._learn(name, self._choose("model", kinds), part[column].sum())
+
+    def _list_told(self) -> list[set[tuple[bool, ...]]]:
+        """What a table could tell of a group, or of everybody: counts that one ranking divides it by."""
+        told = [(kind,) for kind in KINDS]
+        told += [KINDS, ("found", "missed"), ("in_vain", "rest"), ("found", "in_vain"), ("missed", "rest")]
+        return [self._choose(ranking, kinds) for ranking in self.rankings for kinds in told]
 
     @property
     def sensitive(self) -> list[np.ndarray]:
         """Counts of persons that are below five and that a table would have told."""
-        told = [(kind,) for kind in KINDS]
-        told += [KINDS, ("found", "missed"), ("in_vain", "rest"), ("found", "in_vain"), ("missed", "rest")]
-        rows = [self._sum([name], kinds) for name in self.names for kinds in told]
+        rows = [self._sum([name], kinds) for name in self.names for kinds in self._list_told()]
         return [row for row in rows if row @ self.truth < SMALLEST]
 
     def find_determined(self) -> int:
@@ -411,8 +467,28 @@ def test_a_group_hidden_for_its_outcomes_is_not_told_by_its_list():
     assert (attacker.find_determined(), attacker.find_pinned()) == (0, 0)
 
 
+def add_reference(cases: Cases, seed: int, likeness: float) -> Cases:
+    """The same cases with a second list, as long as the first and more or less like it."""
+    noise = np.random.default_rng(seed).permutation(len(cases)) / len(cases)
+    score = likeness * cases.model + (1 - likeness) * noise
+    return replace(cases, rankings={**cases.rankings, "count_last_year": score})
+
+
+@given(small_groups(), st.integers(0, 9), st.sampled_from((0.2, 0.6, 0.9)))
+def test_no_small_count_follows_from_what_is_published_of_two_lists(counts, seed, likeness):
+    if len(counts) > 1:
+        assert Attacker(add_reference(build_cases(counts), seed, likeness)).find_determined() == 0
+
+
+@SELDOM
+@given(small_groups(), st.integers(0, 9), st.sampled_from((0.2, 0.6, 0.9)))
+def test_no_small_count_is_the_only_one_possible_after_two_lists(counts, seed, likeness):
+    if len(counts) > 1:
+        assert Attacker(add_reference(build_cases(counts), seed, likeness)).find_pinned() == 0
+
+
 def test_the_attacker_finds_what_is_not_hidden():
     attacker = Attacker(build_cases({"a": (2, 9, 9, 20), "b": (9, 9, 9, 20), "c": (30, 30, 30, 30)}))
     assert (attacker.find_determined(), attacker.find_pinned()) == (0, 0)
-    attacker._learn("b", ("found",), 9)
+    attacker._learn("b", attacker._choose("model", ("found",)), 9)
     assert attacker.find_determined() == 1

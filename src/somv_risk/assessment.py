@@ -16,7 +16,15 @@ from somv_risk.cases import Followed, Persons, find_head, follow
 from somv_risk.cohort import Moment, parse_moment
 from somv_risk.config import parse_config
 from somv_risk.errors import CohortError, ConfigError, SourceError
-from somv_risk.evaluation import CAPACITIES, WORKING_CAPACITY, Capacity, judge, read_capacities
+from somv_risk.evaluation import (
+    BY_LOT,
+    CAPACITIES,
+    WORKING_CAPACITY,
+    Capacity,
+    judge,
+    make_listing,
+    read_capacities,
+)
 from somv_risk.explanation_quality import measure_explanations
 from somv_risk.groupings import list_groupings
 from somv_risk.histories import Histories
@@ -160,7 +168,7 @@ def evaluate(
     capacities
         Lengths of lists: persons, such as "100", or a share of everybody, such as "1 %".
     working_capacity
-        The length of the list in the tables of fairness, persistence and turnover.
+        The length of the lists in the tables of fairness, persistence and hidden, one of each ranking.
     draws, seed
         Of the bootstrap over persons.
     refits
@@ -259,23 +267,28 @@ def _tell_nobody(note: str) -> pl.DataFrame:
 def _compare_lists(lists: Sequence[Followed], capacities: Sequence[Capacity]) -> pl.DataFrame:
     """Compare lists: how many of those on the first who could be on the second are on it."""
     rows = [
-        _compare(earlier, later, capacity) for earlier, later in pairwise(lists) for capacity in capacities
+        _compare(pair, ranking, capacity)
+        for pair in pairwise(lists)
+        for ranking in pair[0].cases.rankings
+        for capacity in capacities
     ]
-    return pl.DataFrame(rows)
+    return pl.DataFrame(rows, infer_schema_length=None)
 
 
-def _compare(earlier: Followed, later: Followed, capacity: Capacity) -> dict[str, Any]:
-    first = earlier.person_ids.head(capacity.count(len(earlier.cases)))
-    second = later.person_ids.head(capacity.count(len(later.cases)))
-    could_stay = int(first.is_in(later.person_ids.implode()).sum())
+def _compare(pair: tuple[Followed, Followed], ranking: str, capacity: Capacity) -> dict[str, Any]:
+    chosen = [make_listing(one.cases, ranking, capacity.count(len(one.cases))) for one in pair]
+    first, second = (one.person_ids.filter(own.listed) for one, own in zip(pair, chosen, strict=True))
+    could_stay = int(first.is_in(pair[1].person_ids.implode()).sum())
     stayed = int(first.is_in(second.implode()).sum())
+    lot = BY_LOT if any(one.is_by_lot for one in chosen) else None
     return {
-        "from_index_time": earlier.index_time,
-        "to_index_time": later.index_time,
+        "from_index_time": pair[0].index_time,
+        "to_index_time": pair[1].index_time,
+        "ranking": ranking,
         "capacity": capacity.label,
         "persons": could_stay,
         "value": stayed / could_stay if could_stay else None,
-        "note": None if could_stay else NOBODY_AGAIN,
+        "note": lot if could_stay else NOBODY_AGAIN,
     }
 
 

@@ -159,12 +159,22 @@ def _split(raw: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 
 def _fit_line(columns: list[FloatArray], outcome: Outcome) -> tuple[list[float], float]:
-    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415 - half a second, needed in training only
-
     _check_classes(outcome)
-    line = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-9).fit(
-        np.column_stack(columns), outcome
-    )
+    return fit_logistic_line(np.column_stack(columns), outcome, C=np.inf, solver="newton-cholesky", tol=1e-9)
+
+
+def fit_logistic_line(
+    columns: FloatArray, outcome: Outcome, **options: float | str
+) -> tuple[list[float], float]:
+    """Fit scikit-learn's logistic regression; return its coefficients and intercept.
+
+    One thread adds up, since the last bits of a sum hang on how many threads share it.
+    """
+    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415 - half a second, needed in training only
+    from threadpoolctl import threadpool_limits  # noqa: PLC0415 - comes with scikit-learn
+
+    with threadpool_limits(1, user_api="blas"):
+        line = LogisticRegression(**options).fit(columns, outcome)
     return line.coef_[0].tolist(), float(line.intercept_[0])
 
 

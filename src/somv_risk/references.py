@@ -7,6 +7,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from somv_risk.curves import fit_logistic_line
 from somv_risk.matrix import Encoding, Matrix, Places
 
 PENALTY_STRENGTH: Final = 0.01
@@ -48,9 +49,6 @@ def fit_logistic(
     encoding: Encoding, matrix: Matrix, places: Places, outcome: npt.NDArray[np.bool_]
 ) -> PenalisedLogistic:
     """Fit the penalised logistic reference on the rows that train the trees: some places of the matrix."""
-    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415 - half a second, needed in training only
-    from threadpoolctl import threadpool_limits  # noqa: PLC0415 - comes with scikit-learn
-
     numbers = np.setdiff1d(np.arange(matrix.shape[1]), encoding.category_columns)
     columns = [column for column in numbers.tolist() if not np.isnan(matrix[places, column]).all()]
     standard = np.empty((len(places), len(columns)))
@@ -58,14 +56,13 @@ def fit_logistic(
     for number, column in enumerate(columns):  # all at once would hold several copies in double precision
         values = _transform(matrix[places, column])
         standard[:, number], mean[number], scale[number] = _standardise(values)
-    with threadpool_limits(1, user_api="blas"):  # the last bits of a sum hang on how many threads share it
-        line = LogisticRegression(C=PENALTY_STRENGTH, max_iter=200).fit(standard, outcome)
+    coefficients, intercept = fit_logistic_line(standard, outcome, C=PENALTY_STRENGTH, max_iter=200)
     return PenalisedLogistic(
         names=tuple(encoding.names[column] for column in columns),
         mean=tuple(mean.tolist()),
         scale=tuple(scale.tolist()),
-        coefficients=tuple(line.coef_[0].tolist()),
-        intercept=float(line.intercept_[0]),
+        coefficients=tuple(coefficients),
+        intercept=intercept,
     )
 
 

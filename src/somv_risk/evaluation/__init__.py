@@ -5,6 +5,7 @@ from somv_risk.evaluation._capacities import CAPACITIES, Capacity, read_capaciti
 from somv_risk.evaluation._cases import Cases
 from somv_risk.evaluation._comparison import compare, hide
 from somv_risk.evaluation._gaps import render_gap
+from somv_risk.evaluation._listings import BY_LOT, make_listing
 from somv_risk.evaluation._measures import draw_weights
 from somv_risk.evaluation._numbers import compute_wilson
 from somv_risk.evaluation._rankings import measure_rankings
@@ -12,6 +13,7 @@ from somv_risk.evaluation._tables import WORKING_CAPACITY, judge
 from somv_risk.evaluation.metrics import compute_metrics
 
 __all__ = [
+    "BY_LOT",
     "CAPACITIES",
     "WORKING_CAPACITY",
     "Capacity",
@@ -23,6 +25,7 @@ __all__ = [
     "hide",
     "judge",
     "judge_briefly",
+    "make_listing",
     "measure_rankings",
     "read_capacities",
     "render_gap",

@@ -33,6 +33,7 @@ TOO_FEW_FOR_CURVE: Final = (
 NO_SLOPE: Final = (
     "The risks are equal, or set the cases with the outcome wholly apart: no line can be fitted."
 )
+NO_RISKS: Final = "This ranking gives no probabilities: there is nothing to calibrate."
 NO_GROUP_INTERVAL: Final = "No interval: it is drawn for everybody only."
 
 
@@ -113,6 +114,13 @@ def _tell_line(head: tuple[object, ...], metric: str, line: Line | None) -> tupl
     return (*head, metric, line.value, line.value - reach, line.value + reach, None)
 
 
+def tell_no_risks(cases: Cases) -> pl.DataFrame:
+    """Tell of each ranking that gives no probabilities that it cannot be calibrated, a row each."""
+    names = [name for name in cases.rankings if name not in cases.risks]
+    head = (EVERYBODY, EVERYBODY, len(cases), cases.events, RATIO)
+    return _tabulate([(name, *head, None, None, None, NO_RISKS) for name in names])
+
+
 def tabulate_group_errors(cases: Cases, cells: Cells) -> pl.DataFrame:
     """Tabulate the integrated calibration index of each risk in each group, without intervals."""
     rows = []
@@ -174,9 +182,11 @@ def tabulate_reliability(cases: Cases, cells: Cells) -> pl.DataFrame:
 
     Columns `ranking`, `grouping`, `group`, `bin` (from 1, the lowest risks first), `rows`, `events`,
     `mean_risk`, `observed`, `low`, `high` (95 % score interval), `note`. Counts of groups below 5 are hidden.
+    A ranking without risks is a row that says so.
     """
     table = pl.concat([pl.DataFrame(schema=_BINNED), *(_bin(part) for part in _list_parts(cases, cells))])
-    return hide_groups(table, cells, cases.outcome)
+    unknown = tell_no_risks(cases).select(RANKING, GROUPING, GROUP, NOTE)
+    return pl.concat([hide_groups(table, cells, cases.outcome), unknown], how="diagonal")
 
 
 def _bin(part: _Part) -> pl.DataFrame:

@@ -111,12 +111,6 @@ class Cases:
             groups=self.groups[places] if self.groups.width else self.groups,
         )
 
-    def find_listed(self, size: int) -> BoolArray:
-        """Find who is on the model's list of a size: the highest scores, of equal ones the first."""
-        listed = np.zeros(len(self), dtype=np.bool_)
-        listed[np.argsort(-self.model, kind="stable")[:size]] = True
-        return listed
-
     def _list_columns(self) -> list[tuple[str, Sized]]:
         optional = {
             "is_new": self.is_new,

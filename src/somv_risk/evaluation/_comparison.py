@@ -14,6 +14,7 @@ from somv_risk.evaluation._capacities import CAPACITIES, Capacity, read_capaciti
 from somv_risk.evaluation._cases import BoolArray, Cases
 from somv_risk.evaluation._cells import EVERYBODY, GROUP, GROUPING, Cells, put_in_cells
 from somv_risk.evaluation._fairness import DIFFERENCE, NOT_IN_IT, RATES, measure_rates, tabulate_fairness
+from somv_risk.evaluation._listings import Listing, make_listing
 from somv_risk.evaluation._measures import (
     HIGH,
     LOW,
@@ -56,11 +57,11 @@ _SHOWN: Final = {
 
 @dataclass(frozen=True, slots=True)
 class _Side:
-    """One of the two models: the cases with its risk alone, how they group, and who is on its list."""
+    """One of the two models: the cases with its risk alone, how they group, and its list."""
 
     cases: Cases
     cells: Cells
-    listed: BoolArray
+    listing: Listing
 
     def list_measures(self, lengths: Sequence[Capacity]) -> dict[str, Measure]:
         """List what is measured on every draw."""
@@ -72,19 +73,19 @@ class _Side:
         return measures | {
             "ratio": measure_ratio(cases, everybody),
             "index": measure_index(cases),
-            RATES_OF_GROUPS: measure_rates(cases, self.cells, self.listed),
+            RATES_OF_GROUPS: measure_rates(cases, self.cells, [self.listing]),
         }
 
     def find_hidden(self, drawn: Drawn) -> BoolArray:
         """Find which gaps must not be shown, one for each rate and group."""
-        shown = tabulate_fairness(self.cases, self.cells, self.listed, drawn)
+        shown = tabulate_fairness(self.cases, self.cells, [self.listing], drawn)
         return (shown[NOTE] == FEW).fill_null(value=False).to_numpy()
 
     def find_too_few(self) -> BoolArray:
         """Find which rates are of fewer than five persons, one for each rate and group: they say nothing."""
         rows = self.cells.add_up(np.ones(len(self.cases)))
         events = self.cells.add_up(self.cases.outcome.astype(np.float64))
-        listed = self.cells.add_up(self.listed.astype(np.float64))
+        listed = self.cells.add_up(self.listing.listed.astype(np.float64))
         return np.concatenate([rows, listed, events, rows - events, events]) < SMALLEST
 
     def fit_lines(self) -> pl.DataFrame:
@@ -152,7 +153,7 @@ def compare(
 def _take_side(cases: Cases, working: Capacity) -> _Side:
     name = next(iter(cases.rankings))
     alone = replace(cases, rankings={name: cases.model}, risks=(name,), rules={})
-    return _Side(alone, put_in_cells(alone), alone.find_listed(working.count(len(alone))))
+    return _Side(alone, put_in_cells(alone), make_listing(alone, name, working.count(len(alone))))
 
 
 def _pair(keys: pl.DataFrame, pair: Sequence[Drawn]) -> pl.DataFrame:

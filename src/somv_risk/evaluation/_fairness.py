@@ -1,6 +1,6 @@
 """Fairness: who is on the list and who is missed, by group, with small counts hidden."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import erfc, sqrt
 from typing import Final
 
@@ -8,11 +8,12 @@ import numpy as np
 import polars as pl
 
 from somv_risk.evaluation._calibration import RATIO
-from somv_risk.evaluation._cases import BoolArray, Cases, FloatArray
+from somv_risk.evaluation._cases import Cases, FloatArray
 from somv_risk.evaluation._cells import EVERYBODY, GROUP, GROUPING, Cells
+from somv_risk.evaluation._listings import Listing, tabulate_lists
 from somv_risk.evaluation._measures import HIGH, LOW, NOTE, VALUE, Drawn, Measure, compute_interval
 from somv_risk.evaluation._numbers import divide
-from somv_risk.evaluation._rankings import METRIC
+from somv_risk.evaluation._rankings import METRIC, RANKING
 from somv_risk.evaluation._small import blank, find_few_outcomes, find_small, find_tight
 
 RATES: Final = ("selection_rate", "precision", "false_negative_rate", "false_positive_rate", RATIO)
@@ -33,40 +34,56 @@ _NOBODY: Final[Mapping[str, str]] = {
 _SPREAD: Final = "spread"
 
 
-def measure_rates(cases: Cases, cells: Cells, listed: BoolArray) -> Measure:
-    """Measure rates of the list in each group, and then their differences to everybody else."""
-    return Measure(cells.names, lambda weights: _compute_rates(_add_up(cases, cells, listed, weights)))
+def measure_rates(cases: Cases, cells: Cells, listings: Sequence[Listing]) -> Measure:
+    """Measure rates of each list in each group, and then their differences to everybody else."""
+
+    def compute(weights: FloatArray) -> FloatArray:
+        return np.concatenate([_compute_rates(sums) for sums in _add_up(cases, cells, listings, weights)])
+
+    return Measure(cells.names, compute)
 
 
-def tabulate_fairness(cases: Cases, cells: Cells, listed: BoolArray, drawn: Drawn) -> pl.DataFrame:
-    """Tabulate rates of the list, with differences to everybody else, for everybody and each group.
+def tabulate_fairness(cases: Cases, cells: Cells, listings: Sequence[Listing], drawn: Drawn) -> pl.DataFrame:
+    """Tabulate rates of the lists, with differences to everybody else, for everybody and each group.
 
     Returns
     -------
-    One row per group and metric: `grouping`, `group`, `metric`, `count`, `of` (the rate is count / of),
-    `value`, `low`, `high`, `difference` (to the cases outside the group), `difference_low`,
+    One row per list, group and metric: `ranking`, `grouping`, `group`, `metric`, `count`, `of` (the rate is
+    count / of), `value`, `low`, `high`, `difference` (to the cases outside the group), `difference_low`,
     `difference_high`, `spread` (standard error of the difference) and `note`. Selection rate: listed of all;
     precision: listed with the outcome of listed; false negative rate: with the outcome and not listed of
     those with the outcome; false positive rate: listed without the outcome of those without it;
-    expected_over_observed: the sum of risks of those with the outcome, if the model gives risks. Counts
+    expected_over_observed: the sum of risks of those with the outcome, of rankings that are risks. Counts
     below 5, and what would follow from them, are null with a note.
     """
-    sums = _add_up(cases, cells, listed, np.ones(len(cases)))
-    table = _hide(_tabulate(cells, sums, drawn), cells, sums)
-    return table if cases.judged in cases.risks else table.filter(pl.col(METRIC) != RATIO)
+    sums = _add_up(cases, cells, listings, np.ones(len(cases)))
+    values = np.split(drawn.values, len(listings))
+    draws = np.split(drawn.draws, len(listings), axis=1)
+    parts = {
+        listing.ranking: (own, Drawn(*pair))
+        for listing, own, *pair in zip(listings, sums, values, draws, strict=True)
+    }
+
+    def tabulate(listing: Listing) -> pl.DataFrame:
+        own, part = parts[listing.ranking]
+        return _hide(_tabulate(cells, own, part), cells, own)
+
+    is_known = (pl.col(METRIC) != RATIO) | pl.col(RANKING).is_in(cases.risks)
+    return tabulate_lists(listings, tabulate).filter(is_known)
 
 
-def _add_up(cases: Cases, cells: Cells, listed: BoolArray, weights: FloatArray) -> FloatArray:
-    """Add up, by group: rows, events, flagged, found, and expected events; shape (5, groups)."""
-    return np.stack(
-        [
-            cells.add_up(weights),
-            cells.add_up_where(cases.outcome, weights),
-            cells.add_up_where(listed, weights),
-            cells.add_up_where(listed & cases.outcome, weights),
-            cells.add_up(weights * cases.model),
-        ]
-    )
+def _add_up(cases: Cases, cells: Cells, listings: Sequence[Listing], weights: FloatArray) -> list[FloatArray]:
+    """Add up, for each list by group: rows, events, flagged, found, expected events; shape (5, groups)."""
+    rows, events = cells.add_up(weights), cells.add_up_where(cases.outcome, weights)
+    nothing = np.full_like(rows, np.nan)
+    sums = []
+    for listing in listings:
+        flagged = cells.add_up_where(listing.listed, weights)
+        found = cells.add_up_where(listing.listed & cases.outcome, weights)
+        is_risk = listing.ranking in cases.risks
+        expected = cells.add_up(weights * cases.rankings[listing.ranking]) if is_risk else nothing
+        sums.append(np.stack([rows, events, flagged, found, expected]))
+    return sums
 
 
 def _compute_rates(sums: FloatArray) -> FloatArray:
@@ -127,17 +144,22 @@ def _hide(table: pl.DataFrame, cells: Cells, sums: FloatArray) -> pl.DataFrame:
 
 
 def find_gaps(fairness: pl.DataFrame) -> pl.DataFrame:
-    """Find the differences that are larger than chance, of all groups and metrics together.
+    """Find the differences that are larger than chance, of all groups and metrics of a list together.
 
-    A difference counts if its normal test holds at 5 % after Holm's correction for their number. Of a
-    grouping by yes and no the "no" is left out: it says the same the other way round.
+    A difference counts if its normal test holds at 5 % after Holm's correction for the number of those of
+    its list. Of a grouping by yes and no the "no" is left out: it says the same the other way round.
     Source: Holm 1979, Scandinavian Journal of Statistics 6(2):65-70.
 
     Returns
     -------
-    Rows of the table of fairness, the surest first: `grouping`, `group`, `metric`, `value`, `difference`,
-    `low`, `high`.
+    Rows of the table of fairness, list by list, the surest first: `ranking`, `grouping`, `group`, `metric`,
+    `value`, `difference`, `low`, `high`.
     """
+    lists = fairness.partition_by(RANKING, maintain_order=True)
+    return pl.concat([_find_gaps(one) for one in lists]) if lists else _find_gaps(fairness)
+
+
+def _find_gaps(fairness: pl.DataFrame) -> pl.DataFrame:
     tested = fairness.filter(
         ~pl.col(GROUP).is_in([EVERYBODY, NOT_IN_IT]), pl.col(DIFFERENCE).is_not_null(), pl.col(_SPREAD) > 0
     )
@@ -147,6 +169,7 @@ def find_gaps(fairness: pl.DataFrame) -> pl.DataFrame:
     limits = CHANCE / (ranked.height - pl.int_range(pl.len()))
     is_sure = (pl.col("p") <= limits).cum_min().cast(pl.Boolean)
     return ranked.filter(is_sure).select(
+        RANKING,
         GROUPING,
         GROUP,
         METRIC,

@@ -7,8 +7,9 @@ import numpy as np
 import polars as pl
 
 from somv_risk.disclosure import FEW, SMALLEST
-from somv_risk.evaluation._calibration import EVENTS, ROWS
+from somv_risk.evaluation._calibration import EVENTS, NO_RISKS, ROWS
 from somv_risk.evaluation._cases import BoolArray, Cases, FloatArray
+from somv_risk.evaluation._listings import Listing, tabulate_lists
 from somv_risk.evaluation._measures import HIGH, LOW, NOTE, VALUE
 from somv_risk.evaluation._numbers import compute_wilson, divide
 from somv_risk.evaluation._rankings import RANKING
@@ -33,11 +34,19 @@ def tabulate_cases(cases: Cases) -> pl.DataFrame:
     )
 
 
-def tabulate_persistence(cases: Cases, listed: BoolArray) -> pl.DataFrame:
-    """Tabulate who met the target, of those known for it before and of new ones, on the list and off it.
+def tabulate_persistence(cases: Cases, listings: Sequence[Listing]) -> pl.DataFrame:
+    """Tabulate who met the target, of those known for it before and of new ones, on each list and off it.
 
     Of the known, the share is the persistence of frequent admission from one year to the next.
     """
+
+    def tabulate(listing: Listing) -> pl.DataFrame:
+        return _persist(cases, listing.listed)
+
+    return tabulate_lists(listings, tabulate, is_of_list=pl.col(FLAGGED).is_not_null())
+
+
+def _persist(cases: Cases, listed: BoolArray) -> pl.DataFrame:
     new = np.ones(len(cases), dtype=np.bool_) if cases.is_new is None else cases.is_new
     parts = {
         (name, flag): of & on
@@ -67,14 +76,19 @@ def tabulate_distribution(cases: Cases, edges: tuple[float, ...] = EDGES) -> pl.
     """Tabulate how the risks are spread, of those with and of those without the outcome.
 
     Columns `ranking`, `outcome`, `from_risk`, `to_risk` (not included, but for 1), `rows`, `share` (of those
-    with that outcome; null with a note if there are none).
+    with that outcome; null with a note if there are none). A ranking without risks is a row that says so.
     """
     parts = [
         _spread(name, cases.rankings[name], cases.outcome == outcome, edges, outcome=outcome)
         for name in cases.risks
         for outcome in (False, True)
     ]
-    return pl.concat([pl.DataFrame(schema=_DISTRIBUTION), *parts])
+    return pl.concat([pl.DataFrame(schema=_DISTRIBUTION), *parts, _tell_no_risks(cases)])
+
+
+def _tell_no_risks(cases: Cases) -> pl.DataFrame:
+    rows = [{RANKING: name, NOTE: NO_RISKS} for name in cases.rankings if name not in cases.risks]
+    return pl.DataFrame(rows, schema=_DISTRIBUTION)
 
 
 _DISTRIBUTION: Final = {
@@ -107,12 +121,21 @@ def _spread(
     )
 
 
-def tabulate_hidden(cases: Cases, listed: BoolArray) -> pl.DataFrame:
+def tabulate_hidden(cases: Cases, listings: Sequence[Listing]) -> pl.DataFrame:
     """Tabulate whom another way of counting hides: they had the outcome, and it does not count them.
 
-    Columns `measure`, `value`, `low`, `high`, `note`: persons with the outcome, how many of them are counted
-    and hidden, the share hidden, and what share of each the list holds. Counts below five are hidden.
+    Columns `ranking`, `measure`, `value`, `low`, `high`, `note`: persons with the outcome, how many of them
+    are counted and hidden, the share hidden, and what share of each the ranking's list holds. Counts below
+    five are hidden.
     """
+
+    def tabulate(listing: Listing) -> pl.DataFrame:
+        return _tell_hidden(cases, listing.listed)
+
+    return tabulate_lists(listings, tabulate, is_of_list=pl.col(MEASURE).str.ends_with("_on_the_list"))
+
+
+def _tell_hidden(cases: Cases, listed: BoolArray) -> pl.DataFrame:
     if cases.is_counted is None:
         rows: list[Row] = [("persons_hidden", None, None, None, NOT_ASKED)]
     else:

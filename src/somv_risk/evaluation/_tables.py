@@ -12,6 +12,7 @@ from somv_risk.evaluation._calibration import (
     tabulate_group_errors,
     tabulate_lines,
     tabulate_reliability,
+    tell_no_risks,
 )
 from somv_risk.evaluation._capacities import CAPACITIES, Capacity, read_capacities
 from somv_risk.evaluation._cases import Cases
@@ -19,6 +20,7 @@ from somv_risk.evaluation._cells import put_in_cells
 from somv_risk.evaluation._decisions import measure_net_benefit
 from somv_risk.evaluation._fairness import find_gaps, measure_rates, tabulate_fairness
 from somv_risk.evaluation._gaps import add_sentences
+from somv_risk.evaluation._listings import make_listings
 from somv_risk.evaluation._lists import (
     NOBODY,
     tabulate_cases,
@@ -51,13 +53,13 @@ def judge(
     capacities
         Lengths of lists: persons, such as "100", or a share of everybody, such as "1 %".
     working_capacity
-        The length of the list in the tables of fairness and persistence.
+        The length of the lists in the tables of fairness, persistence and hidden: one of each ranking.
 
     Returns
     -------
     By name: `cases`, `metrics`, `capacity`, `calibration`, `reliability`, `decision_curve`,
-    `risk_distribution`, `persistence`, `fairness`, `gaps`, `hidden`. Where something cannot be said, the
-    value is null and `note` says why.
+    `risk_distribution`, `persistence`, `fairness`, `gaps`, `hidden`. The references stand beside the model
+    in all but the first. Where something cannot be said, the value is null and `note` says why.
 
     Raises
     ------
@@ -65,19 +67,19 @@ def judge(
         If a capacity is no length of a list, or draws are negative.
     """
     lengths, (working,) = read_capacities(capacities), read_capacities([working_capacity])
-    cells, listed = put_in_cells(cases), cases.find_listed(working.count(len(cases)))
+    cells, listings = put_in_cells(cases), make_listings(cases, working.count(len(cases)))
     measures = _list_measures(cases, lengths)
     measures |= {
         "ratio": measure_ratio(cases, cells),
         "index": measure_index(cases),
         "decision_curve": measure_net_benefit(cases),
-        "rates": measure_rates(cases, cells, listed),
+        "rates": measure_rates(cases, cells, listings),
     }
     drawn = draw(measures, len(cases), Resampling(draws, seed))
     tables = {name: tabulate(measures[name].keys, drawn[name]) for name in measures if name != "rates"}
-    fairness = tabulate_fairness(cases, cells, listed, drawn["rates"])
+    fairness = tabulate_fairness(cases, cells, listings, drawn["rates"])
     order = pl.concat([tables[name] for name in ("all", "new") if name in tables])
-    lines = [tabulate_lines(cases, cells), tabulate_group_errors(cases, cells)]
+    lines = [tabulate_lines(cases, cells), tabulate_group_errors(cases, cells), tell_no_risks(cases)]
     ratio = tables["ratio"].select(lines[0].columns)
     calibration = pl.concat([ratio, *lines, tables["index"].select(ratio.columns)])
     return {
@@ -88,10 +90,10 @@ def judge(
         "reliability": tabulate_reliability(cases, cells),
         "decision_curve": tables["decision_curve"],
         "risk_distribution": tabulate_distribution(cases),
-        "persistence": tabulate_persistence(cases, listed),
+        "persistence": tabulate_persistence(cases, listings),
         "fairness": fairness.drop("spread"),
         "gaps": add_sentences(find_gaps(fairness)),
-        "hidden": tabulate_hidden(cases, listed),
+        "hidden": tabulate_hidden(cases, listings),
     }
 
 

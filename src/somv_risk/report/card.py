@@ -38,7 +38,14 @@ SUMMARY: Final = (
     Section(
         "calibration", "calibration", ("index_time", "ranking"), across="metric", only={"grouping": "all"}
     ),
-    Section("gaps", "gaps", ("grouping", "group", "metric"), show=("difference",), latest=True),
+    Section(
+        "gaps",
+        "gaps",
+        ("grouping", "group", "metric"),
+        show=("difference",),
+        only={"ranking": "model"},
+        latest=True,
+    ),
 )
 
 

@@ -134,7 +134,7 @@ def _say_results(findings: Findings, words: Wording) -> dict[str, str]:
         "calibration": _say_rows(
             (findings.find("calibration", **model, grouping="all", metric=m) for m in CALIBRATION), words
         ),
-        "gap_count": str(findings.select("gaps", index_time=findings.latest).height),
+        "gap_count": str(findings.select("gaps", **model).height),
         "attrition": _say_attrition(findings, words),
         "smallest_group": _say_smallest(findings, words),
     }

@@ -193,13 +193,14 @@ def _get_note(row: Mapping[str, Any] | None, words: Wording) -> str:
 
 
 def _say_gaps(findings: Findings, words: Wording) -> Iterator[str]:
-    looked_at = findings.select("fairness", index_time=findings.latest)
+    where = {INDEX_TIME: findings.latest, "ranking": "model"}
+    looked_at = findings.select("fairness", **where)
     # Of a grouping by yes and no, the "no" says the same the other way round.
     looked_at = looked_at.filter(pl.col("grouping") != "all", pl.col("group") != "no")
     if looked_at.is_empty():
         yield words["gaps_unknown"]
         return
-    gaps = findings.select("gaps", index_time=findings.latest)
+    gaps = findings.select("gaps", **where)
     largest = sorted(gaps.iter_rows(named=True), key=_rank_gap)
     yield from (_say_gap(row, words) for row in largest[:SHOWN_GAPS])
     if not largest:
@@ -229,7 +230,7 @@ def _say_gap(row: Mapping[str, Any], words: Wording) -> str:
 
 def _say_hidden(findings: Findings, words: Wording) -> Iterator[str]:
     """Say how many the official count hides, or one by one what is known of them."""
-    rows = findings.select("hidden", index_time=findings.latest)
+    rows = findings.select("hidden", index_time=findings.latest, ranking="model")
     if rows.is_empty():
         yield words["hidden_unknown"]
         return

@@ -221,7 +221,7 @@ def _read_cell(
     """Read one figure; a row without a metric holds a note on all of them."""
     if row is None:
         return Cell("")
-    key = row.get(str(section.across)) or row.get("metric") or row.get("measure")
+    key = row.get("metric") or row.get("measure") or row.get(str(section.across))
     is_value = column in WITH_INTERVAL
     style = choose_style(section.table, column, key if is_value else None)
     if row[column] is None:

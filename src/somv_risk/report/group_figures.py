@@ -75,7 +75,8 @@ def plot_reliability_groups(findings: Findings, words: Wording) -> "Figure | Non
 
 def plot_fairness(findings: Findings, words: Wording) -> "Figure | None":
     """Plot the difference of each group to everybody else, one panel per measure."""
-    rows = findings.select("fairness", index_time=findings.latest).drop_nulls("difference")
+    where = {INDEX_TIME: findings.latest, "ranking": "model"}
+    rows = findings.select("fairness", **where).drop_nulls("difference")
     rows = rows.filter(pl.col("metric").is_in(FAIRNESS_METRICS))
     if rows.is_empty():
         return None
