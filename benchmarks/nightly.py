@@ -1,10 +1,13 @@
 """The night: what a run of the whole region costs, and what is saved by an earlier run of the day before.
 
-`python -m benchmarks.nightly --folder night` makes up a region and a model there unless it has them; a store
-and a model of your own are named by `--store` and `--model`. What is compared is first checked to be equal.
+`python -m benchmarks.nightly --folder night --out docs/benchmarks-nightly.md` makes up a region there and two
+models unless it has them: one of all its registers, one of a hospital's own. What is compared is first
+checked to be equal.
 """
 
 import argparse
+import sys
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,47 +19,79 @@ from benchmarks.tables import render_table, tell_peak
 Report = dict[str, Any]
 
 DAY = timedelta(days=1)
+REGISTERS: Mapping[str, str] = {
+    "all": "All registers",
+    "hospital": "A hospital's own: admissions, diagnoses, psychiatric contacts, treatment of substance use",
+}
+_WRITTEN_BY = (
+    "Written by `{command}`; changes by hand are lost. The region is made up: how many of its persons stay "
+    "away from each register follows from the simulator, not from a real one."
+)
+_GIVEN = (
+    "A region of {persons:,} persons is scored at {index_time}, whole and with `--since` the run of the day "
+    "before. The delta takes over whoever has no row that any feature can see, on either day, and scores all "
+    "others. Whoever draws a benefit, or has seen a doctor within a window, has features that count days and "
+    "change every night."
+)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.nightly", description=__doc__)
     parser.add_argument("--folder", type=Path, default=Path("night"))
     parser.add_argument("--persons", type=int, default=100_000)
-    parser.add_argument("--store", type=Path)
-    parser.add_argument("--model", type=Path)
     parser.add_argument("--index-time", default="2025-11-02")
+    parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
-    folder = asked.folder.resolve()
-    if asked.store is None or asked.model is None:
-        run_step("nightly_steps.make_region", folder=str(folder), persons=asked.persons)
-    store, model = (
-        str((given or folder / name).resolve())
-        for given, name in ((asked.store, "store"), (asked.model, "model"))
+    load = read_load()
+    parts = [run_registers(asked.folder.resolve(), name, asked) for name in REGISTERS]
+    machine = describe_machine() | {"Load (1 min), when it began and ended": f"{load}, {read_load()}"}
+    command = f"python -m benchmarks.nightly --persons {asked.persons} --out docs/benchmarks-nightly.md"
+    page = "\n\n".join(
+        [
+            "# Benchmark of the night",
+            _WRITTEN_BY.format(command=command),
+            _GIVEN.format(persons=asked.persons, index_time=asked.index_time),
+            *parts,
+            "## Machine",
+            render_table(("what", "value"), machine.items()),
+        ]
     )
+    if asked.out:
+        asked.out.write_text(page + "\n", encoding="utf-8")
+    sys.stdout.write(page + "\n")
+
+
+def run_registers(folder: Path, registers: str, asked: argparse.Namespace) -> str:
+    """Run the nights of a region with some of its registers, and tell of them."""
+    run_step("nightly_steps.make_region", folder=str(folder), persons=asked.persons, registers=registers)
+    own = folder / registers
+    given = {"model": str(own / "model"), "store": str(own / "store")}
     before = (datetime.fromisoformat(asked.index_time) - DAY).isoformat()
-    given = {"model": model, "store": store}
     night = {**given, "index_time": asked.index_time}
     run = "nightly_steps.run_night"
-    run_step(run, folder=str(folder / "before"), index_time=before, **given)
+    run_step(run, folder=str(own / "before"), index_time=before, **given)
     nights = {
-        "everybody": run_step(run, folder=str(folder / "full"), **night),
-        "everybody, two workers": run_step(run, folder=str(folder / "two"), workers=2, **night),
+        "everybody": run_step(run, folder=str(own / "full"), **night),
+        "everybody, two workers": run_step(run, folder=str(own / "two"), workers=2, **night),
         "since the night before": run_step(
-            run, folder=str(folder / "since"), since=str(folder / "before"), **night
+            run, folder=str(own / "since"), since=str(own / "before"), **night
         ),
     }
-    whole = run_step("nightly_steps.check_rows", folder=str(folder / "full"), **night)
+    whole = run_step("nightly_steps.check_rows", folder=str(own / "full"), **night)
     hashes = {report["hash"] for report in nights.values()}
     if len(hashes) > 1:
         raise SystemExit("The runs left different bytes.")
     unchanged = run_step(
-        "nightly_steps.count_unchanged", folder=model, store=store, index_time=asked.index_time
+        "nightly_steps.count_unchanged",
+        folder=given["model"],
+        store=given["store"],
+        index_time=asked.index_time,
     )
-    print(render(nights, whole, unchanged))
+    return render(registers, nights, whole, unchanged)
 
 
-def render(nights: dict[str, Report], whole: Report, unchanged: Report) -> str:
-    """Render what was measured."""
+def render(registers: str, nights: dict[str, Report], whole: Report, unchanged: Report) -> str:
+    """Render what was measured with some of the registers."""
     full = nights["everybody"]
     rows = [
         (
@@ -73,6 +108,7 @@ def render(nights: dict[str, Report], whole: Report, unchanged: Report) -> str:
     ]
     shares = [(name, f"{share:.1%}") for name, share in unchanged["shares"].items()]
     parts = [
+        f"## {REGISTERS[registers]}",
         "All three left the same bytes, and the rows of `score`.",
         render_table(
             ("run", "scored", "taken over", "wall s", "ratio", "processor s", "peak MB", "a worker's MB"),
@@ -82,7 +118,6 @@ def render(nights: dict[str, Report], whole: Report, unchanged: Report) -> str:
         f"Of {unchanged['persons']:,} persons, since the day before:",
         render_table(("of whom", "share"), shares),
         _tell_looking(unchanged["looking"], unchanged["scoring"]),
-        render_table(("what", "value"), {**describe_machine(), "Load": read_load()}.items()),
     ]
     return "\n\n".join(parts)
 

@@ -18,24 +18,28 @@ from somv_risk.histories import Histories
 from somv_risk.matrix import build_matrix
 from somv_risk.model import load_model
 from somv_risk.scoring import find_eligible
-from somv_risk.simulate.period import Period
-from somv_risk.simulate.plan import Plan
-from somv_risk.simulate.region import write_region
-from somv_risk.store import scan_store
+from somv_risk.simulate import simulate_store
+from somv_risk.store import scan_store, write_store
 
 Report = dict[str, Any]
 
 DAY = timedelta(days=1)
 NOT_COMPARED = ("run.log", ".lock")
+HOSPITAL = ("persons", "admissions", "diagnoses", "psychiatric_contacts", "substance_abuse")
 
 
-def make_region(folder: Path, persons: int) -> Report:
-    """Make up a region and train a model, unless they are there."""
-    folder.mkdir(parents=True, exist_ok=True)
-    if not (folder / "store").exists():
-        write_region(Plan(persons, 7, Period()), folder / "store")
-    if not (folder / "model").exists():
-        sr.train(scan_store(folder / "store")).save(folder / "model")
+def make_region(folder: Path, persons: int, registers: str) -> Report:
+    """Make up a region with some of its registers and train a model on them, unless they are there."""
+    own, whole = folder / registers, folder / "all" / "store"
+    own.mkdir(parents=True, exist_ok=True)
+    if not whole.exists():
+        simulate_store(whole, persons, 7)
+    if not (own / "store").exists():
+        region = scan_store(whole)
+        kept = {name: table for name, table in region.tables.items() if name in HOSPITAL}
+        write_store(Histories(kept, region.data_end), own / "store")
+    if not (own / "model").exists():
+        sr.train(scan_store(own / "store")).save(own / "model")
     return {}
 
 
@@ -103,16 +107,11 @@ def count_unchanged(folder: Path, store: str, index_time: str) -> Report:
         for head in model.heads.values()
     ]
     same["same leaves of all trees"] = np.logical_and.reduce(leaves)
-    silent = {name: table for name, table in histories.tables.items() if name != "social_benefits"}
-    others = find_resting(model, Histories(silent, histories.data_end), moment)
-    rest, would_rest = (
-        cohorts[0].join(found, on="person_id", how="semi").height for found in (resting, others)
-    )
+    rest = cohorts[0].join(resting, on="person_id", how="semi").height
     return {
         "persons": cohorts[0].height,
         "shares": {
             "at rest": rest / cohorts[0].height,
-            "at rest, if benefits were not registered": would_rest / cohorts[0].height,
             **{name: float(held.mean()) for name, held in same.items()},
         },
         "scoring": scoring,
