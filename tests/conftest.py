@@ -4,6 +4,7 @@ Hypothesis draws few examples at each change and many at night (HYPOTHESIS_PROFI
 """
 
 import os
+import shutil
 import sys
 import warnings
 from collections.abc import Callable
@@ -16,9 +17,11 @@ from hypothesis import HealthCheck, settings
 from typer.testing import CliRunner
 
 import somv_risk as sr
+from runs import BUCKETS
 from somv_risk.cli import app, main
 from somv_risk.histories import Histories
 from somv_risk.machine_code import CompilationWarning
+from somv_risk.store import write_store
 from somv_risk.testing.people import PEOPLE, mix
 
 COMMON = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
@@ -89,6 +92,35 @@ def crowd(region) -> Histories:
 def scores(model, crowd):
     """Everyone in the crowd scored and explained, in English."""
     return sr.score(model, crowd, index_time=crowd.data_end, language="en", reasons=3, explain="all")
+
+
+@pytest.fixture(scope="session")
+def crowded() -> Histories:
+    """3,000 simulated persons, for runs over a store."""
+    made_up = sr.simulate(persons=3_000, seed=11)
+    return Histories({name: t.collect().lazy() for name, t in made_up.tables.items()}, made_up.data_end)
+
+
+@pytest.fixture(scope="session")
+def store(crowded, tmp_path_factory) -> Path:
+    """A store of them, for reading only."""
+    path = tmp_path_factory.mktemp("crowded") / "store"
+    write_store(crowded, path, buckets=BUCKETS)
+    return path
+
+
+@pytest.fixture
+def own_store(store, tmp_path) -> Path:
+    """A copy of the store that a test may spoil."""
+    return Path(shutil.copytree(store, tmp_path / "store"))
+
+
+@pytest.fixture(scope="session")
+def saved(model, tmp_path_factory) -> Path:
+    """The folder of the model, for reading only."""
+    path = tmp_path_factory.mktemp("saved") / "model"
+    model.save(path)
+    return path
 
 
 @pytest.fixture(scope="session")

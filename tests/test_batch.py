@@ -23,6 +23,7 @@ from polars.testing import assert_frame_equal
 from rich.progress import Progress
 
 import somv_risk as sr
+from runs import ASKED, BUCKETS, INDEX, read_bytes, read_log, without_bucket
 from somv_risk import batch
 from somv_risk.batch import Options, _files, _run, run_batch
 from somv_risk.batch._files import hash_files
@@ -42,32 +43,9 @@ from somv_risk.errors import (
     StoreVersionError,
 )
 from somv_risk.histories import Histories
-from somv_risk.store import read_manifest, scan_store, write_store
+from somv_risk.store import read_manifest, write_store
 
-BUCKETS = 4
-INDEX = datetime(2026, 1, 1)
-LISTED = Options(capacity=40, language="en")
-
-
-@pytest.fixture(scope="module")
-def crowded() -> Histories:
-    """3,000 simulated persons."""
-    made_up = sr.simulate(persons=3_000, seed=11)
-    return Histories({name: t.collect().lazy() for name, t in made_up.tables.items()}, made_up.data_end)
-
-
-@pytest.fixture(scope="module")
-def store(crowded, tmp_path_factory) -> Path:
-    path = tmp_path_factory.mktemp("batch") / "store"
-    write_store(crowded, path, buckets=BUCKETS)
-    return path
-
-
-@pytest.fixture(scope="module")
-def saved(model, tmp_path_factory) -> Path:
-    path = tmp_path_factory.mktemp("batch") / "model"
-    model.save(path)
-    return path
+LISTED = Options(**ASKED)
 
 
 @pytest.fixture(scope="module")
@@ -75,31 +53,6 @@ def undisturbed(saved, store, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("batch") / "undisturbed"
     run_batch(saved, store, out, index_time=INDEX, options=LISTED)
     return out
-
-
-@pytest.fixture
-def own_store(store, tmp_path) -> Path:
-    """A copy of the store that a test may spoil."""
-    return Path(shutil.copytree(store, tmp_path / "store"))
-
-
-def read_bytes(folder):
-    """All that a run leaves, but the log, which tells when it was."""
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != "run.log"
-    }
-
-
-def read_log(folder):
-    return [json.loads(line) for line in (folder / "run.log").read_text(encoding="utf-8").splitlines()]
-
-
-def without_bucket(crowded, store, bucket):
-    gone = scan_store(store, bucket).persons.select("person_id").collect()["person_id"]
-    kept = crowded.persons.filter(~pl.col("person_id").is_in(gone.implode()))
-    return crowded.keep_persons(kept.select("person_id"))
 
 
 # --- The rows of score
@@ -143,7 +96,7 @@ def test_a_delivery_is_scored_as_a_store_is(model, crowded, tmp_path):
         (tmp_path / "in").mkdir(exist_ok=True)
         table.collect().write_parquet(tmp_path / "in" / f"{name}.parquet")
     run_batch(model, tmp_path / "in", tmp_path / "out", index_time=INDEX, options=LISTED)
-    expected = sr.score(model, crowded, index_time=INDEX, capacity=40, language="en")
+    expected = sr.score(model, crowded, index_time=INDEX, **ASKED)
     assert_frame_equal(pl.read_parquet(tmp_path / "out" / "scores.parquet"), expected, check_exact=True)
     assert not (tmp_path / "out" / ".work").exists()
 
@@ -151,7 +104,7 @@ def test_a_delivery_is_scored_as_a_store_is(model, crowded, tmp_path):
 def test_the_page_is_the_one_of_the_whole_region(model, crowded, undisturbed):
     from somv_risk.report import render_page  # noqa: PLC0415
 
-    scores = sr.score(model, crowded, index_time=INDEX, capacity=40, language="en")
+    scores = sr.score(model, crowded, index_time=INDEX, **ASKED)
     expected = render_page(model, crowded, scores, language="en")
     assert (undisturbed / "worklist.html").read_text(encoding="utf-8") == expected
 
@@ -170,7 +123,7 @@ def test_the_manifest_tells_what_the_run_is_of(undisturbed, saved):
 def test_neither_log_nor_manifest_names_a_person(undisturbed, crowded):
     text = (undisturbed / "run.log").read_text() + (undisturbed / "manifest.json").read_text()
     assert not [person for person in crowded.persons.collect()["person_id"] if person in text]
-    risk = [line for line in read_log(undisturbed) if line["event"] == "risk"]
+    risk = read_log(undisturbed, "risk")
     assert sorted(line["bucket"] for line in risk) == list(range(BUCKETS))
     assert all(line["rows"] > 0 and line["seconds"] > 0 and line["peak_mb"] > 50 for line in risk)
 
@@ -279,7 +232,7 @@ def test_a_model_that_took_the_place_of_another_is_the_one_that_scores(model, st
     other = replace(model, heads={"frequent_admission": model.main})
     for scorer in (model, other):
         run_batch(scorer, store, tmp_path / "out", index_time=INDEX, options=LISTED, fresh=True)
-        expected = sr.score(scorer, crowded, index_time=INDEX, capacity=40, language="en")
+        expected = sr.score(scorer, crowded, index_time=INDEX, **ASKED)
         scores = pl.read_parquet(tmp_path / "out" / "scores.parquet")
         assert_frame_equal(scores, expected, check_exact=True)
 
@@ -312,7 +265,7 @@ def test_a_damaged_bucket_is_told_and_the_rest_is_scored(
     assert [failed.bucket for failed in result.failed] == [2]
     assert "2" in result.failed[0].reason or table in result.failed[0].reason
     rest = without_bucket(crowded, store, 2)
-    expected = sr.score(model, rest, index_time=INDEX, capacity=40, language="en")
+    expected = sr.score(model, rest, index_time=INDEX, **ASKED)
     assert_frame_equal(pl.read_parquet(out / "scores.parquet"), expected, check_exact=True)
     told = json.loads((out / "manifest.json").read_text())
     assert (told["complete"], told["failed"]) == (False, [2])
@@ -320,9 +273,8 @@ def test_a_damaged_bucket_is_told_and_the_rest_is_scored(
     bad.write_bytes(sound)
     assert not run_batch(saved, own_store, out, index_time=INDEX, options=LISTED).failed
     assert read_bytes(out) == read_bytes(undisturbed)
-    assert [line["seconds"] is None for line in read_log(out) if line["event"] == "risk"][-4:].count(
-        True
-    ) == 3
+    again = [line["bucket"] for line in read_log(out, "risk")[-BUCKETS:] if line["seconds"] is not None]
+    assert again == [2]
 
 
 def test_a_damaged_bucket_has_its_exit_code(run, saved, own_store, tmp_path):
@@ -581,7 +533,7 @@ def test_what_is_allowed_is_scored_with_a_warning(model, saved, own_store, crowd
     out = tmp_path / "out"
     run_batch(saved, own_store, out, index_time=INDEX, options=LISTED, allow=["index-time"])
     ended = Histories(crowded.tables, datetime(2025, 12, 30))
-    expected = sr.score(model, ended, index_time=INDEX, capacity=40, language="en")
+    expected = sr.score(model, ended, index_time=INDEX, **ASKED)
     assert_frame_equal(pl.read_parquet(out / "scores.parquet"), expected, check_exact=True)
     assert len(expected["warnings"][0]) == 1
 
@@ -592,7 +544,7 @@ def test_a_bucket_that_never_had_anybody_is_a_note(run, model, saved, crowded, t
     told = run(*call(saved, tmp_path / "few", tmp_path / "out"))
     assert told.code == 0
     assert "has no persons." in told.out
-    expected = sr.score(model, few, index_time=INDEX, capacity=40, language="en")
+    expected = sr.score(model, few, index_time=INDEX, **ASKED)
     assert_frame_equal(pl.read_parquet(tmp_path / "out" / "scores.parquet"), expected, check_exact=True)
 
 

@@ -14,6 +14,7 @@ from polars.testing import assert_frame_equal
 
 import small_world as sw
 import somv_risk as sr
+from runs import ASKED, read_bytes, read_log
 from somv_risk.asof import Lags
 from somv_risk.batch import Options, find_resting, keep_unchanged, run_batch, score_bucket
 from somv_risk.batch._rest import BACKGROUND, find_reach, list_backgrounds
@@ -24,8 +25,8 @@ from somv_risk.matrix import Encoding
 from somv_risk.outcomes import count_past_events
 from somv_risk.scoring import find_eligible
 from somv_risk.store import scan_store, write_store
-from test_batch import LISTED, read_bytes, read_log
 
+LISTED = Options(**ASKED)
 DAY = timedelta(days=1)
 MICROSECOND = timedelta(microseconds=1)
 FEATURES = load_catalogue()
@@ -125,16 +126,15 @@ def test_the_reach_is_that_of_the_longest_window_and_of_the_target(model):
 
 
 @pytest.fixture(scope="module")
-def quiet() -> Histories:
+def quiet(crowded) -> Histories:
     """A region in which every third person is on no benefit and sees no doctor, so that some rest."""
-    made_up = sr.simulate(persons=3_000, seed=11)
-    tables = {name: table.collect() for name, table in made_up.tables.items()}
+    tables = {name: table.collect() for name, table in crowded.tables.items()}
     some = tables["persons"]["person_id"].gather_every(3)
     kept = {
         name: table.filter(~pl.col("person_id").is_in(some.implode())) if name in MUCH else table
         for name, table in tables.items()
     }
-    return Histories({name: table.lazy() for name, table in kept.items()}, made_up.data_end)
+    return Histories({name: table.lazy() for name, table in kept.items()}, crowded.data_end)
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +148,7 @@ def nights(model, quiet, tmp_path_factory):
 
 
 def kept_in(folder):
-    return [line["kept"] for line in read_log(folder) if line["event"] == "risk"]
+    return [line["kept"] for line in read_log(folder, "risk")]
 
 
 def test_a_night_leaves_the_bytes_of_a_full_run(model, nights, tmp_path):
@@ -228,7 +228,7 @@ def test_an_earlier_run_that_does_not_fit_is_not_used(model, nights, tmp_path, c
     (first / "manifest.json").write_text(json.dumps(told | change))
     run_batch(model, nights / "store", out, index_time="2025-11-02", options=LISTED, since=first)
     assert read_bytes(out) == read_bytes(nights / "full")
-    (line,) = [line for line in read_log(out) if line["event"] == "nothing taken over"]
+    (line,) = read_log(out, "nothing taken over")
     assert line["different"] == word
     assert set(kept_in(out)) == {None}
 

@@ -12,7 +12,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 import somv_risk as sr
-from somv_risk import cli, errors
+from somv_risk import cli, errors, sources
 from somv_risk.change import explain_change
 from somv_risk.simulate import tables
 from somv_risk.store import read_manifest
@@ -393,10 +393,10 @@ def list_classes_below(error):
 
 @pytest.mark.parametrize("error", [*cli.EXIT_CODES, errors.SomvRiskError])
 def test_every_error_is_one_line_on_stderr(run, monkeypatch, error):
-    def fail(*_):
+    def fail(*_, **__):
         raise error(f"Table x has no column ['y']; {'it is long, ' * 20}and has [red] marks. Mend it.")
 
-    monkeypatch.setattr(cli, "_read", fail)
+    monkeypatch.setattr(sources, "read_histories", fail)
     told = run("check", "anywhere")
     assert_one_line(told, cli.EXIT_CODES.get(error, 1))
     assert "['y']" in told.err

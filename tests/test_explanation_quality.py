@@ -13,7 +13,7 @@ from somv_risk.contributions import explain_trees
 from somv_risk.errors import ConfigError
 from somv_risk.explanation_quality import MEASURES, _deletion, _exactness, _measures, measure_explanations
 from somv_risk.explanation_quality._deletion import check_deletion, delete_rows
-from somv_risk.explanation_quality._measured import tell_mean, tell_median, wilson
+from somv_risk.explanation_quality._measured import tell_mean, tell_median, tell_share
 from somv_risk.explanation_quality._sources import SOURCES, find_sources, see_tables
 from somv_risk.explanation_quality._stability import measure_stability
 from somv_risk.features import VIEWS, list_evidence, load_catalogue
@@ -351,7 +351,8 @@ def test_an_interval_of_a_share_is_that_of_scipy(count, of):
     from scipy.stats import binomtest  # noqa: PLC0415 - slow to import
 
     expected = binomtest(count, of).proportion_ci(0.95, method="wilson")
-    np.testing.assert_allclose(wilson(count, of), (expected.low, expected.high), atol=1e-12)
+    row = tell_share("x", count, of, "")
+    np.testing.assert_allclose((row.low, row.high), (expected.low, expected.high), atol=1e-12)
 
 
 def test_an_interval_over_persons_is_narrow_where_they_agree():

@@ -10,8 +10,9 @@ from polars.testing import assert_frame_equal
 import somv_risk as sr
 from postgres_server import PASSWORD, find_programs, run_server
 from somv_risk.errors import ConfigError, InputError, SourceError
-from somv_risk.sources import from_postgres, postgres, scan_postgres
-from somv_risk.sources.postgres import hide_secrets, read_names
+from somv_risk.sources import from_postgres, postgres_session, scan_postgres
+from somv_risk.sources.postgres import read_names
+from somv_risk.sources.postgres_session import hide_secrets
 from somv_risk.store import append, ingest, scan_store, verify_store
 
 adbc = pytest.importorskip("adbc_driver_postgresql.dbapi", reason="install the extra postgres")
@@ -100,7 +101,7 @@ def test_a_region_from_a_database_is_the_region(uri, region):
 
 
 def test_a_region_is_ingested_in_small_batches(uri, region, tmp_path, monkeypatch):
-    monkeypatch.setattr(postgres, "BYTES_PER_BATCH", 20_000)
+    monkeypatch.setattr(postgres_session, "BYTES_PER_BATCH", 20_000)
     delivery = scan_postgres(uri, data_end=END)
     sizes = []
 

@@ -14,6 +14,7 @@ from polars.testing import assert_frame_equal
 
 import somv_risk as sr
 import somv_risk.spark
+from runs import ASKED, BUCKETS, INDEX, read_bytes, read_log, without_bucket
 from somv_risk.batch import Failed, Options, list_libraries, run_batch
 from somv_risk.errors import (
     CohortError,
@@ -23,13 +24,10 @@ from somv_risk.errors import (
     SourceError,
     SystemLibraryError,
 )
-from somv_risk.histories import Histories
 from somv_risk.spark import score_spark, start_spark
-from somv_risk.store import scan_store, write_store
+from somv_risk.store import write_store
 
-BUCKETS = 4
-INDEX = datetime(2026, 1, 1)
-LISTED = {"capacity": 40, "language": "en"}
+LISTED = Options(**ASKED)
 MASTERS = ["local[2]", "local-cluster[2,1,1024]"]
 
 # Java tells thousands of lines where a task fails; they go to a file.
@@ -77,56 +75,11 @@ def spark(request, settings):
 
 
 @pytest.fixture(scope="module")
-def crowded() -> Histories:
-    """3,000 simulated persons."""
-    made_up = sr.simulate(persons=3_000, seed=11)
-    return Histories({name: t.collect().lazy() for name, t in made_up.tables.items()}, made_up.data_end)
-
-
-@pytest.fixture(scope="module")
-def store(crowded, tmp_path_factory) -> Path:
-    path = tmp_path_factory.mktemp("spark") / "store"
-    write_store(crowded, path, buckets=BUCKETS)
-    return path
-
-
-@pytest.fixture(scope="module")
-def saved(model, tmp_path_factory) -> Path:
-    path = tmp_path_factory.mktemp("spark") / "model"
-    model.save(path)
-    return path
-
-
-@pytest.fixture(scope="module")
 def local(saved, store, tmp_path_factory) -> Path:
     """What a local run leaves."""
     out = tmp_path_factory.mktemp("spark") / "local"
-    run_batch(saved, store, out, index_time=INDEX, options=Options(**LISTED))
+    run_batch(saved, store, out, index_time=INDEX, options=LISTED)
     return out
-
-
-@pytest.fixture
-def own_store(store, tmp_path) -> Path:
-    """A copy of the store that a test may spoil."""
-    return Path(shutil.copytree(store, tmp_path / "store"))
-
-
-def read_bytes(folder):
-    """All that a run leaves, but the log, which tells when it was, and what is Delta's."""
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != "run.log" and "scores.delta" not in path.parts
-    }
-
-
-def read_log(folder, event):
-    lines = [json.loads(line) for line in (folder / "run.log").read_text(encoding="utf-8").splitlines()]
-    return [line for line in lines if line["event"] == event]
-
-
-def read_frame(file):
-    return pl.read_parquet(file)
 
 
 # --- The rows of score, the bytes of the batch
@@ -148,7 +101,7 @@ def test_every_row_is_that_of_score_and_every_byte_that_of_the_local_run(
     out, alone = tmp_path / "out", tmp_path / "alone"
     result = score_spark(spark, store, saved, out, index_time=INDEX, **options)
     expected = sr.score(model, crowded, index_time=INDEX, **options)
-    assert_frame_equal(read_frame(out / "scores.parquet"), expected, check_exact=True)
+    assert_frame_equal(pl.read_parquet(out / "scores.parquet"), expected, check_exact=True)
     told = run_batch(saved, store, alone, index_time=INDEX, options=Options(**options))
     assert read_bytes(out) == read_bytes(alone)
     assert (result.counts, result.failed, result.empty) == (told.counts, told.failed, told.empty)
@@ -156,7 +109,7 @@ def test_every_row_is_that_of_score_and_every_byte_that_of_the_local_run(
 
 
 def test_every_bucket_is_a_task_of_its_own_outside_the_driver(spark, saved, store, tmp_path):
-    score_spark(spark, store, saved, tmp_path / "out", index_time=INDEX, **LISTED)
+    score_spark(spark, store, saved, tmp_path / "out", index_time=INDEX, **ASKED)
     for event in ("risk", "reasons"):
         assert [line["bucket"] for line in read_log(tmp_path / "out", event)] == list(range(BUCKETS))
 
@@ -172,12 +125,12 @@ def test_every_bucket_is_a_task_of_its_own_outside_the_driver(spark, saved, stor
 
 def test_a_relative_path_is_the_drivers(spark, saved, store, local, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    score_spark(spark, os.path.relpath(store), saved, "out", index_time="2026-01-01", **LISTED)
+    score_spark(spark, os.path.relpath(store), saved, "out", index_time="2026-01-01", **ASKED)
     assert read_bytes(tmp_path / "out") == read_bytes(local)
 
 
 def test_a_model_in_memory_need_not_be_where_executors_see_it(spark, model, store, local, tmp_path):
-    score_spark(spark, store, model, tmp_path / "out", index_time=INDEX, **LISTED)
+    score_spark(spark, store, model, tmp_path / "out", index_time=INDEX, **ASKED)
     assert read_bytes(tmp_path / "out") == read_bytes(local)
 
 
@@ -185,15 +138,15 @@ def test_a_delta_table_has_the_rows_and_gets_a_version_with_each_run(
     spark, saved, own_store, local, tmp_path
 ):
     pytest.importorskip("deltalake", reason="install the extra delta")
-    out, asked = tmp_path / "out", {"index_time": INDEX, "format": "delta", **LISTED}
+    out, asked = tmp_path / "out", {"index_time": INDEX, "format": "delta", **ASKED}
     sound = (own_store / "bucket=01" / "admissions.parquet").read_bytes()
     spoil(own_store)
     assert score_spark(spark, own_store, saved, out, **asked).failed
     table = str(out / "scores.delta")
-    assert_frame_equal(pl.read_delta(table).sort("rank"), read_frame(out / "scores.parquet"))
+    assert_frame_equal(pl.read_delta(table).sort("rank"), pl.read_parquet(out / "scores.parquet"))
     (own_store / "bucket=01" / "admissions.parquet").write_bytes(sound)
     assert not score_spark(spark, own_store, saved, out, **asked).failed
-    expected = read_frame(local / "scores.parquet")
+    expected = pl.read_parquet(local / "scores.parquet")
     assert_frame_equal(pl.read_delta(table).sort("rank"), expected, check_exact=True)
     assert pl.read_delta(table, version=0).height < expected.height
     assert read_bytes(out) == read_bytes(local)
@@ -206,7 +159,7 @@ def test_a_run_begun_on_one_machine_is_ended_on_the_cluster(spark, saved, store,
     out = Path(shutil.copytree(local, tmp_path / "out"))
     for gone in ("risks/bucket-02.parquet", "scores/bucket-01.parquet", "scores.parquet"):
         (out / gone).unlink()
-    score_spark(spark, store, saved, out, index_time=INDEX, **LISTED)
+    score_spark(spark, store, saved, out, index_time=INDEX, **ASKED)
     assert read_bytes(out) == read_bytes(local)
     for event, done in (("risk", 2), ("reasons", 1)):
         again = [line["bucket"] for line in read_log(out, event)[-BUCKETS:] if line["seconds"] is not None]
@@ -215,9 +168,9 @@ def test_a_run_begun_on_one_machine_is_ended_on_the_cluster(spark, saved, store,
 
 def test_a_run_begun_on_the_cluster_is_ended_on_one_machine(spark, saved, store, local, tmp_path):
     out = tmp_path / "out"
-    score_spark(spark, store, saved, out, index_time=INDEX, **LISTED)
+    score_spark(spark, store, saved, out, index_time=INDEX, **ASKED)
     (out / "scores" / "bucket-03.parquet").unlink()
-    run_batch(saved, store, out, index_time=INDEX, options=Options(**LISTED))
+    run_batch(saved, store, out, index_time=INDEX, options=LISTED)
     assert read_bytes(out) == read_bytes(local)
     assert [line["seconds"] is None for line in read_log(out, "risk")[-BUCKETS:]] == [True] * BUCKETS
 
@@ -240,20 +193,18 @@ def test_a_damaged_bucket_is_told_and_the_rest_is_scored(
 ):
     spoil(own_store)
     out = tmp_path / "out"
-    result = score_spark(spark, own_store, saved, out, index_time=INDEX, **LISTED)
+    result = score_spark(spark, own_store, saved, out, index_time=INDEX, **ASKED)
     assert [failed.bucket for failed in result.failed] == [1]
     assert "admissions" in result.failed[0].reason
-    gone = scan_store(store, 1).persons.select("person_id").collect()["person_id"]
-    kept = crowded.persons.filter(~pl.col("person_id").is_in(gone.implode())).select("person_id")
-    expected = sr.score(model, crowded.keep_persons(kept), index_time=INDEX, **LISTED)
-    assert_frame_equal(read_frame(out / "scores.parquet"), expected, check_exact=True)
+    expected = sr.score(model, without_bucket(crowded, store, 1), index_time=INDEX, **ASKED)
+    assert_frame_equal(pl.read_parquet(out / "scores.parquet"), expected, check_exact=True)
     told = json.loads((out / "manifest.json").read_text())
     assert (told["complete"], told["failed"]) == (False, [1])
 
 
 def test_an_error_in_an_executor_is_the_one_of_the_local_run(spark, saved, own_store, tmp_path):
     file = own_store / "bucket=01" / "persons.parquet"
-    persons = read_frame(file)
+    persons = pl.read_parquet(file)
     pl.concat([persons, persons.tail(1)]).write_parquet(file)
     told = json.loads((own_store / "manifest.json").read_text())
     for entry in told["files"]:  # so that the fault is not taken for damage

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -51,6 +51,8 @@ TREE_PARAMETERS: Final[Mapping[str, Any]] = MappingProxyType(
 
 
 _FOLDER: Final = "folder"
+
+Entries = TypeVar("Entries", bound=BaseModel)
 
 
 class _Section(BaseModel):
@@ -295,15 +297,28 @@ def read_toml(what: str, file: Path) -> dict[str, Any]:
 
 def parse_config(data: dict[str, Any], *, folder: Path = Path()) -> TrainConfig:
     """Parse a training configuration from plain data; paths in it start from the folder."""
+    return parse_entries("Configuration", TrainConfig, data, {_FOLDER: folder})
+
+
+def parse_entries(
+    what: str, kind: type[Entries], data: Mapping[str, Any], context: Mapping[str, Any] | None = None
+) -> Entries:
+    """Parse plain data; errors call it by what it is, and name the first entry that is wrong.
+
+    Raises
+    ------
+    ConfigError
+        If an entry is unknown, or its value breaks a rule.
+    """
     try:
-        return TrainConfig.model_validate(data, context={_FOLDER: folder})
+        return kind.model_validate(data, context=context)
     except ValidationError as error:
         first = error.errors()[0]
         ours = first.get("ctx", {}).get("error")
         if isinstance(ours, SomvRiskError):
             raise ours from None
         place = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"Configuration {place}: {first['msg']}. Correct that entry.") from None
+        raise ConfigError(f"{what} {place}: {first['msg']}. Correct that entry.") from None
 
 
 def _moments(values: tuple[datetime | str, ...]) -> tuple[datetime, ...]:

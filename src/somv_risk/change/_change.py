@@ -124,25 +124,20 @@ def explain_change(
     rows = _choose_rows(model, own, moments)
     frame = collect_features(model, own, rows)
     matrix = model.encoding.to_matrix(frame)
+    raw, risk = model.main.predict_raw(matrix).tolist(), model.main.predict_risk(matrix).tolist()
     values = compute_contributions(model.main.booster, matrix)
-    raw, risk = model.main.predict_raw(matrix), model.main.predict_risk(matrix)
-    themes, totals = sum_themes(model.features, values)
-    moved = _tabulate({THEME: themes}, totals)
-    contributions = _tabulate(_name_features(model.features), values[:, :-1])
+    themes = _tabulate_themes(model.features, values)
+    contributions = _tabulate_features(model.features, values)
     telling = _pick_features(model.features, frame, contributions, own.absent)
-    told = [
-        (change, telling[theme])
-        for theme, change in moved.select(THEME, CHANGE).iter_rows()
-        if theme in telling and abs(change) > LEAST_CHANGE
-    ]
+    moved = _list_moved(themes, telling)[:reasons]
     absent = [table for table in model.tables if table in own.absent]
     return Change(
         earlier=moments[0],
         later=moments[1],
-        risk_then=float(risk[0]),
-        risk_now=float(risk[1]),
-        raw_then=float(raw[0]),
-        raw_now=float(raw[1]),
+        risk_then=risk[0],
+        risk_now=risk[1],
+        raw_then=raw[0],
+        raw_now=raw[1],
         reasons=tuple(
             _tell_theme(
                 feature,
@@ -151,9 +146,9 @@ def explain_change(
                 compare_evidence(own, rows, feature, model.lags),
                 language,
             )
-            for change, feature in told[:reasons]
+            for feature, change in moved
         ),
-        themes=moved,
+        themes=themes,
         contributions=contributions,
         warnings=tuple(render_warnings(absent, moments[1], own.data_end, language=language)),
         language=language,
@@ -178,11 +173,17 @@ def _choose_rows(model: RiskModel, own: Histories, moments: Sequence[datetime]) 
         raise CohortError(f"A change needs a score at both moments. {error}") from None
 
 
-def _name_features(features: Sequence[Feature]) -> dict[str, list[str]]:
-    return {
+def _tabulate_themes(features: tuple[Feature, ...], values: Floats) -> pl.DataFrame:
+    themes, totals = sum_themes(features, values)
+    return _tabulate({THEME: themes}, totals)
+
+
+def _tabulate_features(features: tuple[Feature, ...], values: Floats) -> pl.DataFrame:
+    names = {
         FEATURE: [feature.name for feature in features],
         THEME: [feature.definition.theme for feature in features],
     }
+    return _tabulate(names, values[:, :-1])
 
 
 def _tabulate(names: Mapping[str, list[str]], values: Floats) -> pl.DataFrame:
@@ -222,6 +223,15 @@ def _pick_features(
     )
     by_name = {feature.name: feature for feature in features}
     return {theme: by_name[name] for theme, name in weighed.select(THEME, FEATURE).iter_rows()}
+
+
+def _list_moved(themes: pl.DataFrame, telling: Mapping[str, Feature]) -> list[tuple[Feature, float]]:
+    """List what tells of each theme that has moved, and how far the theme has, furthest first."""
+    return [
+        (telling[theme], change)
+        for theme, change in themes.select(THEME, CHANGE).iter_rows()
+        if theme in telling and abs(change) > LEAST_CHANGE
+    ]
 
 
 def _find_way(feature: Feature, then: Value, now: Value) -> int:

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import sqrt
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
+from somv_risk.evaluation import compute_wilson
+
 DRAWS: Final = 1_000
-NORMAL_975: Final = 1.959963984540054
 
 Floats = npt.NDArray[np.float64]
 
@@ -34,25 +34,8 @@ def tell_share(measure: str, count: int, of: int, note: str) -> Measured:
     """Tell a share with Wilson's interval; of nobody there is none."""
     if not of:
         return Measured(measure, None, None, None, note)
-    return Measured(measure, count / of, *wilson(count, of), note)
-
-
-def wilson(count: int, of: int) -> tuple[float, float]:
-    """Compute Wilson's 95 % interval of a share.
-
-    References
-    ----------
-    Wilson, Probable inference, the law of succession, and statistical inference, JASA 1927,
-    doi:10.1080/01621459.1927.10502953.
-
-    Examples
-    --------
-    >>> [round(bound, 3) for bound in wilson(9, 10)]
-    [0.596, 0.982]
-    """
-    share, z = count / of, NORMAL_975**2 / of
-    half = sqrt(share * (1 - share) * z + z * z / 4)
-    return (share + z / 2 - half) / (1 + z), (share + z / 2 + half) / (1 + z)
+    low, high = compute_wilson(np.array([float(count)]), np.array([float(of)]))
+    return Measured(measure, count / of, low.item(), high.item(), note)
 
 
 def tell_mean(measure: str, each: Floats, note: str, seed: int) -> Measured:

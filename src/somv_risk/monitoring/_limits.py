@@ -4,10 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from somv_risk.config import read_toml
-from somv_risk.errors import ConfigError, SomvRiskError
+from somv_risk.config import parse_entries, read_toml
 from somv_risk.evaluation import read_capacities
 from somv_risk.volumes import WeekLimits
 
@@ -116,12 +115,4 @@ def read_limits(given: Limits | Mapping[str, Any] | str | Path | None) -> Limits
     if isinstance(given, Limits):
         return given
     data = read_toml("Limits", Path(given)) if isinstance(given, str | Path) else given or {}
-    try:
-        return Limits.model_validate(data)
-    except ValidationError as error:
-        first = error.errors()[0]
-        ours = first.get("ctx", {}).get("error")
-        if isinstance(ours, SomvRiskError):
-            raise ours from None
-        place = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"Limits {place}: {first['msg']}. Correct that entry.") from None
+    return parse_entries("Limits", Limits, data)

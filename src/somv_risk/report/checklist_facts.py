@@ -17,6 +17,14 @@ JUDGED_PERSONS: Final[Mapping[str, str]] = MappingProxyType(
         "all": "everybody in the histories, whether the model learnt from them or not",
     }
 )
+DATA_KINDS: Final[Mapping[bool | None, str]] = MappingProxyType(
+    {
+        True: "The data are simulated: everyone in them is made up, so the answer concerns the pipeline and "
+        "nothing clinical.",
+        False: "The run says that the data are not simulated.",
+        None: "The run does not know whether the data are real or simulated.",
+    }
+)
 METRICS: Final = ("auroc", "average_precision", "brier")
 CALIBRATION: Final = ("expected_over_observed", "intercept", "slope", "ici")
 
@@ -33,23 +41,13 @@ def collect_said(facts: Mapping[str, Any], tables: Mapping[str, pl.DataFrame]) -
 
 
 def _say_facts(facts: Mapping[str, Any], words: Wording) -> dict[str, str]:
-    target, histories = facts["target"], facts["histories"]
-    kinds = {
-        True: "The data are simulated: everyone in them is made up, so the answer concerns the pipeline and "
-        "nothing clinical.",
-        False: "The run says that the data are not simulated.",
-        None: "The run does not know whether the data are real or simulated.",
-    }
     return {
-        "data_kind": kinds[facts["is_simulated"]],
-        "outcome": words.outcome(target),
-        "target": target["name"],
-        "death": target["death"],
-        "sectors": _list(target["sectors"]),
-        "admission_types": _list(target["admission_types"]),
-        "excluded_diagnoses": _list(target["excluded_diagnoses"]),
-        "horizon_days": str(target["horizon_days"]),
-        "index_times": _list(words.date(time) for time in facts["index_times"]),
+        **_say_target(facts["target"], words),
+        **_say_histories(facts["histories"], words),
+        "data_kind": DATA_KINDS[facts["is_simulated"]],
+        "index_times": _list_days(facts["index_times"], words),
+        "times_apart": _say_times_apart(facts),
+        "judged_persons": JUDGED_PERSONS.get(facts.get("persons", ""), NOT_RECORDED),
         "capacities": _list(facts["capacities"]),
         "working_capacity": facts["working_capacity"],
         "groupings": _list(words.name("grouping", name) for name in facts["groupings"]),
@@ -57,13 +55,27 @@ def _say_facts(facts: Mapping[str, Any], words: Wording) -> dict[str, str]:
         "seed": str(facts["seed"]),
         "features": str(facts["features"]),
         "model_hash": facts["model_hash"],
+        "libraries": _list_pairs(facts["libraries"]),
+    }
+
+
+def _say_target(target: Mapping[str, Any], words: Wording) -> dict[str, str]:
+    lists = ("sectors", "admission_types", "excluded_diagnoses")
+    return {
+        "target": target["name"],
+        "outcome": words.outcome(target),
+        "death": target["death"],
+        "horizon_days": str(target["horizon_days"]),
+        **{name: _list(target[name]) for name in lists},
+    }
+
+
+def _say_histories(histories: Mapping[str, Any], words: Wording) -> dict[str, str]:
+    return {
         "histories_tables": _list(histories["tables"]),
         "histories_absent": _list(histories["absent"]),
         "histories_persons": words.number(histories["rows"].get("persons", 0)),
         "histories_end": words.date(histories["data_end"]) if histories["data_end"] else NOT_RECORDED,
-        "times_apart": _say_times_apart(facts),
-        "judged_persons": JUDGED_PERSONS.get(facts.get("persons", ""), NOT_RECORDED),
-        "libraries": _list(f"{name} {number}" for name, number in facts["libraries"].items()),
     }
 
 
@@ -80,41 +92,54 @@ def _say_times_apart(facts: Mapping[str, Any]) -> str:
 
 
 def _say_training(training: Mapping[str, Any], target: str, words: Wording) -> dict[str, str]:
-    config = training["config"]
-    times = training["index_times"]
-    shares = config["persons"]
-    known = [row for row in training["attrition"] if row["rule"].startswith(f"{target} is known")]
+    times = training["index_times"].items()
+    return {
+        **_say_training_data(training, words),
+        **_say_settings(training["config"], words),
+        "training_times": "; ".join(f"{part} {_list_days(own, words)}" for part, own in times),
+        "training_rows": _say_training_rows(training["attrition"], target, words),
+        "calibration_kind": training.get("calibration", {}).get(target, {}).get("kind", NOT_RECORDED),
+    }
+
+
+def _say_training_data(training: Mapping[str, Any], words: Wording) -> dict[str, str]:
+    set_aside = (
+        f"{words.number(row['rows'])} rows of {row['table']} ({row['rule']})"
+        for row in training["quarantine"]
+    )
     return {
         "training_tables": _list(training["tables"]),
         "training_persons": words.number(training["rows"].get("persons", 0)),
         "training_end": words.date(training["data_end"]),
         "training_hash": training["data_hash"],
-        "training_times": "; ".join(
-            f"{part} {_list(words.date(time) for time in own)}" for part, own in times.items()
-        ),
-        "person_shares": _list(f"{part} {words.percent(share)}" for part, share in shares.items()),
-        "quarantine": _list(
-            f"{words.number(row['rows'])} rows of {row['table']} ({row['rule']})"
-            for row in training["quarantine"]
-        ),
+        "quarantine": _list(set_aside),
         "not_taken": words.number(sum(row["rows"] for row in training["dropped"])),
+    }
+
+
+def _say_settings(config: Mapping[str, Any], words: Wording) -> dict[str, str]:
+    shares = config["persons"].items()
+    return {
+        "person_shares": _list(f"{part} {words.percent(share)}" for part, share in shares),
         "minimum_age_years": str(config["cohort"]["minimum_age_years"]),
         "minimum_residence_days": str(config["cohort"]["minimum_residence_days"]),
         "rounds": str(config["trees"]["rounds"]),
         "patience": str(config["trees"]["patience"]),
-        "parameters": _list(f"{name} {value}" for name, value in config["trees"]["parameters"].items()),
+        "parameters": _list_pairs(config["trees"]["parameters"]),
         "training_seed": str(config["seed"]),
         "flag_share": words.percent(config["flag_share"]),
         "lags": _list(f"{table} {days} days" for table, days in config["lags"].items()),
-        "calibration_kind": training.get("calibration", {}).get(target, {}).get("kind", NOT_RECORDED),
         "own_features": _list(config["features"]["own"]),
         "excluded_features": _list(config["features"]["exclude"]),
-        "training_rows": _list(
-            f"{words.number(row['rows_after'])} at {words.date(row['index_time'])}" for row in known
-        )
-        if known
-        else NOT_RECORDED,
     }
+
+
+def _say_training_rows(attrition: Iterable[Mapping[str, Any]], target: str, words: Wording) -> str:
+    """Say how many rows were left at each index time once the outcome had to be known."""
+    known = [row for row in attrition if row["rule"].startswith(f"{target} is known")]
+    if not known:
+        return NOT_RECORDED
+    return _list(f"{words.number(row['rows_after'])} at {words.date(row['index_time'])}" for row in known)
 
 
 def _say_results(findings: Findings, words: Wording) -> dict[str, str]:
@@ -180,3 +205,11 @@ def _count(number: float | None, words: Wording) -> str:
 
 def _list(names: Iterable[str]) -> str:
     return ", ".join(str(name) for name in names) or "none"
+
+
+def _list_days(moments: Iterable[str], words: Wording) -> str:
+    return _list(words.date(moment) for moment in moments)
+
+
+def _list_pairs(pairs: Mapping[str, object]) -> str:
+    return _list(f"{name} {value}" for name, value in pairs.items())

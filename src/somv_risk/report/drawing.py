@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from html import escape
+from io import StringIO
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -63,6 +64,13 @@ def make_panels(
 
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, list(figure.subplots(rows, columns, squeeze=False, **how).flat)
+
+
+def embed_figure(figure: "Figure", name: str, words: Wording) -> str:
+    """Make a figure part of a page, with the words that say what it shows."""
+    text = StringIO()
+    figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
+    return embed_svg(text.getvalue(), name, words["figure"][name])
 
 
 def embed_svg(svg: str, name: str, description: str) -> str:

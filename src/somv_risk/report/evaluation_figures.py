@@ -1,7 +1,6 @@
 """Figures of the evaluation page: each drawn from a table of the page, as SVG to stand inside it."""
 
 from collections.abc import Callable, Mapping
-from io import StringIO
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,7 +16,7 @@ from somv_risk.report.drawing import (
     WIDTH,
     Look,
     draw_curve,
-    embed_svg,
+    embed_figure,
     find_highest,
     make_panels,
     mark_interval,
@@ -45,9 +44,7 @@ def render_figure(name: str, findings: Findings, words: Wording) -> str:
         if figure is None:
             return ""
         write_numbers(figure, words)
-        text = StringIO()
-        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
-    return embed_svg(text.getvalue(), name, words["figure"][name])
+        return embed_figure(figure, name, words)
 
 
 def plot_opening(findings: Findings, words: Wording) -> "Figure | None":

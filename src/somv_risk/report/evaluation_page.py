@@ -2,23 +2,21 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import quote
 
-import jinja2
 import polars as pl
 from markupsafe import Markup
 
-from somv_risk.errors import SourceError
 from somv_risk.report.checklists import PROBAST, TRIPOD, answer, render_probast, render_tripod
 from somv_risk.report.evaluation_figures import render_figure
 from somv_risk.report.evaluation_opening import build_opening, say_limits
 from somv_risk.report.evaluation_tables import ReadTable, Section, lay_out, load_sections
 from somv_risk.report.findings import Findings
 from somv_risk.report.group_figures import SHOWN_GROUPS, count_groups
+from somv_risk.report.pages import find_tables, load_template, write_page
 from somv_risk.report.wording import Wording, load_wording
 
 TRIPOD_FILE: Final = "TRIPOD-AI.md"
@@ -60,23 +58,12 @@ def write_evaluation(
         If the folder cannot be written.
     """
     page = Path(path)
-    folder = page.with_name(f"{page.stem}-tables")
-    html = render_evaluation(facts, tables, language, folder=folder.name)
+    html = render_evaluation(facts, tables, language, folder=find_tables(page).name)
     checklists = {
         TRIPOD_FILE: render_tripod(facts, tables),
         PROBAST_FILE: render_probast(facts, tables),
     }
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, table in tables.items():
-            table.write_csv(folder / f"{name}.csv")
-        for name, text in checklists.items():
-            page.with_name(name).write_text(text, encoding="utf-8")
-        page.write_text(html, encoding="utf-8")
-    except OSError as error:
-        raise SourceError(
-            f"The evaluation cannot be written to {page} ({error.strerror}). Choose another file."
-        ) from None
+    write_page("The evaluation", page, html, tables, checklists)
     return page
 
 
@@ -107,7 +94,7 @@ def render_evaluation(
     """
     words = load_wording(language)
     findings = Findings(facts, tables)
-    return _load_template().render(
+    return load_template("evaluation.html.jinja").render(
         facts=facts,
         findings=findings,
         folder=None if folder is None else quote(folder),
@@ -158,15 +145,3 @@ def _state_run(facts: Mapping[str, Any], words: Wording) -> Iterator[tuple[str, 
     yield names["absent"], ", ".join(histories["absent"]) or names["none"]
     yield names["features"], words.number(facts["features"])
     yield names["libraries"], ", ".join(f"{name} {number}" for name, number in libraries.items())
-
-
-@cache
-def _load_template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("somv_risk", "report"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    return environment.get_template("evaluation.html.jinja")

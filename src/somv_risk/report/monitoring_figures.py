@@ -1,13 +1,12 @@
 """Figures of the monitoring page: rows per week of each table, and risks now beside those at training."""
 
 from collections.abc import Callable, Mapping
-from io import StringIO
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
-from somv_risk.report.drawing import INK, SOFT, STYLE, WIDTH, embed_svg
+from somv_risk.report.drawing import INK, SOFT, STYLE, WIDTH, embed_figure
 from somv_risk.report.wording import Wording
 
 if TYPE_CHECKING:
@@ -27,11 +26,7 @@ def render_monitoring_figure(name: str, tables: Tables, words: Wording) -> str:
 
     with rc_context(STYLE):
         figure = FIGURES[name](tables, words)
-        if figure is None:
-            return ""
-        text = StringIO()
-        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
-    return embed_svg(text.getvalue(), name, words["figure"][name])
+        return "" if figure is None else embed_figure(figure, name, words)
 
 
 def plot_volumes(tables: Tables, words: Wording) -> "Figure | None":

@@ -11,14 +11,13 @@ from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import quote
 
-import jinja2
 import polars as pl
 from markupsafe import Markup
 
-from somv_risk.errors import SourceError
 from somv_risk.report.evaluation_opening import say_limits
 from somv_risk.report.evaluation_tables import Cell, Notes
 from somv_risk.report.monitoring_figures import render_monitoring_figure
+from somv_risk.report.pages import find_tables, load_template, write_page
 from somv_risk.report.wording import ABSENT, Wording, load_wording
 
 SHOWN_ALARMS: Final = 30
@@ -65,17 +64,8 @@ def write_monitoring(
         If the folder cannot be written.
     """
     page = Path(path)
-    folder = page.with_name(f"{page.stem}-tables")
-    html = render_monitoring(facts, tables, alarms, language, folder=folder.name)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, table in tables.items():
-            table.write_csv(folder / f"{name}.csv")
-        page.write_text(html, encoding="utf-8")
-    except OSError as error:
-        raise SourceError(
-            f"The monitoring cannot be written to {page} ({error.strerror}). Choose another file."
-        ) from None
+    html = render_monitoring(facts, tables, alarms, language, folder=find_tables(page).name)
+    write_page("The monitoring", page, html, tables)
     return page
 
 
@@ -97,7 +87,7 @@ def render_monitoring(
         Where the tables lie as CSV, relative to the page, which then links to them.
     """
     words = load_monitoring_wording(language)
-    return _load_template().render(
+    return load_template("monitoring.html.jinja").render(
         alarms=alarms[:SHOWN_ALARMS],
         all_alarms=len(alarms),
         facts=facts,
@@ -219,15 +209,3 @@ def _state_run(facts: Mapping[str, Any], words: Wording) -> Iterator[tuple[str, 
     yield names["data_end"], words.date(histories["data_end"]) if histories["data_end"] else names["none"]
     yield names["absent"], ", ".join(histories["absent"]) or names["none"]
     yield names["libraries"], ", ".join(f"{name} {number}" for name, number in facts["libraries"].items())
-
-
-@cache
-def _load_template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("somv_risk", "report"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    return environment.get_template("monitoring.html.jinja")

@@ -10,12 +10,12 @@ from math import ceil, floor
 from types import MappingProxyType
 from typing import Any, Final
 
-import jinja2
 import polars as pl
 
 from somv_risk.errors import ConfigError, InputError
 from somv_risk.reasons import DateWords, load_texts
 from somv_risk.report import timeline
+from somv_risk.report.pages import load_template
 from somv_risk.report.timeline import PlacedEvent, Timeline, build_timelines
 from somv_risk.schema import INDEX_TIME, MUNICIPALITY, PERSON_ID, SEX
 
@@ -201,16 +201,3 @@ def _build_cards(scores: pl.DataFrame, events: pl.DataFrame, persons: pl.DataFra
 @cache
 def _read_texts() -> dict[str, dict[str, Any]]:
     return tomllib.loads(resources.files(__package__).joinpath("texts.toml").read_text(encoding="utf-8"))
-
-
-@cache
-def load_template(name: str) -> jinja2.Template:
-    """Load a packaged template."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("somv_risk", "report"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    return environment.get_template(name)

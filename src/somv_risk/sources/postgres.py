@@ -1,15 +1,12 @@
 """PostgreSQL: tables of a database, under whatever names, read in batches through ADBC."""
 
-import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final
-from urllib.parse import unquote, urlsplit
+from typing import Final
 
 import polars as pl
 
@@ -17,15 +14,11 @@ from somv_risk import schema as s
 from somv_risk.errors import ConfigError, SourceError
 from somv_risk.histories import Histories
 from somv_risk.sources.frames import TIMEZONE, check_delivery, plan_delivery
+from somv_risk.sources.postgres_session import Session
 from somv_risk.store import Batches, Delivery
 
-BYTES_PER_BATCH: Final = 8 * 2**20
-_BATCH_SIZE: Final = "adbc.postgresql.batch_size_hint_bytes"
 _FLOATS: Final = ("real", "double precision")
 _MOMENTS: Final = ("date", "timestamp without time zone", "timestamp with time zone")
-_PASSWORD: Final = re.compile(r"password\s*=\s*('(?:[^'\\]|\\.)*'|[^\s&]+)", re.IGNORECASE)
-# One moment for all tables, however long they take to read.
-_ONE_MOMENT: Final = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _COLUMNS: Final = (
     "SELECT column_name::text AS name, data_type::text AS type FROM information_schema.columns "
     "WHERE table_schema = {schema} AND table_name = {table}"
@@ -142,7 +135,7 @@ def _read_name(table: str, told: object) -> TableName:
 
 
 def _batch_all(connection: _Connection) -> dict[str, Batches]:
-    session = _Session(connection.uri)
+    session = Session(connection.uri)
     try:
         queries = {table: _build_query(session, connection, table) for table in s.SCHEMAS}
         found = {table: query for table, query in queries.items() if query}
@@ -162,7 +155,7 @@ def _check_found(found: Mapping[str, str], schema: str) -> None:
         )
 
 
-def _build_query(session: "_Session", connection: _Connection, table: str) -> str:
+def _build_query(session: Session, connection: _Connection, table: str) -> str:
     """Build the query of a table; empty if the database does not have it."""
     own = connection.names.get(table, TableName(table))
     asked = _COLUMNS.format(schema=_quote_text(connection.schema), table=_quote_text(own.name))
@@ -193,7 +186,7 @@ def _convert(column: str, given: str, target: pl.DataType) -> str:
     return f"{column}::text" if given not in _FLOATS and target in (pl.String, pl.Enum) else column
 
 
-def _batch(session: "_Session", table: str, query: str) -> Batches:
+def _batch(session: Session, table: str, query: str) -> Batches:
     columns = next(session.ask(f"{query} LIMIT 0")).schema
 
     def read() -> Iterator[pl.DataFrame]:
@@ -211,106 +204,3 @@ def _quote(name: str) -> str:
 
 def _quote_text(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
-
-
-class _Session:
-    """A connection that sees the database as it was when it asked first, until all tables are read."""
-
-    def __init__(self, uri: str) -> None:
-        self._connection: Any = None
-        try:
-            from adbc_driver_postgresql import dbapi  # noqa: PLC0415 - an extra
-        except ImportError:
-            raise ConfigError(
-                "PostgreSQL needs the package adbc-driver-postgresql. "
-                "Install it with: pip install 'somv-risk[postgres]'."
-            ) from None
-        self.waiting: set[str] = set()
-        self._uri = uri
-        with _hide_what_is_said(uri):
-            self._connection = dbapi.connect(uri)
-            with self._connection.cursor() as cursor:
-                cursor.execute(_ONE_MOMENT)
-
-    def ask(self, query: str) -> Iterator[pl.DataFrame]:
-        """Answer in batches, the first of which has no rows."""
-        with _hide_what_is_said(self._uri), self._connection.cursor() as cursor:
-            cursor.adbc_statement.set_options(**{_BATCH_SIZE: str(BYTES_PER_BATCH)})
-            cursor.execute(query)
-            reader = cursor.fetch_record_batch()
-            yield pl.DataFrame(reader.schema.empty_table())
-            for batch in reader:
-                yield pl.DataFrame(batch)
-
-    def leave(self, table: str) -> None:
-        """Say that a table was read; the last one closes the connection."""
-        self.waiting.discard(table)
-        if not self.waiting:
-            self.close()
-
-    def close(self) -> None:
-        """Close the connection."""
-        if self._connection is not None:
-            self._connection.close()
-
-    def __del__(self) -> None:
-        # Whoever gives up between two tables leaves the connection to nobody.
-        self.close()
-
-
-@contextmanager
-def _hide_what_is_said(uri: str) -> Iterator[None]:
-    """Make one sentence without secrets or values of whatever the database says."""
-    from adbc_driver_manager import Error  # noqa: PLC0415 - an extra
-    from pyarrow.lib import ArrowException  # noqa: PLC0415 - slow to import
-
-    try:
-        yield
-    except SourceError:
-        raise
-    except (Error, ArrowException, OSError) as error:
-        raise SourceError(
-            f"The database {hide_secrets(uri)} cannot be read ({_shorten(error, uri)}). "
-            "Check the connection and the rights."
-        ) from None
-
-
-def hide_secrets(uri: str) -> str:
-    """Leave of a connection what may be shown: neither a password nor, where there is doubt, anything.
-
-    Examples
-    --------
-    >>> hide_secrets("postgresql://ada:secret@host/region"), hide_secrets("host=h password='a b' dbname=d")
-    ('postgresql://host/region', 'host=h password=*** dbname=d')
-    """
-    if "://" not in uri:
-        return _PASSWORD.sub("password=***", uri)
-    try:
-        parts = urlsplit(uri)
-    except ValueError:
-        return "given"
-    host = parts.netloc.rpartition("@")[2]
-    return f"{parts.scheme}://{host}{parts.path}"
-
-
-def _shorten(error: Exception, uri: str) -> str:
-    """Say what a database says, unless it quotes the connection or may quote a value."""
-    state = getattr(error, "sqlstate", None)
-    if state:
-        return f"SQLSTATE {state}"
-    if not hasattr(error, "sqlstate"):
-        return "it failed while it was read"  # Arrow's errors quote values
-    line = str(error).partition("\n")[0].strip()
-    password = _find_password(uri)
-    is_safe = "://" not in line and not (password and password in line)
-    return line if is_safe else type(error).__name__
-
-
-def _find_password(uri: str) -> str:
-    found = _PASSWORD.search(uri)
-    if found:
-        return unquote(found[1].strip("'"))
-    try:
-        return unquote(urlsplit(uri).password or "") if "://" in uri else ""
-    except ValueError:
-        return ""

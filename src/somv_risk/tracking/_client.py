@@ -108,11 +108,11 @@ def _check_folder(uri: str) -> None:
 
 def start_run(mlflow: Any, client: "MlflowClient", name: str | None = None) -> Any:  # noqa: ANN401 - MLflow's
     """Start a run, below the one that a notebook may have open; `mlflow run` has made it already."""
-    experiment = choose_experiment(mlflow, client)
+    experiment = _choose_experiment(mlflow, client)
     return mlflow.start_run(experiment_id=experiment, run_name=name, nested=True)
 
 
-def choose_experiment(mlflow: Any, client: "MlflowClient") -> str:  # noqa: ANN401 - a module
+def _choose_experiment(mlflow: Any, client: "MlflowClient") -> str:  # noqa: ANN401 - a module
     """Choose the experiment runs belong to: that of `mlflow run` inside one, else our own, made at need.
 
     Artifacts of a local database lie beside it.

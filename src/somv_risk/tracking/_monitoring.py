@@ -5,7 +5,7 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from somv_risk.monitoring import MonitoringReport
-from somv_risk.tracking._client import choose_experiment, open_store
+from somv_risk.tracking._client import open_store, start_run
 from somv_risk.tracking._runs import Tracked
 
 RUN: Final = "monitoring"
@@ -27,7 +27,7 @@ def track_monitoring(report: MonitoringReport, *, uri: str | None = None) -> Tra
     """
     with open_store(uri) as (mlflow, client), TemporaryDirectory() as folder:
         report.to_html(Path(folder) / PAGE)
-        with mlflow.start_run(experiment_id=choose_experiment(mlflow, client), run_name=RUN) as run:
+        with start_run(mlflow, client, RUN) as run:
             told = ("index_time", "earlier", "persons")
             mlflow.log_params({f"{RUN}.{name}": str(report.facts[name]) for name in told})
             mlflow.set_tag("model_hash", report.facts["model_hash"])

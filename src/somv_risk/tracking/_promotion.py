@@ -16,6 +16,7 @@ from somv_risk.comparison import Comparison, compare_models
 from somv_risk.errors import ConfigError
 from somv_risk.gates import Gates, read_gates
 from somv_risk.histories import Histories
+from somv_risk.model import RiskModel
 from somv_risk.tracking._client import MODEL_NAME, open_store, start_run
 from somv_risk.tracking._registry import (
     CHALLENGER,
@@ -104,14 +105,10 @@ def promote(
         raise ConfigError("The reason of an override is empty. Say why the gates need not hold.")
     rules = gates if isinstance(gates, Gates) else read_gates(gates)
     with open_store(uri) as (mlflow, client):
-        version, champion = resolve_version(client, challenger), find_version(client, CHAMPION)
-        if version == champion:
-            raise ConfigError(
-                f"Version {version} is the champion already. Train a challenger, or name another."
-            )
+        version, champion = _find_rivals(client, challenger)
         comparison = compare_models(
-            load_registered(mlflow, f"models:/{MODEL_NAME}/{version}"),
-            None if champion is None else load_registered(mlflow, f"models:/{MODEL_NAME}/{champion}"),
+            _load(mlflow, version),
+            None if champion is None else _load(mlflow, champion),
             histories,
             index_time=index_time,
             capacities=rules.capacities,
@@ -125,13 +122,25 @@ def promote(
             "verdict": verdict,
             "challenger": version,
             "champion": champion or "none",
-            "reason": (override if verdict == OVERRIDDEN else None) or "",
+            "reason": override if override and verdict == OVERRIDDEN else "",
             "broken_gates": ", ".join(judged.filter(~pl.col("holds"))["gate"]),
         }
         if verdict != REFUSED:
             crown(client, version)
         run_id = _record(mlflow, client, version, told, (comparison, judged, rules))
         return Decision(verdict, version, champion, comparison, judged, run_id)
+
+
+def _find_rivals(client: "MlflowClient", challenger: str) -> tuple[str, str | None]:
+    """Find the version of the challenger and that of the champion, where there is one."""
+    version, champion = resolve_version(client, challenger), find_version(client, CHAMPION)
+    if version == champion:
+        raise ConfigError(f"Version {version} is the champion already. Train a challenger, or name another.")
+    return version, champion
+
+
+def _load(mlflow: Any, version: str) -> RiskModel:  # noqa: ANN401 - a module
+    return load_registered(mlflow, f"models:/{MODEL_NAME}/{version}")
 
 
 def _decide(judged: pl.DataFrame, override: str | None) -> str:

@@ -1,0 +1,54 @@
+"""The app: all commands in the order of the help, and how an error and a warning are told."""
+
+import sys
+import warnings
+from typing import Final
+
+import typer
+from rich.console import Console
+
+from somv_risk.cli._deliveries import check, ingest
+from somv_risk.cli._exit_codes import EXIT_CODES, EXIT_CODES_HELP
+from somv_risk.cli._looking import demo, features
+from somv_risk.cli._registry import promote, rollback
+from somv_risk.cli._scoring import explain, monitor, score
+from somv_risk.cli._simulation import simulate
+from somv_risk.cli._training import evaluate, train, tune
+from somv_risk.console import escape
+from somv_risk.errors import SomvRiskError
+
+COMMANDS: Final = (
+    *(simulate, ingest, check),
+    *(train, evaluate, promote, rollback, tune),
+    *(monitor, score, explain),
+    *(features, demo),
+)
+
+app = typer.Typer(
+    name="somv-risk",
+    help="Find the citizens whom the health system keeps losing, and say in plain words why.",
+    epilog=EXIT_CODES_HELP,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for _command in COMMANDS:
+    app.command()(_command)
+
+
+def main() -> None:
+    """Run the command line; a known error is one sentence and its own exit code, a warning is a note."""
+    warnings.showwarning = _note
+    try:
+        app()
+    except SomvRiskError as error:
+        _print_to_stderr(f"[bold red]Error:[/] {escape(str(error))}")
+        sys.exit(EXIT_CODES.get(type(error), 1))
+
+
+def _note(message: Warning | str, *_: object, **__: object) -> None:
+    _print_to_stderr(f"Note: {escape(str(message))}")
+
+
+def _print_to_stderr(text: str) -> None:
+    Console(stderr=True, soft_wrap=True).print(text, highlight=False)

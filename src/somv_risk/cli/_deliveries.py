@@ -1,0 +1,129 @@
+"""Deliveries: read, checked row by row, and put into a store."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, TypedDict
+
+import typer
+
+from somv_risk import sources
+from somv_risk.cli._exit_codes import EXIT_ROWS_SET_ASIDE
+from somv_risk.cli._options import BucketsOption, DataEndOption, KeyOption, Origin
+from somv_risk.cohort import parse_moment
+from somv_risk.console import print_frame, print_histories, say
+from somv_risk.errors import SourceError
+from somv_risk.store import (
+    DEFAULT_BUCKETS,
+    Delivery,
+    append,
+    check_is_new,
+    is_store,
+    scan_store,
+    verify_store,
+)
+from somv_risk.store import ingest as ingest_delivery
+
+
+class Terms(TypedDict):
+    """On what terms a delivery is read, whatever its form."""
+
+    data_end: datetime | None
+    pseudonymise_key: bytes | None
+
+
+def ingest(
+    origin: Annotated[
+        str,
+        typer.Option("--input", "-i", help="Folder with the delivery, or the database as postgresql://..."),
+    ],
+    store: Annotated[
+        Path, typer.Option("--store", "-s", help="New folder for the store; with --append, the store.")
+    ],
+    source: Annotated[Origin, typer.Option("--source", help="Form of the delivery.")] = Origin.canonical,
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", help="Mapping of the source (TOML); omop, postgres.")
+    ] = None,
+    data_end: DataEndOption = None,
+    key_file: KeyOption = None,
+    buckets: BucketsOption = DEFAULT_BUCKETS,
+    *,
+    as_of: Annotated[
+        str | None, typer.Option(help="With --source delta: the tables as they were at this moment.")
+    ] = None,
+    schema: Annotated[str, typer.Option(help="With --source postgres: schema of the tables.")] = "public",
+    delivered_at: Annotated[
+        str | None, typer.Option(help="With --append: the moment at which the delivery was made.")
+    ] = None,
+    later: Annotated[
+        bool, typer.Option("--append", help="Put a later delivery into a store; needs --delivered-at.")
+    ] = False,
+) -> None:
+    """Read a delivery, check every row, and write it as a store or put it into one."""
+    if later != (delivered_at is not None):
+        raise typer.BadParameter("Give --append and --delivered-at together.")
+    if as_of is not None and source is not Origin.delta:
+        raise typer.BadParameter("Give --as-of with --source delta only.")
+    if not later:
+        check_is_new(store, "store")
+    delivery = _scan(source, origin, config, schema, as_of, _read_terms(data_end, key_file))
+    if delivered_at is None:
+        ingest_delivery(delivery, store, buckets=buckets)
+    else:
+        changes = append(delivery, store, delivered_at=parse_moment(delivered_at))
+        print_frame("Changes", changes) if changes.height else say("The delivery changes nothing.")
+    print_histories(scan_store(store))
+    say(f"Store: {store}")
+
+
+def check(
+    store: Annotated[Path, typer.Argument(help="A store, or a folder of canonical tables.")],
+    data_end: DataEndOption = None,
+    key_file: KeyOption = None,
+) -> None:
+    """Check a delivery or a store and tell what was set aside (exit code 10) or is damaged (3)."""
+    if is_store(store):
+        _verify(store)
+    histories = sources.read_histories(store, **_read_terms(data_end, key_file))
+    print_histories(histories)
+    if histories.quarantine.count():
+        raise typer.Exit(EXIT_ROWS_SET_ASIDE)
+
+
+def _read_terms(data_end: str | None, key_file: Path | None) -> Terms:
+    return {
+        "data_end": None if data_end is None else parse_moment(data_end),
+        "pseudonymise_key": None if key_file is None else _read_key(key_file),
+    }
+
+
+def _read_key(file: Path) -> bytes:
+    try:
+        return file.read_bytes().strip()
+    except OSError as error:
+        raise SourceError(f"Key file {file} cannot be read ({error.strerror}). Give its path.") from None
+
+
+def _scan(
+    source: Origin, origin: str, config: Path | None, schema: str, as_of: str | None, terms: Terms
+) -> Delivery:
+    match source:
+        case Origin.canonical:
+            return sources.scan_folder(origin, **terms)
+        case Origin.omop:
+            return sources.deliver_omop(origin, config, **terms)
+        case Origin.delta:
+            version = None if as_of is None else parse_moment(as_of)
+            return sources.scan_delta(origin, version=version, **terms)
+        case Origin.postgres:
+            return sources.scan_postgres(origin, schema=schema, config=config, **terms)
+
+
+def _verify(store: Path) -> None:
+    found = verify_store(store)
+    if found.is_empty():
+        return
+    print_frame("Damaged", found)
+    names = ", ".join(found["finding"].unique(maintain_order=True))
+    raise SourceError(
+        f"Store {store} is damaged in {found['file'].n_unique()} files ({names}). Ingest again."
+    )
