@@ -343,7 +343,8 @@ WRONG = {
     "inputs[0].citizens": lambda question, _: question.update(citizens=[]),
     "inputs[0].capacity": lambda question, _: question.update(capacity=SECRET),
     "inputs[0]: reasons is 0": lambda question, _: question.update(reasons=0),
-    "inputs[0]: explain is": lambda question, _: question.update(explain="some"),
+    "inputs[0].explain": lambda question, _: question.update(explain=SECRET),
+    "inputs[0].language": lambda question, _: question.update(language=SECRET),
     "inputs[0].admisions": lambda question, _: question.update(admisions=SECRET),
     "(a field of unknown name)": lambda question, _: question.update({"0101701234": SECRET}),
     "inputs[0].citizens[0].person": lambda _, citizen: citizen.pop("person"),
@@ -373,7 +374,9 @@ WRONG = {
     "inputs[0].citizens[0].admissions[1]: the row breaks the rule duplicate": lambda _, citizen: citizen[
         "admissions"
     ].append(dict(citizen["admissions"][0])),
-    "look like CPR numbers": lambda _, citizen: citizen["person"].update(person_id="0101701234"),
+    "inputs[0].citizens[0].person.person_id: it looks like a CPR number": lambda _, citizen: citizen[
+        "person"
+    ].update(person_id="0101701234"),
     "inputs[0].citizens[1].primary_care": lambda question, citizen: question["citizens"].append(
         {
             "person": citizen["person"] | {"person_id": "other"},
