@@ -463,11 +463,10 @@ def change_manifest(store, **changes):
 def empty(store, bucket):
     for file in (store / f"bucket={bucket:02d}").iterdir():
         pl.read_parquet(file).clear().write_parquet(file)
-    seal(store)
 
 
 def seal(store):
-    """Let the manifest tell the files as they are, so that the fault is not taken for damage."""
+    """Let the manifest tell the files as they are, so that nothing else gives the fault away."""
     files = [
         entry
         | {"bytes": (store / entry["file"]).stat().st_size, "sha256": hash_files([store / entry["file"]])}
@@ -480,21 +479,30 @@ def copy_person(store):
     first, second = (pl.read_parquet(store / f"bucket=0{n}" / "persons.parquet") for n in (0, 1))
     guest = first.head(1).with_columns(pl.lit(second["person"].max() + 1, pl.Int32).alias("person"))
     pl.concat([second, guest]).write_parquet(store / "bucket=01" / "persons.parquet")
-    seal(store)
 
 
 def repeat_person(store):
     file = store / "bucket=01" / "persons.parquet"
     persons = pl.read_parquet(file)
     pl.concat([persons, persons.tail(1)]).write_parquet(file)
-    seal(store)
+
+
+def sealed(spoil):
+    def spoil_and_seal(store):
+        spoil(store)
+        seal(store)
+
+    return spoil_and_seal
 
 
 FAULTS = [
     (partial(change_manifest, store_version=1), StoreVersionError, "has version 1"),
     (partial(empty, bucket=3), EmptyBucketError, "Bucket 3 of store"),
+    (sealed(partial(empty, bucket=3)), EmptyBucketError, "Bucket 3 of store"),
     (copy_person, MisplacedPersonError, "1 persons belong to another bucket"),
+    (sealed(copy_person), MisplacedPersonError, "1 persons belong to another bucket"),
     (repeat_person, MisplacedPersonError, "1 stand twice"),
+    (sealed(repeat_person), MisplacedPersonError, "1 stand twice"),
     (
         lambda store: change_manifest(store, tables=["persons", "admissions"]),
         OtherTablesError,

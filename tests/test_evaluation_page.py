@@ -25,7 +25,7 @@ from somv_risk.errors import ConfigError, InputError, SourceError
 from somv_risk.evaluation import _calibration, _fairness, _lists, _measures, _rankings
 from somv_risk.explanation_quality import MEASURES
 from somv_risk.groupings import FROM_PERSONS, list_groupings
-from somv_risk.report.drawing import embed_svg
+from somv_risk.report.drawing import LOOKS, embed_svg, mark_interval
 from somv_risk.report.evaluation_figures import FIGURES, render_figure
 from somv_risk.report.evaluation_opening import build_opening
 from somv_risk.report.evaluation_page import render_evaluation, write_evaluation
@@ -492,6 +492,32 @@ def test_a_figure_of_nothing_but_nulls_is_left_out(name, tables):
     assert not render_figure(
         name, Findings(made_facts(), emptied | {"cases": tables["cases"]}), load_wording("en")
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "table", "value", "low", "high"),
+    [
+        ("fairness", "fairness", "difference", "difference_low", "difference_high"),
+        ("discrimination", "metrics", "value", "low", "high"),
+        ("places_left_out", "places_left_out", "value", "low", "high"),
+        ("calibration_groups", "calibration", "value", "low", "high"),
+    ],
+)
+def test_an_interval_of_draws_that_does_not_hold_its_value_is_drawn_where_it_lies(
+    name, table, value, low, high, tables
+):
+    beside = {low: pl.col(value) + 0.01, high: pl.col(value) + 0.02}
+    svg = render_figure(name, Findings(made_facts(), changed(tables, table, **beside)), load_wording("en"))
+    assert svg.startswith('<svg role="img" aria-label="')
+
+
+def test_an_interval_ends_where_it_ends_and_not_at_its_value():
+    from matplotlib.figure import Figure  # noqa: PLC0415 - slow to import
+
+    axes = Figure().subplots()
+    mark_interval(axes, 1.0, 0, 2.0, 4.0, LOOKS["model"])
+    drawn = [line.get_segments() for line in axes.collections]
+    assert [[list(map(list, ends)) for ends in line] for line in drawn] == [[[[2.0, 0.0], [4.0, 0.0]]]]
 
 
 def test_danish_figures_have_decimal_commas(tables):

@@ -25,6 +25,7 @@ from somv_risk.monitoring._outcomes import find_outcome_alarms
 from somv_risk.monitoring._scores import find_turnover_alarms
 from somv_risk.monitoring._sources import count_weeks, measure_columns, see
 from somv_risk.outcomes import OUTCOME
+from somv_risk.report.monitoring_figures import plot_score_bins
 from somv_risk.report.monitoring_page import choose_rows, load_monitoring_sections, load_monitoring_wording
 from somv_risk.splits import ROLE, add_role
 
@@ -558,6 +559,14 @@ def test_the_page_shows_what_moved_first_and_what_cannot_be_said_last(watch):
     assert verdicts[0] == "drift"
     assert verdicts[-1] is None
     assert verdicts.index("same") < verdicts.index("cut") < verdicts.index(None)
+
+
+def test_the_key_of_the_bars_lies_beside_them():
+    bins = pl.DataFrame({"target": "t", "bin": [1, 2, 3], "share": 1 / 3, "reference": 1 / 3})
+    figure = plot_score_bins({"score_bins": bins}, load_monitoring_wording("en"))
+    figure.draw_without_rendering()
+    (key,) = figure.legends or [figure.axes[0].get_legend()]
+    assert not key.get_window_extent().overlaps(figure.axes[0].get_window_extent())
 
 
 def test_a_page_in_a_language_without_texts_is_refused(report, tmp_path):

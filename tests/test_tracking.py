@@ -343,7 +343,8 @@ WRONG = {
     "inputs[0].citizens": lambda question, _: question.update(citizens=[]),
     "inputs[0].capacity": lambda question, _: question.update(capacity=SECRET),
     "inputs[0]: reasons is 0": lambda question, _: question.update(reasons=0),
-    "inputs[0]: explain is": lambda question, _: question.update(explain="some"),
+    "inputs[0].explain": lambda question, _: question.update(explain=SECRET),
+    "inputs[0].language": lambda question, _: question.update(language=SECRET),
     "inputs[0].admisions": lambda question, _: question.update(admisions=SECRET),
     "(a field of unknown name)": lambda question, _: question.update({"0101701234": SECRET}),
     "inputs[0].citizens[0].person": lambda _, citizen: citizen.pop("person"),
@@ -373,7 +374,9 @@ WRONG = {
     "inputs[0].citizens[0].admissions[1]: the row breaks the rule duplicate": lambda _, citizen: citizen[
         "admissions"
     ].append(dict(citizen["admissions"][0])),
-    "look like CPR numbers": lambda _, citizen: citizen["person"].update(person_id="0101701234"),
+    "inputs[0].citizens[0].person.person_id: it looks like a CPR number": lambda _, citizen: citizen[
+        "person"
+    ].update(person_id="0101701234"),
     "inputs[0].citizens[1].primary_care": lambda question, citizen: question["citizens"].append(
         {
             "person": citizen["person"] | {"person_id": "other"},
@@ -573,7 +576,9 @@ def test_a_worse_challenger_is_refused_but_for_a_reason_and_there_is_a_way_back(
 
     told = run("rollback", "--reason", "the ward found it wanting")
     assert (told.code, champion(registry)) == (0, "1")
-    assert registry.get_model_version(MODEL_NAME, "2").tags["decision.reason"] == "the ward found it wanting"
+    tags = registry.get_model_version(MODEL_NAME, "2").tags
+    assert tags["rollback.reason"] == "the ward found it wanting"
+    assert tags["decision.reason"] == "the trial of the ward needs it"
     with pytest.raises(ConfigError, match="no champion before"):
         roll_back("again")
 
@@ -593,6 +598,29 @@ def test_an_equal_challenger_is_promoted_by_the_gates_and_all_is_kept(registry, 
     assert pl.read_csv(folder / "comparison.csv").height == decision.comparison.table.height
     gone, back = roll_back("to try the way back")
     assert (gone, back, champion(registry)) == ("2", "1", "1")
+
+
+@pytest.mark.usefixtures("quick")
+def test_no_champion_is_made_or_set_back_without_its_reason_being_kept(
+    registry, place, region, model, report, monkeypatch
+):
+    decide(place, region)
+    track_training(model, region, report)
+
+    def fail(*_, **__):
+        raise mlflow.MlflowException("disk full", error_code=INTERNAL_ERROR)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(mlflow, "log_artifacts", fail)
+        with pytest.raises(SourceError):
+            decide(place, region)
+    assert champion(registry) == "1"
+    decide(place, region)
+    with monkeypatch.context() as broken:
+        broken.setattr(mlflow, "log_artifacts", fail)
+        with pytest.raises(SourceError):
+            roll_back("the ward found it wanting")
+    assert champion(registry) == "2"
 
 
 @pytest.mark.usefixtures("registry")

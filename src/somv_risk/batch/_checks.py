@@ -10,7 +10,7 @@ import polars as pl
 from somv_risk import schema as s
 from somv_risk.errors import EmptyBucketError, IndexTimeError, OtherTablesError
 from somv_risk.model import RiskModel
-from somv_risk.store import list_bucket_files, read_manifest, scan_store
+from somv_risk.store import list_bucket_files, read_manifest
 
 Allowed = Literal["absent-tables", "index-time"]
 
@@ -98,6 +98,7 @@ def count_persons(store: Path) -> dict[int, int]:
 
 def _count(store: Path, bucket: int) -> int | None:
     try:
-        return int(scan_store(store, bucket).persons.select(pl.len()).collect().item())
+        persons = pl.scan_parquet(list_bucket_files(store, bucket, s.PERSONS))
+        return int(persons.select(pl.len()).collect().item())
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError):
         return None

@@ -99,8 +99,8 @@ def score_part(job: Job, bucket: int) -> Done | Failed:
             f"Bucket {bucket} of store {job.store} has changed since this run began. Start over with --fresh."
         )
     try:
+        _check_homes(job, bucket)
         histories = scan_store(job.store, bucket)
-        _check_homes(histories, job, bucket)
         model = _load_once(job.model, job.model_hash)
         kept = _keep_earlier(job, bucket, model, histories)
         risks = score_bucket(model, histories, job.index_time, kept)
@@ -162,8 +162,10 @@ def _keep_earlier(job: Job, bucket: int, model: RiskModel, histories: Histories)
     return keep_unchanged(model, histories, job.index_time, pl.read_parquet(part))
 
 
-def _check_homes(histories: Histories, job: Job, bucket: int) -> None:
-    persons = histories.persons.select(s.PERSON_ID).collect()
+def _check_homes(job: Job, bucket: int) -> None:
+    """Check who is in a bucket, whatever the size of its files: a person put there is worse than damage."""
+    files = list_bucket_files(job.store, bucket, s.PERSONS)
+    persons = pl.scan_parquet(files).select(s.PERSON_ID).collect()
     strangers = persons.filter(find_bucket(job.buckets) != bucket).height
     twice = persons.height - persons.n_unique()
     if strangers or twice:

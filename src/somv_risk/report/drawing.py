@@ -100,9 +100,20 @@ def mark_interval(
     axes: "Axes", value: float | None, place: int, low: float | None, high: float | None, look: dict[str, Any]
 ) -> None:
     """Mark a value on its line with its interval, where it has one."""
-    ends = None if value is None or low is None or high is None else [[value - low], [high - value]]
     mark = {key: look[key] for key in ("color", "marker", "mfc") if look.get(key)}
-    axes.errorbar(value, place, xerr=ends, linestyle="", capsize=3, markersize=5, **mark)  # type: ignore[arg-type]  # one number
+    arms = None
+    if value is not None and low is not None and high is not None:
+        if low <= value <= high:
+            arms = [[value - low], [high - value]]
+        else:  # an interval of draws need not hold the value, and no arm can be less than nothing
+            draw_interval(axes, place, low, high, color=look["color"])
+    axes.errorbar(value, place, xerr=arms, linestyle="", capsize=3, markersize=5, **mark)  # type: ignore[arg-type]  # one number
+
+
+def draw_interval(axes: "Axes", place: float, low: float, high: float, *, color: str) -> None:
+    """Draw an interval on its line, wherever the value lies that it is of."""
+    half = (high - low) / 2
+    axes.errorbar(low + half, place, xerr=half, linestyle="", capsize=3, color=color, zorder=3)
 
 
 def draw_curve(axes: "Axes", x: pl.Series, rows: pl.DataFrame, look: dict[str, Any], label: str) -> None:

@@ -95,7 +95,8 @@ def plot_score_bins(tables: Tables, words: Wording) -> "Figure | None":
     axes.set_xlabel(words["axis"]["risk"])
     axes.set_ylabel(words["axis"]["share"])
     axes.yaxis.set_major_formatter(lambda value, _: words.tick(value))
-    axes.legend(loc="upper right", ncols=2)
+    # Bins of equal size make bars of equal height, which leave no room among them.
+    figure.legend(loc="outside upper right", ncols=2)
     return figure
 
 

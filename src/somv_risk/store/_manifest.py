@@ -65,9 +65,13 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return dict(manifest)
 
 
-def list_bucket_files(folder: Path, bucket: int) -> list[Path]:
-    """List the files that a bucket should have, one for each table of the store."""
-    return [folder / entry["file"] for entry in read_manifest(folder)["files"] if entry["bucket"] == bucket]
+def list_bucket_files(folder: Path, bucket: int, table: str | None = None) -> list[Path]:
+    """List the files that a bucket should have, one for each table of the store, or that of one table."""
+    return [
+        folder / entry["file"]
+        for entry in read_manifest(folder)["files"]
+        if entry["bucket"] == bucket and table in (None, entry["table"])
+    ]
 
 
 def write_manifest(folder: Path, facts: Mapping[str, Any]) -> None:

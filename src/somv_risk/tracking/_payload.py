@@ -6,15 +6,18 @@ What is wrong is told by the name of its field, never by what stood in it.
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar, get_args
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from somv_risk import schema as s
 from somv_risk.cohort import parse_moment
-from somv_risk.errors import ConfigError, InputError, SomvRiskError
+from somv_risk.errors import ConfigError, IdentityError, InputError, SomvRiskError
 from somv_risk.histories import Histories
+from somv_risk.identity import looks_like_cpr
+from somv_risk.languages import LANGUAGES
+from somv_risk.scoring import Explain
 from somv_risk.sources import from_frames
 
 INPUTS: Final = "inputs"
@@ -61,6 +64,11 @@ else:
     Citizen = _make_citizen()
 
 
+def _one_of(words: Sequence[str]) -> Any:  # noqa: ANN401 - pydantic's
+    """An option that is one of some words; MLflow knows no literals, and `score` would repeat another one."""
+    return Field(default=None, pattern=f"^({'|'.join(words)})$")
+
+
 class Options(_Part):
     """How `score` is to answer; what is left out is as there, but everybody is given reasons."""
 
@@ -69,8 +77,8 @@ class Options(_Part):
     capacity: int | None = None
     threshold: float | None = None
     reasons: int | None = None
-    language: str | None = None
-    explain: str | None = None
+    language: str | None = _one_of(LANGUAGES)
+    explain: str | None = _one_of(get_args(Explain))
 
     def list_arguments(self) -> dict[str, Any]:
         """List the arguments of `score`."""
@@ -141,6 +149,7 @@ def build_histories(question: Question, place: str) -> Histories:
     citizens = [citizen.model_dump() for citizen in question.citizens]
     tables = list(_list_tables(citizens, place))
     frames: dict[str, Any] = {table: _build_frame(table, citizens) for table in tables}
+    _check_pseudonyms(frames[s.PERSONS], f"{place}.{CITIZENS}")
     histories = from_frames(**frames, data_end=read_moment(question.data_end, f"{place}.data_end"))
     _check_nothing_set_aside(histories, citizens, f"{place}.{CITIZENS}")
     return histories
@@ -177,6 +186,15 @@ def _build_frame(table: str, citizens: Sequence[Mapping[str, Any]]) -> pl.DataFr
             for row in citizen[table]
         ]
     return pl.DataFrame(rows, schema=dict.fromkeys(s.get_columns(table), pl.String))
+
+
+def _check_pseudonyms(persons: pl.DataFrame, place: str) -> None:
+    """Check ids here too, since who asks can send another one, and cannot give a key."""
+    found = persons.select(looks_like_cpr(pl.col(s.PERSON_ID)).arg_true()).to_series()
+    if found.len():
+        raise IdentityError(
+            f"{place}[{found[0]}].{PERSON}.{s.PERSON_ID}: it looks like a CPR number. Send a pseudonym."
+        )
 
 
 def _check_nothing_set_aside(histories: Histories, citizens: Sequence[Mapping[str, Any]], place: str) -> None:

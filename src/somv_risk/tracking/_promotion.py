@@ -23,6 +23,7 @@ from somv_risk.tracking._registry import (
     CHAMPION,
     crown,
     find_version,
+    find_way_back,
     load_registered,
     resolve_version,
     step_back,
@@ -35,6 +36,9 @@ PROMOTED: Final = "promoted"
 OVERRIDDEN: Final = "promoted by override"
 REFUSED: Final = "refused"
 ROLLED_BACK: Final = "rolled back"
+# What the tags of a decision begin with: why a version became champion stays when it is set back.
+DECISION: Final = "decision"
+ROLLBACK: Final = "rollback"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -125,9 +129,10 @@ def promote(
             "reason": override if override and verdict == OVERRIDDEN else "",
             "broken_gates": ", ".join(judged.filter(~pl.col("holds"))["gate"]),
         }
+        # Recorded first: a store that fails between the two must not leave a champion without its reason.
+        run_id = _record(mlflow, client, version, DECISION, told, (comparison, judged, rules))
         if verdict != REFUSED:
             crown(client, version)
-        run_id = _record(mlflow, client, version, told, (comparison, judged, rules))
         return Decision(verdict, version, champion, comparison, judged, run_id)
 
 
@@ -164,9 +169,10 @@ def roll_back(reason: str, *, uri: str | None = None) -> tuple[str, str]:
     if not reason.strip():
         raise ConfigError("A way back needs a reason. Say why the champion is set back.")
     with open_store(uri) as (mlflow, client):
-        gone, back = step_back(client)
+        gone, back = find_way_back(client)
         told = {"verdict": ROLLED_BACK, "from": gone, "to": back, "reason": reason}
-        _record(mlflow, client, gone, told)
+        _record(mlflow, client, gone, ROLLBACK, told)
+        step_back(client)
         return gone, back
 
 
@@ -174,6 +180,7 @@ def _record(
     mlflow: Any,  # noqa: ANN401 - a module
     client: "MlflowClient",
     version: str,
+    kind: str,
     told: Mapping[str, str],
     evidence: tuple[Comparison, pl.DataFrame, Gates] | None = None,
 ) -> str:
@@ -184,11 +191,11 @@ def _record(
         start_run(mlflow, client, f"{told['verdict']} {version}") as run,
         TemporaryDirectory() as folder,
     ):
-        mlflow.set_tags({f"decision.{name}": value for name, value in decision.items()})
+        mlflow.set_tags({f"{kind}.{name}": value for name, value in decision.items()})
         _write(Path(folder), decision, evidence)
         mlflow.log_artifacts(folder)
     for name, value in decision.items():
-        client.set_model_version_tag(MODEL_NAME, version, f"decision.{name}", value)
+        client.set_model_version_tag(MODEL_NAME, version, f"{kind}.{name}", value)
     return str(run.info.run_id)
 
 

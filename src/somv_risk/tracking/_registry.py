@@ -107,8 +107,8 @@ def crown(client: "MlflowClient", version: str) -> None:
     _set_champions(client, [*list_champions(client), version])
 
 
-def step_back(client: "MlflowClient") -> tuple[str, str]:
-    """Make the champion before the present one the champion again; return the two, the one that goes first.
+def find_way_back(client: "MlflowClient") -> tuple[str, str]:
+    """Find the champion, and the one before it.
 
     Raises
     ------
@@ -121,8 +121,12 @@ def step_back(client: "MlflowClient") -> tuple[str, str]:
             "There was no champion before the present one, so there is none to go back to. Promote another."
         )
     *_, before, now = champions
-    _set_champions(client, champions[:-1])
     return now, before
+
+
+def step_back(client: "MlflowClient") -> None:
+    """Make the champion before the present one the champion again."""
+    _set_champions(client, list_champions(client)[:-1])
 
 
 def _set_champions(client: "MlflowClient", versions: list[str]) -> None:
