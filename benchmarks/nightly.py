@@ -31,7 +31,8 @@ _GIVEN = (
     "A region of {persons:,} persons is scored at {index_time}, whole and with `--since` the run of the day "
     "before. The delta takes over whoever has no row that any feature can see, on either day, and scores all "
     "others. Whoever draws a benefit, or has seen a doctor within a window, has features that count days and "
-    "change every night."
+    'change every night. "Risks" are seconds of the first pass, which computes features and risks, without '
+    "its first bucket; the rest of a run ranks everybody, explains the flagged and writes."
 )
 
 
@@ -100,6 +101,8 @@ def render(registers: str, nights: dict[str, Report], whole: Report, unchanged: 
             f"{report['kept']:,}",
             f"{report['seconds']:.1f}",
             f"{report['seconds'] / full['seconds']:.2f}",
+            f"{report['risk_seconds']:.1f}",
+            f"{report['risk_seconds'] / full['risk_seconds']:.2f}",
             f"{report['cpu_seconds']:.1f}",
             tell_peak(report),
             f"{report['workers_peak_mb']:,}",
@@ -111,7 +114,10 @@ def render(registers: str, nights: dict[str, Report], whole: Report, unchanged: 
         f"## {REGISTERS[registers]}",
         "All three left the same bytes, and the rows of `score`.",
         render_table(
-            ("run", "scored", "taken over", "wall s", "ratio", "processor s", "peak MB", "a worker's MB"),
+            (
+                *("run", "scored", "taken over", "wall s", "ratio", "risks s", "ratio"),
+                *("processor s", "peak MB", "a worker's MB"),
+            ),
             rows,
         ),
         f"`score` of the whole region at once: {whole['seconds']:.1f} s, {tell_peak(whole)} MB.",

@@ -66,6 +66,8 @@ def run_night(
         "persons": result.counts.scored,
         "flagged": result.counts.flagged,
         "kept": sum(line.get("kept") or 0 for line in lines),
+        # The first bucket of a run also pays for loading the model and the compiled loops.
+        "risk_seconds": sum(line["seconds"] for line in lines if line["event"] == "risk" and line["bucket"]),
         "workers_peak_mb": max(line.get("peak_mb", 0) for line in lines),
         "hash": hash_folder(folder),
     }
