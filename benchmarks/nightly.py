@@ -1,7 +1,8 @@
 """The night: what a run of the whole region costs, and what is saved by an earlier run of the day before.
 
-`python -m benchmarks.nightly --folder night` makes up a region and a model there unless it has them; a store
-and a model of your own are named by `--store` and `--model`. What is compared is first checked to be equal.
+`python -m benchmarks.nightly --folder night` makes up a region and a model there unless it has them, of some
+tables only if `--tables` names them; a store and a model of your own are named by `--store` and `--model`.
+What is compared is first checked to be equal.
 """
 
 import argparse
@@ -22,13 +23,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, default=Path("night"))
     parser.add_argument("--persons", type=int, default=100_000)
+    parser.add_argument("--tables", nargs="+")
     parser.add_argument("--store", type=Path)
     parser.add_argument("--model", type=Path)
     parser.add_argument("--index-time", default="2025-11-02")
     asked = parser.parse_args()
     folder = asked.folder.resolve()
     if asked.store is None or asked.model is None:
-        run_step("nightly_steps.make_region", folder=str(folder), persons=asked.persons)
+        run_step("nightly_steps.make_region", folder=str(folder), persons=asked.persons, tables=asked.tables)
     store, model = (
         str((given or folder / name).resolve())
         for given, name in ((asked.store, "store"), (asked.model, "model"))
@@ -65,6 +67,8 @@ def render(nights: dict[str, Report], whole: Report, unchanged: Report) -> str:
             f"{report['kept']:,}",
             f"{report['seconds']:.1f}",
             f"{report['seconds'] / full['seconds']:.2f}",
+            f"{report['risk_seconds']:.2f}",
+            f"{report['risk_seconds'] / full['risk_seconds']:.2f}",
             f"{report['cpu_seconds']:.1f}",
             tell_peak(report),
             f"{report['workers_peak_mb']:,}",
@@ -75,7 +79,18 @@ def render(nights: dict[str, Report], whole: Report, unchanged: Report) -> str:
     parts = [
         "All three left the same bytes, and the rows of `score`.",
         render_table(
-            ("run", "scored", "taken over", "wall s", "ratio", "processor s", "peak MB", "a worker's MB"),
+            (
+                "run",
+                "scored",
+                "taken over",
+                "wall s",
+                "ratio",
+                "risks s",
+                "ratio",
+                "processor s",
+                "peak MB",
+                "a worker's MB",
+            ),
             rows,
         ),
         f"`score` of the whole region at once: {whole['seconds']:.1f} s, {tell_peak(whole)} MB.",
