@@ -19,6 +19,9 @@ from benchmarks.tables import render_table, tell_peak
 Report = dict[str, Any]
 
 DAY = timedelta(days=1)
+SINCE = "since the night before"
+ALL = "all explained"
+PARTS = ("", "risk_", "reasons_")
 REGISTERS: Mapping[str, str] = {
     "all": "All registers",
     "hospital": "A hospital's own: admissions, diagnoses, psychiatric contacts, treatment of substance use",
@@ -29,10 +32,11 @@ _WRITTEN_BY = (
 )
 _GIVEN = (
     "A region of {persons:,} persons is scored at {index_time}, whole and with `--since` the run of the day "
-    "before. The delta takes over whoever has no row that any feature can see, on either day, and scores all "
-    "others. Whoever draws a benefit, or has seen a doctor within a window, has features that count days and "
-    'change every night. "Risks" are seconds of the first pass, which computes features and risks, without '
-    "its first bucket; the rest of a run ranks everybody, explains the flagged and writes."
+    "before; once with reasons of the flagged, once of everybody (`--explain all`). The delta takes over "
+    "whoever has no row that any feature can see, on either day, and computes all others. Whoever draws a "
+    "benefit, or has seen a doctor within a window, has features that count days and change every night. "
+    "Seconds of a pass are without its first bucket, which also loads the model; a ratio is to the run of "
+    "everybody in one process with the same reasons."
 )
 
 
@@ -69,19 +73,24 @@ def run_registers(folder: Path, registers: str, asked: argparse.Namespace) -> st
     given = {"model": str(own / "model"), "store": str(own / "store")}
     before = (datetime.fromisoformat(asked.index_time) - DAY).isoformat()
     night = {**given, "index_time": asked.index_time}
-    run = "nightly_steps.run_night"
+    run, everybody = "nightly_steps.run_night", {"explain": "all"}
     run_step(run, folder=str(own / "before"), index_time=before, **given)
+    run_step(run, folder=str(own / "before-all"), index_time=before, **given, **everybody)
+    since, since_all = ({"since": str(own / name)} for name in ("before", "before-all"))
     nights = {
         "everybody": run_step(run, folder=str(own / "full"), **night),
         "everybody, two workers": run_step(run, folder=str(own / "two"), workers=2, **night),
-        "since the night before": run_step(
-            run, folder=str(own / "since"), since=str(own / "before"), **night
+        SINCE: run_step(run, folder=str(own / "since"), **since, **night),
+        "everybody, all explained": run_step(run, folder=str(own / "all"), **night, **everybody),
+        f"{SINCE}, all explained": run_step(
+            run, folder=str(own / "since-all"), **since_all, **night, **everybody
         ),
     }
     whole = run_step("nightly_steps.check_rows", folder=str(own / "full"), **night)
-    hashes = {report["hash"] for report in nights.values()}
-    if len(hashes) > 1:
-        raise SystemExit("The runs left different bytes.")
+    for asked_for in (False, True):
+        alike = {night["hash"] for name, night in nights.items() if name.endswith(ALL) == asked_for}
+        if len(alike) > 1:
+            raise SystemExit("Runs of the same night left different bytes.")
     unchanged = run_step(
         "nightly_steps.count_unchanged",
         folder=given["model"],
@@ -93,29 +102,27 @@ def run_registers(folder: Path, registers: str, asked: argparse.Namespace) -> st
 
 def render(registers: str, nights: dict[str, Report], whole: Report, unchanged: Report) -> str:
     """Render what was measured with some of the registers."""
-    full = nights["everybody"]
     rows = [
         (
             name,
-            f"{report['persons']:,}",
-            f"{report['kept']:,}",
-            f"{report['seconds']:.1f}",
-            f"{report['seconds'] / full['seconds']:.2f}",
-            f"{report['risk_seconds']:.1f}",
-            f"{report['risk_seconds'] / full['risk_seconds']:.2f}",
-            f"{report['cpu_seconds']:.1f}",
-            tell_peak(report),
-            f"{report['workers_peak_mb']:,}",
+            f"{night['persons']:,}",
+            f"{night['risk_kept']:,}",
+            f"{night['reasons_kept']:,}",
+            *(tell_beside(night, _find_full(nights, name), f"{part}seconds") for part in PARTS),
+            f"{night['cpu_seconds']:.1f}",
+            tell_peak(night),
+            f"{night['workers_peak_mb']:,}",
         )
-        for name, report in nights.items()
+        for name, night in nights.items()
     ]
     shares = [(name, f"{share:.1%}") for name, share in unchanged["shares"].items()]
     parts = [
         f"## {REGISTERS[registers]}",
-        "All three left the same bytes, and the rows of `score`.",
+        "Runs with the same reasons left the same bytes, and the rows of `score`.",
         render_table(
             (
-                *("run", "scored", "taken over", "wall s", "ratio", "risks s", "ratio"),
+                *("run", "scored", "risks taken over", "reasons taken over"),
+                *("wall s (ratio)", "risks s (ratio)", "reasons s (ratio)"),
                 *("processor s", "peak MB", "a worker's MB"),
             ),
             rows,
@@ -126,6 +133,16 @@ def render(registers: str, nights: dict[str, Report], whole: Report, unchanged: 
         _tell_looking(unchanged["looking"], unchanged["scoring"]),
     ]
     return "\n\n".join(parts)
+
+
+def _find_full(nights: dict[str, Report], name: str) -> Report:
+    """Find the run of everybody in one process with the same reasons."""
+    return nights["everybody, all explained" if name.endswith(ALL) else "everybody"]
+
+
+def tell_beside(night: Report, full: Report, what: str) -> str:
+    """Tell seconds, and how many times those of the full run they are."""
+    return f"{night[what]:.1f} ({night[what] / full[what]:.2f})"
 
 
 def _tell_looking(looking: Report, scoring: Report) -> str:

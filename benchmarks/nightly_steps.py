@@ -61,13 +61,14 @@ def run_night(
         )
     )
     lines = [json.loads(line) for line in (folder / "run.log").read_text().splitlines()]
+    passes = {step: [line for line in lines if line["event"] == step] for step in ("risk", "reasons")}
     return {
         **cost,
         "persons": result.counts.scored,
         "flagged": result.counts.flagged,
-        "kept": sum(line.get("kept") or 0 for line in lines),
+        **{f"{step}_kept": sum(line["kept"] or 0 for line in own) for step, own in passes.items()},
         # The first bucket of a run also pays for loading the model and the compiled loops.
-        "risk_seconds": sum(line["seconds"] for line in lines if line["event"] == "risk" and line["bucket"]),
+        **{f"{step}_seconds": sum(line["seconds"] for line in own[1:]) for step, own in passes.items()},
         "workers_peak_mb": max(line.get("peak_mb", 0) for line in lines),
         "hash": hash_folder(folder),
     }

@@ -16,7 +16,15 @@ import small_world as sw
 import somv_risk as sr
 from runs import ASKED, read_bytes, read_log
 from somv_risk.asof import Lags
-from somv_risk.batch import Options, find_resting, keep_unchanged, run_batch, score_bucket
+from somv_risk.batch import (
+    Options,
+    explain_bucket,
+    find_resting,
+    keep_reasons,
+    keep_unchanged,
+    run_batch,
+    score_bucket,
+)
 from somv_risk.batch._rest import BACKGROUND, find_reach, list_backgrounds
 from somv_risk.errors import SourceError
 from somv_risk.features import load_catalogue
@@ -27,6 +35,7 @@ from somv_risk.scoring import find_eligible
 from somv_risk.store import scan_store, write_store
 
 LISTED = Options(**ASKED)
+ALL = Options(**ASKED | {"explain": "all"})
 DAY = timedelta(days=1)
 MICROSECOND = timedelta(microseconds=1)
 FEATURES = load_catalogue()
@@ -147,8 +156,17 @@ def nights(model, quiet, tmp_path_factory):
     return folder
 
 
-def kept_in(folder):
-    return [line["kept"] for line in read_log(folder, "risk")]
+@pytest.fixture(scope="module")
+def explained(model, nights, tmp_path_factory):
+    """The same two nights, of which everybody is explained."""
+    folder = tmp_path_factory.mktemp("explained")
+    for out, moment in (("first", "2025-11-01"), ("full", "2025-11-02")):
+        run_batch(model, nights / "store", folder / out, index_time=moment, options=ALL)
+    return folder
+
+
+def kept_in(folder, step="risk"):
+    return [line["kept"] for line in read_log(folder, step)]
 
 
 def test_a_night_leaves_the_bytes_of_a_full_run(model, nights, tmp_path):
@@ -192,6 +210,57 @@ def test_what_was_corrected_since_is_seen(model, quiet, nights, tmp_path):
         )
     assert read_bytes(tmp_path / "b") == read_bytes(tmp_path / "c")
     assert sum(kept_in(tmp_path / "b")) > 0
+
+
+def test_reasons_of_whoever_was_and_is_quiet_are_taken_over(model, nights, explained, tmp_path):
+    out = tmp_path / "out"
+    since = explained / "first"
+    run_batch(model, nights / "store", out, index_time="2025-11-02", options=ALL, since=since)
+    assert read_bytes(out) == read_bytes(explained / "full")
+    assert sum(kept_in(out, "reasons")) >= sum(kept_in(out)) > 100
+
+
+def test_of_those_who_were_not_explained_no_reasons_are_taken_over(model, nights, explained, tmp_path):
+    out = tmp_path / "out"
+    run_batch(model, nights / "store", out, index_time="2025-11-02", options=ALL, since=nights / "first")
+    assert read_bytes(out) == read_bytes(explained / "full")
+    assert sum(kept_in(out)) > 100
+    told = pl.read_parquet(nights / "first" / "scores.parquet").filter(pl.col("reasons").list.len() > 0)
+    assert sum(kept_in(out, "reasons")) <= told.height
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"options": {"reasons": 2, "language": "en"}},
+        {"options": {"reasons": 3, "language": "da"}},
+        {"complete": False},
+    ],
+)
+def test_reasons_told_otherwise_are_told_anew(model, nights, explained, tmp_path, change):
+    first, out = tmp_path / "first", tmp_path / "out"
+    shutil.copytree(explained / "first", first)
+    told = json.loads((first / "manifest.json").read_text())
+    (first / "manifest.json").write_text(json.dumps(told | change))
+    run_batch(model, nights / "store", out, index_time="2025-11-02", options=ALL, since=first)
+    assert read_bytes(out) == read_bytes(explained / "full")
+    assert sum(kept_in(out)) > 100
+    assert set(kept_in(out, "reasons")) == {None}
+
+
+def rank(risks):
+    return risks.with_columns(pl.int_range(1, pl.len() + 1).cast(pl.UInt32).alias("rank"))
+
+
+@sw.SELDOM
+@given(sw.worlds(), later_moments(), st.sampled_from([DAY, MICROSECOND, 30 * DAY, 366 * DAY]), sw.lags)
+def test_whatever_the_world_reasons_kept_are_those_told(model, world, moment, step, lags):
+    late, histories = replace(model, lags=Lags(MappingProxyType(lags))), world.histories
+    nights = [rank(score_bucket(late, histories, at)) for at in (moment - step, moment)]
+    assume(nights[1].height > 0)
+    then, now = (explain_bucket(late, histories, night, ALL) for night in nights)
+    kept = keep_reasons(nights[1], nights[0], then)
+    assert_frame_equal(explain_bucket(late, histories, nights[1], ALL, kept), now, check_exact=True)
 
 
 @sw.SELDOM

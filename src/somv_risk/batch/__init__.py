@@ -1,6 +1,6 @@
 """Batch: everyone in a store scored bucket by bucket, and a run that never loses its place."""
 
-from somv_risk.batch._bucket import RISKS, Options, explain_bucket, keep_unchanged, score_bucket
+from somv_risk.batch._bucket import RISKS, Options, explain_bucket, keep_reasons, keep_unchanged, score_bucket
 from somv_risk.batch._checks import Allowed
 from somv_risk.batch._identity import list_libraries
 from somv_risk.batch._passes import Task, Team
@@ -19,6 +19,7 @@ __all__ = [
     "Team",
     "explain_bucket",
     "find_resting",
+    "keep_reasons",
     "keep_unchanged",
     "list_libraries",
     "run_batch",

@@ -142,8 +142,36 @@ def _score_piece(
     return piece.cohort.with_columns(told).select(RISKS.names())
 
 
+def keep_reasons(risks: pl.DataFrame, earlier: pl.DataFrame, told: pl.DataFrame) -> pl.DataFrame:
+    """Keep reasons given at an earlier moment to persons who were and are known by their background alone.
+
+    Rows of the matrix that say nothing but the same background are equal, and so are their reasons.
+
+    Parameters
+    ----------
+    risks, earlier
+        What `score_bucket` gave of the bucket now and at the earlier moment, by the same model.
+    told
+        What `explain_bucket` gave at the earlier moment, with the same options; whoever has no reasons there
+        was not explained.
+
+    Returns
+    -------
+    `person_id` and `reasons`.
+    """
+    quiet = risks.select(s.PERSON_ID, BACKGROUND).drop_nulls(BACKGROUND)
+    both = quiet.join(earlier.select(s.PERSON_ID, BACKGROUND), on=s.PERSON_ID, suffix=_THEN)
+    same = both.filter(pl.col(BACKGROUND) == pl.col(f"{BACKGROUND}{_THEN}"))
+    explained = told.filter(pl.col(REASONS).list.len() > 0).select(s.PERSON_ID, REASONS)
+    return explained.join(same, on=s.PERSON_ID, how="semi")
+
+
 def explain_bucket(
-    model: RiskModel, histories: Histories, ranked: pl.DataFrame, options: Options
+    model: RiskModel,
+    histories: Histories,
+    ranked: pl.DataFrame,
+    options: Options,
+    kept: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """Flag and explain the persons of a bucket, whose rank in the region is known.
 
@@ -151,6 +179,8 @@ def explain_bucket(
     ----------
     ranked
         What `score_bucket` gave of the bucket, with the column `rank`.
+    kept
+        Reasons that need not be told anew, as `keep_reasons` gives them.
 
     Returns
     -------
@@ -161,13 +191,21 @@ def explain_bucket(
     asked = flagged.with_columns(is_explained(options.explain).alias(PLACE))[PLACE]
     absent = list_absent(model, histories)
     tell = partial(explain_rows, model, count=options.reasons, language=options.language, absent=absent)
-    reasons = _tell(model, histories, flagged.select(KEY), asked, tell)
+    known = _place_reasons(flagged, kept)
+    told = _tell(model, histories, flagged.select(KEY), asked & known.is_null(), tell)
+    reasons = told.zip_with(~asked | known.is_null(), known)
     notes = [
         note
         for moment in flagged[s.INDEX_TIME].head(1)
         for note in render_warnings(absent, moment, histories.data_end, language=options.language)
     ]
     return attach_reasons(flagged, reasons, notes)
+
+
+def _place_reasons(rows: pl.DataFrame, kept: pl.DataFrame | None) -> pl.Series:
+    """Place the reasons kept beside the rows they are of; null for all others."""
+    given = pl.DataFrame(schema={s.PERSON_ID: pl.String, REASONS: pl.List(REASON)}) if kept is None else kept
+    return rows.select(s.PERSON_ID).join(given, on=s.PERSON_ID, how="left", maintain_order="left")[REASONS]
 
 
 def _tell(

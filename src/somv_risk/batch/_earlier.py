@@ -1,20 +1,29 @@
 """The earlier run: whether what it found may be taken over."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
 from somv_risk.batch._identity import MANIFEST, list_differences, read_run
 from somv_risk.batch._log import Log
-from somv_risk.batch._tasks import RISKS_FOLDER
 from somv_risk.errors import SourceError
 
 _MUST_BE_THE_SAME: Final = ("run_version", "model", "libraries")
+_TOLD_ALIKE: Final = ("reasons", "language")
 
 
-def find_earlier(folder: Path, identity: Mapping[str, Any], index_time: datetime, log: Log) -> Path | None:
-    """Find the risks of an earlier run that may be taken over; none, with a line in the log, if none may.
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """The folder of an earlier run of whose risks some may be taken over, and whether of its reasons too."""
+
+    folder: Path
+    tells_reasons: bool
+
+
+def find_earlier(folder: Path, identity: Mapping[str, Any], index_time: datetime, log: Log) -> Earlier | None:
+    """Find what of an earlier run may be taken over; none, with a line in the log, if none may.
 
     Raises
     ------
@@ -32,7 +41,13 @@ def find_earlier(folder: Path, identity: Mapping[str, Any], index_time: datetime
     if different:
         log.tell("nothing taken over", different=", ".join(different))
         return None
-    return folder / RISKS_FOLDER
+    return Earlier(folder, tells_reasons=_tells_reasons(run, identity))
+
+
+def _tells_reasons(run: Mapping[str, Any], identity: Mapping[str, Any]) -> bool:
+    """Whether the run came to its end, so that risks and reasons are of the same, and told them alike."""
+    then, now = run.get("options", {}), identity["options"]
+    return run.get("complete") is True and all(then.get(name) == now[name] for name in _TOLD_ALIKE)
 
 
 def _describe_store(run: Mapping[str, Any]) -> tuple[Any, Any]:

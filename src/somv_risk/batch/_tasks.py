@@ -11,13 +11,15 @@ from typing import Final
 import polars as pl
 
 from somv_risk import schema as s
-from somv_risk.batch._bucket import Options, explain_bucket, keep_unchanged, score_bucket
+from somv_risk.batch._bucket import Options, explain_bucket, keep_reasons, keep_unchanged, score_bucket
+from somv_risk.batch._earlier import Earlier
 from somv_risk.batch._files import hash_files, read_origin, write_part
 from somv_risk.batch._memory import give_back_memory, read_peak_mb
+from somv_risk.batch._rest import BACKGROUND
 from somv_risk.errors import InputError, MisplacedPersonError, OtherRunError, SourceError
 from somv_risk.histories import Histories
 from somv_risk.model import RiskModel, load_model
-from somv_risk.scoring import RANK
+from somv_risk.scoring import RANK, REASONS
 from somv_risk.store import find_bucket, list_bucket_files, scan_store
 
 RISKS_FOLDER: Final = "risks"
@@ -31,8 +33,8 @@ DAMAGE: Final = (SourceError, InputError, pl.exceptions.PolarsError, pl.exceptio
 class Job:
     """What a run is about: plain values and paths, so that any process can take part in it.
 
-    `model_hash` tells the model from another that was in the same place before. `earlier` is the folder of
-    the risks of an earlier run that may be taken over, if there is one.
+    `model_hash` tells the model from another that was in the same place before. `earlier` is an earlier
+    run of which some may be taken over, if there is one.
     """
 
     model: Path
@@ -42,7 +44,7 @@ class Job:
     index_time: datetime
     options: Options
     out: Path
-    earlier: Path | None = None
+    earlier: Earlier | None = None
 
     @property
     def ranks(self) -> Path:
@@ -130,14 +132,15 @@ def explain_part(job: Job, bucket: int, made_from: str) -> Done | Failed:
     try:
         risks = pl.read_parquet(name_part(job.out / RISKS_FOLDER, bucket))
         ranked = risks.with_columns(pl.read_parquet(name_part(job.ranks, bucket))[RANK])
-        scores = explain_bucket(
-            _load_once(job.model, job.model_hash), scan_store(job.store, bucket), ranked, job.options
-        )
+        kept = _keep_reasons(job, bucket, risks)
+        model = _load_once(job.model, job.model_hash)
+        scores = explain_bucket(model, scan_store(job.store, bucket), ranked, job.options, kept)
     except DAMAGE as error:
         return Failed(bucket, tell_damage(job, bucket, error))
     write_part(part, scores, made_from)
     give_back_memory()
-    return Done(bucket, scores.height, time.perf_counter() - begun, read_peak_mb())
+    seconds = time.perf_counter() - begun
+    return Done(bucket, scores.height, seconds, read_peak_mb(), None if kept is None else kept.height)
 
 
 def read_columns(parts: Mapping[int, Path], *columns: str) -> pl.DataFrame:
@@ -156,10 +159,22 @@ def _count_rows(part: Path) -> int:
 
 def _keep_earlier(job: Job, bucket: int, model: RiskModel, histories: Histories) -> pl.DataFrame | None:
     """Keep what an earlier run said of a bucket and must still hold; nothing if it did not come to it."""
-    part = None if job.earlier is None else name_part(job.earlier, bucket)
+    part = None if job.earlier is None else name_part(job.earlier.folder / RISKS_FOLDER, bucket)
     if part is None or read_origin(part) is None:
         return None
     return keep_unchanged(model, histories, job.index_time, pl.read_parquet(part))
+
+
+def _keep_reasons(job: Job, bucket: int, risks: pl.DataFrame) -> pl.DataFrame | None:
+    """Keep the reasons that an earlier run told and that must still hold; nothing if it told none such."""
+    if job.earlier is None or not job.earlier.tells_reasons:
+        return None
+    folder = job.earlier.folder
+    then, told = (name_part(folder / name, bucket) for name in (RISKS_FOLDER, SCORES_FOLDER))
+    if read_origin(then) is None or read_origin(told) is None:
+        return None
+    earlier = pl.read_parquet(then, columns=[s.PERSON_ID, BACKGROUND])
+    return keep_reasons(risks, earlier, pl.read_parquet(told, columns=[s.PERSON_ID, REASONS]))
 
 
 def _check_homes(job: Job, bucket: int) -> None:
