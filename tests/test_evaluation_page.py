@@ -500,6 +500,8 @@ def test_a_figure_of_nothing_but_nulls_is_left_out(name, tables):
         ("fairness", "fairness", "difference", "difference_low", "difference_high"),
         ("discrimination", "metrics", "value", "low", "high"),
         ("places_left_out", "places_left_out", "value", "low", "high"),
+        ("rolling_origin", "rolling_origin", "value", "low", "high"),
+        ("opening", "capacity", "value", "low", "high"),
         ("calibration_groups", "calibration", "value", "low", "high"),
     ],
 )

@@ -16,6 +16,7 @@ from somv_risk.report.drawing import (
     WIDTH,
     Look,
     draw_curve,
+    draw_interval,
     embed_figure,
     find_highest,
     make_panels,
@@ -76,8 +77,7 @@ def _draw_bar(axes: "Axes", place: int, row: Mapping[str, Any], *, is_main: bool
         look = {"color": "#ffffff", "hatch": "////", "edgecolor": SOFT}
     axes.barh(place, 1000 * row["value"], height=0.62, zorder=2, **look)
     if row["low"] is not None:
-        ends = [[1000 * (row["value"] - row["low"])], [1000 * (row["high"] - row["value"])]]
-        axes.errorbar(1000 * row["value"], place, xerr=ends, color="#b34700", capsize=3, zorder=3)
+        draw_interval(axes, place, 1000 * row["low"], 1000 * row["high"], color="#b34700")
 
 
 def plot_discrimination(findings: Findings, words: Wording) -> "Figure | None":
@@ -239,9 +239,19 @@ def plot_rolling_origin(findings: Findings, words: Wording) -> "Figure | None":
         own = rows.filter(ranking=ranking)
         # Set a little aside, so that intervals do not hide each other.
         places = [moments.index(moment) + 0.05 * side for moment in own["test_time"]]
-        ends = [(own["value"] - own["low"]).fill_null(0), (own["high"] - own["value"]).fill_null(0)]
         look = LOOKS.get(ranking, {"color": INK}) | {"label": words.name("ranking", ranking)}
-        axes.errorbar(places, own["value"], yerr=ends, capsize=3, markersize=4, elinewidth=1, **look)
+        axes.plot(places, own["value"], markersize=4, **look)
+        # An interval of draws need not hold the value, so it is drawn by itself.
+        middle, half = (own["low"] + own["high"]) / 2, (own["high"] - own["low"]) / 2
+        axes.errorbar(
+            places,
+            middle.fill_null(float("nan")),
+            yerr=half.fill_null(0),
+            linestyle="",
+            capsize=3,
+            elinewidth=1,
+            color=look["color"],
+        )
     axes.set_xticks(range(len(moments)), [words.date(moment) for moment in moments])
     axes.set_ylabel(words.name("metric", "auroc"))
     figure.legend(loc="outside lower center", ncols=len(names))
