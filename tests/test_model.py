@@ -28,6 +28,7 @@ from somv_risk.histories import Histories
 from somv_risk.matrix import Encoding, build_matrices, learn_encoding
 from somv_risk.model import Head, compute_hash
 from somv_risk.outcomes import FREQUENT_ADMISSION, count_past_events
+from somv_risk.pipeline import hash_tables
 from somv_risk.references import fit_logistic
 from somv_risk.store import scan_store, write_store
 
@@ -372,6 +373,22 @@ def second(region, plan):
 def test_training_again_on_the_rows_in_another_order_gives_the_same_model(model, second):
     assert second[0] == model
     assert second[0].facts["data_hash"] == model.facts["data_hash"]
+
+
+def test_each_table_has_a_hash_that_a_changed_row_changes_and_an_order_does_not(region):
+    def shift(frame):
+        is_first = pl.int_range(pl.len()) == 0
+        return frame.with_columns(pl.when(is_first).then("ended_at").otherwise("started_at"))
+
+    tables = {name: table.collect() for name, table in region.tables.items()}
+    shuffled = {name: table.reverse().lazy() for name, table in tables.items()}
+    moved = tables | {"admissions": tables["admissions"].pipe(shift)}
+    plain, reversed_, other = (
+        hash_tables(Histories(given, data_end=region.data_end))
+        for given in (region.tables, shuffled, {name: table.lazy() for name, table in moved.items()})
+    )
+    assert plain == reversed_
+    assert {name for name in plain if plain[name] != other[name]} == {"admissions"}
 
 
 def test_training_from_a_store_of_several_buckets_gives_the_same_trees(region, plan, tmp_path):

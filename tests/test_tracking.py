@@ -202,6 +202,7 @@ def test_artifacts_are_tables_pages_figures_and_the_card(client, model):
     data = json.loads((folder / "data.json").read_text())
     assert data["rows"] == model.facts["rows"]
     assert data["data_hash"] == model.facts["data_hash"]
+    assert set(data["table_hashes"]) == set(model.facts["tables"])
     assert data["quarantine"] == []
     assert all(re.fullmatch(r"\d{4}-\d\d", month) for months in data["periods"].values() for month in months)
     attrition = pl.read_csv(folder / "training-attrition.csv")

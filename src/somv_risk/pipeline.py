@@ -273,9 +273,12 @@ def fingerprint(histories: Histories) -> str:
     It is a fingerprint to tell deliveries apart, not a proof against forgery.
     """
     digest = hashlib.sha256()
-    for table, frame in histories.tables.items():
-        total = frame.select(
-            pl.struct(pl.all()).hash(seed=0).reinterpret(signed=False).cast(pl.Int128).sum()
-        ).collect()
-        digest.update(f"{table}:{total.item()}".encode())
+    for table, total in hash_tables(histories).items():
+        digest.update(f"{table}:{total}".encode())
     return digest.hexdigest()
+
+
+def hash_tables(histories: Histories) -> dict[str, str]:
+    """Compute, of each table, the sum of the hashes of its rows: it does not depend on their order."""
+    row = pl.struct(pl.all()).hash(seed=0).reinterpret(signed=False).cast(pl.Int128)
+    return {table: str(frame.select(row.sum()).collect().item()) for table, frame in histories.tables.items()}

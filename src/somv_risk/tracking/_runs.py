@@ -17,7 +17,7 @@ from somv_risk import schema as s
 from somv_risk.assessment import EvaluationReport
 from somv_risk.histories import Histories
 from somv_risk.model import RiskModel, compute_model_hash
-from somv_risk.pipeline import LIBRARIES
+from somv_risk.pipeline import LIBRARIES, hash_tables
 from somv_risk.tracking._client import MODEL_NAME, open_store, start_run
 from somv_risk.tracking._payload import build_example
 from somv_risk.tracking._registry import CHALLENGER
@@ -139,7 +139,8 @@ def _list_metrics(report: EvaluationReport) -> Iterator[tuple[Any, str, float]]:
 def _write_training(model: RiskModel, histories: Histories, folder: Path) -> None:
     facts = model.facts
     told = ("tables", "rows", "data_end", "data_hash", "quarantine", "dropped", "libraries", "index_times")
-    data = {name: facts[name] for name in told} | {"periods": _list_periods(histories)}
+    data = {name: facts[name] for name in told}
+    data |= {"table_hashes": hash_tables(histories), "periods": _list_periods(histories)}
     (folder / "data.json").write_text(json.dumps(data, indent=1), encoding="utf-8")
     (folder / "config.json").write_text(json.dumps(facts["config"], indent=1), encoding="utf-8")
     pl.DataFrame(facts["attrition"]).write_csv(folder / "training-attrition.csv")
