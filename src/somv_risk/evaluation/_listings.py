@@ -12,6 +12,7 @@ from somv_risk.evaluation._measures import NOTE, VALUE
 from somv_risk.evaluation._rankings import RANKING
 
 BY_LOT: Final = "Who is last on the list was drawn by lot among equal scores."
+EVERY_ROW: Final = pl.lit(value=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ def tabulate_lists(
     listings: Sequence[Listing],
     tabulate: Callable[[Listing], pl.DataFrame],
     *,
-    is_of_list: pl.Expr = pl.lit(value=True),  # noqa: B008 - an expression is a value
+    is_of_list: pl.Expr = EVERY_ROW,
 ) -> pl.DataFrame:
     """Tabulate each list by itself, `ranking` first; rows that are of a list say where a lot chose."""
     is_silent = is_of_list & pl.col(NOTE).is_null() & pl.col(VALUE).is_not_null()
