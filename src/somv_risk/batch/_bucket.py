@@ -11,6 +11,7 @@ import polars as pl
 
 from somv_risk import schema as s
 from somv_risk.asof import KEY
+from somv_risk.batch._memory import give_back_memory
 from somv_risk.batch._rest import (
     BACKGROUND,
     BACKGROUND_TYPE,
@@ -223,4 +224,5 @@ def _tell(
         frame = collect_features(model, histories, part)
         places = frame.select(pl.int_range(pl.len()).alias(PLACE), is_told=True)
         told.append(tell_reasons(places, frame, model.encoding.to_matrix(frame), tell))
+        give_back_memory()
     return pl.concat(told)[np.where(is_asked, np.cumsum(is_asked), 0)]
