@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from somv_risk.refits import Refits
     from somv_risk.scoring import score
     from somv_risk.spark import score_spark
+    from somv_risk.tuning import tune
 
 # LightGBM brings pandas along; whoever only builds features need not wait for it.
 _LATE = {
@@ -60,6 +61,7 @@ _LATE = {
     "score": "somv_risk.scoring",
     "score_spark": "somv_risk.spark",
     "train": "somv_risk.pipeline",
+    "tune": "somv_risk.tuning",
 }
 
 __all__ = [
@@ -91,6 +93,7 @@ __all__ = [
     "score_spark",
     "simulate",
     "train",
+    "tune",
     "write_delta",
 ]
 
