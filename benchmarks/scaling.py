@@ -109,8 +109,7 @@ process uses both cores by its threads.
 
 Of Spark the second run in a session is told. Starting the session took {start} s and its first run
 {first} s, in which executors import and load everything. MB is the memory of the largest worker; Java
-had {java_mb:,.0f} MB beside. One run each, on a machine that others used as well (load {load} at the
-end): wall times are longer than need be, and processor times tell more."""
+had {java_mb:,.0f} MB beside. One run each; load {load} at the end."""
 _ON_PAPER: Final = """## On paper
 
 Nothing in this part was measured but the rates, which are those of one process and 8 buckets:
@@ -126,7 +125,7 @@ driver's time added."""
 _HONEST: Final = """**What it says.** At these rates one machine of some cores scores a country; the
 driver's part does not shrink with cores and is soon nearly all of the time. It is told too high, as
 what is paid once (the page) is counted by the person. A cluster pays where the store lies with it, or
-reasons are wanted of everybody: add about 0.5 ms of a core a person, which the cores share. The
+reasons are wanted of everybody: add about 0.3 ms of a core a person, which the cores share. The
 driver's memory grows by 8 bytes a person (ranks); nothing else needs more than a bucket at a time.
 
 **Not measured:** a network, a shared disk that many executors read at once, a scheduler, a real cluster,
