@@ -446,6 +446,33 @@ def test_a_folder_of_another_run_is_refused_unless_it_is_to_be_forgotten(
     assert read_bytes(out) == read_bytes(tmp_path / "new")
 
 
+@pytest.mark.parametrize("left", ["risks", "scores"])
+def test_parts_without_a_manifest_are_not_taken_for_this_run(undisturbed, saved, store, tmp_path, left):
+    """They might be of a later moment, and nothing says so."""
+    out = tmp_path / "out"
+    shutil.copytree(undisturbed / left, out / left)
+    with pytest.raises(OtherRunError, match=f"holds {left} of a run that does not say what it is of"):
+        run_batch(saved, store, out, index_time=INDEX, options=LISTED)
+    run_batch(saved, store, out, index_time=INDEX, options=LISTED, fresh=True)
+    assert read_bytes(out) == read_bytes(undisturbed)
+
+
+def test_what_says_of_which_run_a_folder_is_goes_last(undisturbed, saved, store, tmp_path, monkeypatch):
+    out = Path(shutil.copytree(undisturbed, tmp_path / "out"))
+    other = {"index_time": datetime(2025, 12, 1), "options": LISTED}
+
+    def fail(path, *_, ignore_errors=False, **__):
+        if not ignore_errors:
+            raise PermissionError(13, "denied", str(path))
+
+    with monkeypatch.context() as broken:
+        broken.setattr(shutil, "rmtree", fail)
+        with pytest.raises(SourceError):
+            run_batch(saved, store, out, fresh=True, **other)
+    with pytest.raises(OtherRunError, match="differs in: index moment"):
+        run_batch(saved, store, out, **other)
+
+
 # --- Bad input
 
 
@@ -581,9 +608,7 @@ def test_the_bar_tells_how_many_persons_a_second():
     assert RateColumn().render(bars.tasks[0]).plain == ""
     for done in (1_000, 2_000, 3_000):
         bars.update(task, completed=done)
-    rate = RateColumn().render(bars.tasks[0]).plain
-    assert rate.endswith("/s")
-    assert 200 <= int(rate.removesuffix("/s").replace(",", "")) <= 1_000
+    assert RateColumn().render(bars.tasks[0]).plain == "1,000/s"
 
 
 def test_a_run_tells_its_progress_in_persons(saved, store, tmp_path):

@@ -26,7 +26,7 @@ from somv_risk.batch import (
     score_bucket,
 )
 from somv_risk.batch._rest import BACKGROUND, find_reach, list_backgrounds
-from somv_risk.errors import SourceError
+from somv_risk.errors import ConfigError, SourceError
 from somv_risk.features import load_catalogue
 from somv_risk.histories import Histories
 from somv_risk.matrix import Encoding
@@ -165,6 +165,14 @@ def explained(model, nights, tmp_path_factory):
     return folder
 
 
+def copy_run(folder, to, change):
+    """Copy a run, of which the manifest tells something else."""
+    shutil.copytree(folder, to)
+    told = json.loads((to / "manifest.json").read_text())
+    (to / "manifest.json").write_text(json.dumps(told | change))
+    return to
+
+
 def kept_in(folder, step="risk"):
     return [line["kept"] for line in read_log(folder, step)]
 
@@ -238,14 +246,67 @@ def test_of_those_who_were_not_explained_no_reasons_are_taken_over(model, nights
     ],
 )
 def test_reasons_told_otherwise_are_told_anew(model, nights, explained, tmp_path, change):
-    first, out = tmp_path / "first", tmp_path / "out"
-    shutil.copytree(explained / "first", first)
-    told = json.loads((first / "manifest.json").read_text())
-    (first / "manifest.json").write_text(json.dumps(told | change))
+    first, out = copy_run(explained / "first", tmp_path / "first", change), tmp_path / "out"
     run_batch(model, nights / "store", out, index_time="2025-11-02", options=ALL, since=first)
     assert read_bytes(out) == read_bytes(explained / "full")
     assert sum(kept_in(out)) > 100
     assert set(kept_in(out, "reasons")) == {None}
+
+
+def test_a_place_that_training_has_not_met_is_told_by_its_name(model, quiet, tmp_path):
+    """Such places are one value to the trees, so nobody who moves among them may keep yesterday's reason."""
+    persons = quiet.tables["persons"].collect()
+    for night, places in (("first", ["998", "998", "997"]), ("second", ["997", None, "997"])):
+        moved = persons.with_columns(
+            pl.Series("municipality", [places[number % 3] for number in range(persons.height)], pl.String)
+        )
+        tables = quiet.tables | {"persons": moved.lazy()}
+        write_store(Histories(tables, quiet.data_end), tmp_path / f"store-{night}", buckets=3)
+    asked = Options(explain="all", reasons=20, language="en")
+    given_ = {"index_time": "2025-11-02", "options": asked}
+    run_batch(model, tmp_path / "store-first", tmp_path / "a", index_time="2025-11-01", options=asked)
+    run_batch(model, tmp_path / "store-second", tmp_path / "b", since=tmp_path / "a", **given_)
+    run_batch(model, tmp_path / "store-second", tmp_path / "c", **given_)
+    texts = pl.read_parquet(tmp_path / "c" / "scores.parquet")["reasons"].explode().struct.field("text")
+    assert texts.str.contains("997").any()
+    assert sum(kept_in(tmp_path / "b")) > 100
+    assert read_bytes(tmp_path / "b") == read_bytes(tmp_path / "c")
+
+
+def test_the_log_counts_the_reasons_that_were_taken_over_and_no_others(model, nights, explained, tmp_path):
+    out = tmp_path / "out"
+    few = Options(**ASKED | {"capacity": 5})
+    run_batch(model, nights / "store", out, index_time="2025-11-02", options=few, since=explained / "first")
+    assert sum(kept_in(out, "reasons")) <= 5
+
+
+def test_an_earlier_run_cannot_be_in_the_folder_of_this_one(model, nights, explained, tmp_path):
+    first = copy_run(explained / "first", tmp_path / "first", {})
+    before = read_bytes(first)
+    with pytest.raises(ConfigError, match="both the earlier run and this one"):
+        run_batch(model, nights / "store", first, index_time="2025-11-02", since=first, fresh=True)
+    assert read_bytes(first) == before
+
+
+def test_years_later_it_still_does(model, nights, tmp_path):
+    for out, moment, since in (("a", "2023-11-02", None), ("b", "2025-11-02", tmp_path / "a")):
+        run_batch(model, nights / "store", tmp_path / out, index_time=moment, options=LISTED, since=since)
+    assert read_bytes(tmp_path / "b") == read_bytes(nights / "full")
+
+
+@pytest.mark.parametrize("folder", ["risks", "scores"])
+def test_a_damaged_part_of_the_earlier_run_is_not_taken_over(model, nights, explained, tmp_path, folder):
+    first, out = copy_run(explained / "first", tmp_path / "first", {}), tmp_path / "out"
+    part = first / folder / "bucket-01.parquet"
+    whole = part.read_bytes()
+    rows = (
+        len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")
+    )  # what it tells of itself stands at its end
+    part.write_bytes(whole[:4] + bytes(rows - 4) + whole[rows:])
+    run_batch(model, nights / "store", out, index_time="2025-11-02", options=ALL, since=first)
+    assert read_bytes(out) == read_bytes(explained / "full")
+    step = "risk" if folder == "risks" else "reasons"
+    assert [kept is None for kept in kept_in(out, step)] == [False, True, False]
 
 
 def rank(risks):
@@ -291,10 +352,7 @@ def test_a_person_of_yesterday_who_had_events_is_not_taken_over(model, nights):
     ],
 )
 def test_an_earlier_run_that_does_not_fit_is_not_used(model, nights, tmp_path, change, word):
-    first, out = tmp_path / "first", tmp_path / "out"
-    shutil.copytree(nights / "first", first)
-    told = json.loads((first / "manifest.json").read_text())
-    (first / "manifest.json").write_text(json.dumps(told | change))
+    first, out = copy_run(nights / "first", tmp_path / "first", change), tmp_path / "out"
     run_batch(model, nights / "store", out, index_time="2025-11-02", options=LISTED, since=first)
     assert read_bytes(out) == read_bytes(nights / "full")
     (line,) = read_log(out, "nothing taken over")

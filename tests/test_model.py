@@ -378,11 +378,13 @@ def test_training_again_on_the_rows_in_another_order_gives_the_same_model(model,
 def test_each_table_has_a_hash_that_a_changed_row_changes_and_an_order_does_not(region):
     def shift(frame):
         is_first = pl.int_range(pl.len()) == 0
-        return frame.with_columns(pl.when(is_first).then("ended_at").otherwise("started_at"))
+        moved = pl.when(is_first).then("started_at").otherwise("ended_at")
+        return frame.with_columns(moved.alias("ended_at"))
 
     tables = {name: table.collect() for name, table in region.tables.items()}
     shuffled = {name: table.reverse().lazy() for name, table in tables.items()}
     moved = tables | {"admissions": tables["admissions"].pipe(shift)}
+    assert moved["admissions"]["ended_at"].ne_missing(tables["admissions"]["ended_at"]).sum() == 1
     plain, reversed_, other = (
         hash_tables(Histories(given, data_end=region.data_end))
         for given in (region.tables, shuffled, {name: table.lazy() for name, table in moved.items()})

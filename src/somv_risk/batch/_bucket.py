@@ -146,7 +146,8 @@ def _score_piece(
 def keep_reasons(risks: pl.DataFrame, earlier: pl.DataFrame, told: pl.DataFrame) -> pl.DataFrame:
     """Keep reasons given at an earlier moment to persons who were and are known by their background alone.
 
-    Rows of the matrix that say nothing but the same background are equal, and so are their reasons.
+    Rows of the matrix that say nothing but the same background are equal, and so are their reasons, if the
+    background is whole: a value that training has not met is null in the matrix, and told by its name.
 
     Parameters
     ----------
@@ -162,7 +163,8 @@ def keep_reasons(risks: pl.DataFrame, earlier: pl.DataFrame, told: pl.DataFrame)
     """
     quiet = risks.select(s.PERSON_ID, BACKGROUND).drop_nulls(BACKGROUND)
     both = quiet.join(earlier.select(s.PERSON_ID, BACKGROUND), on=s.PERSON_ID, suffix=_THEN)
-    same = both.filter(pl.col(BACKGROUND) == pl.col(f"{BACKGROUND}{_THEN}"))
+    is_whole = pl.col(BACKGROUND).list.drop_nulls().list.len() == pl.col(BACKGROUND).list.len()
+    same = both.filter(is_whole, pl.col(BACKGROUND) == pl.col(f"{BACKGROUND}{_THEN}"))
     explained = told.filter(pl.col(REASONS).list.len() > 0).select(s.PERSON_ID, REASONS)
     return explained.join(same, on=s.PERSON_ID, how="semi")
 

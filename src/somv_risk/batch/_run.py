@@ -20,7 +20,7 @@ from somv_risk.batch._passes import Passes, Progress, StartTeam, ignore_progress
 from somv_risk.batch._tasks import RISKS_FOLDER, SCORES_FOLDER, WORK_FOLDER, Failed, Job
 from somv_risk.batch._workers import start_workers
 from somv_risk.cohort import Moment, parse_moment
-from somv_risk.errors import ModelError, SourceError
+from somv_risk.errors import ConfigError, ModelError, OtherRunError, SourceError
 from somv_risk.model import RiskModel, load_model
 from somv_risk.sources import read_histories
 from somv_risk.store import is_store, read_manifest, write_store
@@ -86,17 +86,22 @@ def run_batch(
         If the store is unsound, or does not fit the model or the index moment.
     FolderInUseError, OtherRunError
         If another run writes into the folder, or it holds a run of something else.
+    ConfigError
+        If the earlier run and this one are to share a folder.
     CohortError
         If nobody is eligible.
     """
     fitted = model if isinstance(model, RiskModel) else load_model(model)
     moment, chosen, folder = parse_moment(index_time), options or Options(), Path(out)
+    if since is not None and Path(since).resolve() == folder.resolve():
+        raise ConfigError(f"{folder} is both the earlier run and this one. Name another folder for this one.")
     with hold_folder(folder), _make_store(Path(store), folder) as stored:
         if fresh:
             _forget(folder)
         check_tables(fitted, stored, allow)
         check_index_time(stored, moment, allow)
         identity = state_identity(fitted, stored, moment, chosen)
+        _check_told(folder)
         check_same(folder, identity)
         persons, log = count_persons(stored), Log(folder / LOG_FILE)
         earlier = None if since is None else find_earlier(Path(since), identity, moment, log)
@@ -117,12 +122,23 @@ def run_batch(
     return BatchResult(folder, delivery, passed.counts, passed.failed, empty)
 
 
+def _check_told(folder: Path) -> None:
+    """Check that no parts lie there of which nothing says what run they are of."""
+    parts = [name for name in (RISKS_FOLDER, SCORES_FOLDER) if (folder / name).exists()]
+    if parts and not (folder / MANIFEST).exists():
+        raise OtherRunError(
+            f"{folder} holds {' and '.join(parts)} of a run that does not say what it is of. Name another "
+            "folder, or start over with --fresh."
+        )
+
+
 def _forget(folder: Path) -> None:
+    """Remove what a run has left, what says of which run it is last: whoever is killed here loses no word."""
     with explain_trouble(folder):
-        (folder / MANIFEST).unlink(missing_ok=True)
         for name in (RISKS_FOLDER, SCORES_FOLDER):
-            shutil.rmtree(folder / name, ignore_errors=True)
-        for name in (*OUTPUTS, LOG_FILE):
+            if (folder / name).exists():
+                shutil.rmtree(folder / name)
+        for name in (*OUTPUTS, LOG_FILE, MANIFEST):
             (folder / name).unlink(missing_ok=True)
 
 

@@ -140,7 +140,15 @@ def explain_part(job: Job, bucket: int, made_from: str) -> Done | Failed:
     write_part(part, scores, made_from)
     give_back_memory()
     seconds = time.perf_counter() - begun
-    return Done(bucket, scores.height, seconds, read_peak_mb(), None if kept is None else kept.height)
+    return Done(bucket, scores.height, seconds, read_peak_mb(), _count_told(scores, kept))
+
+
+def _count_told(scores: pl.DataFrame, kept: pl.DataFrame | None) -> int | None:
+    """Count whose reasons were taken over, of those who have any."""
+    if kept is None:
+        return None
+    told = scores.filter(pl.col(REASONS).list.len() > 0)
+    return told.join(kept, on=s.PERSON_ID, how="semi").height
 
 
 def read_columns(parts: Mapping[int, Path], *columns: str) -> pl.DataFrame:
@@ -159,22 +167,28 @@ def _count_rows(part: Path) -> int:
 
 def _keep_earlier(job: Job, bucket: int, model: RiskModel, histories: Histories) -> pl.DataFrame | None:
     """Keep what an earlier run said of a bucket and must still hold; nothing if it did not come to it."""
-    part = None if job.earlier is None else name_part(job.earlier.folder / RISKS_FOLDER, bucket)
-    if part is None or read_origin(part) is None:
-        return None
-    return keep_unchanged(model, histories, job.index_time, pl.read_parquet(part))
+    risks = _read_earlier(job, bucket, RISKS_FOLDER)
+    return None if risks is None else keep_unchanged(model, histories, job.index_time, risks)
 
 
 def _keep_reasons(job: Job, bucket: int, risks: pl.DataFrame) -> pl.DataFrame | None:
     """Keep the reasons that an earlier run told and that must still hold; nothing if it told none such."""
     if job.earlier is None or not job.earlier.tells_reasons:
         return None
-    folder = job.earlier.folder
-    then, told = (name_part(folder / name, bucket) for name in (RISKS_FOLDER, SCORES_FOLDER))
-    if read_origin(then) is None or read_origin(told) is None:
+    then = _read_earlier(job, bucket, RISKS_FOLDER, s.PERSON_ID, BACKGROUND)
+    told = _read_earlier(job, bucket, SCORES_FOLDER, s.PERSON_ID, REASONS)
+    return None if then is None or told is None else keep_reasons(risks, then, told)
+
+
+def _read_earlier(job: Job, bucket: int, folder: str, *columns: str) -> pl.DataFrame | None:
+    """Read columns (else all) of a part of the earlier run; nothing if there is none, or it is damaged."""
+    part = None if job.earlier is None else name_part(job.earlier.folder / folder, bucket)
+    if part is None or read_origin(part) is None:
         return None
-    earlier = pl.read_parquet(then, columns=[s.PERSON_ID, BACKGROUND])
-    return keep_reasons(risks, earlier, pl.read_parquet(told, columns=[s.PERSON_ID, REASONS]))
+    try:
+        return pl.read_parquet(part, columns=list(columns) or None)
+    except DAMAGE:  # whatever is not taken over is computed, and the log counts nobody as kept
+        return None
 
 
 def _check_homes(job: Job, bucket: int) -> None:

@@ -130,6 +130,10 @@ def explain_change(
     contributions = _tabulate_features(model.features, values)
     telling = _pick_features(model.features, frame, contributions, own.absent)
     moved = _list_moved(themes, telling)[:reasons]
+    told = [
+        _tell_theme(feature, frame, change, compare_evidence(own, rows, feature, model.lags), language)
+        for feature, change in moved
+    ]
     absent = [table for table in model.tables if table in own.absent]
     return Change(
         earlier=moments[0],
@@ -138,16 +142,7 @@ def explain_change(
         risk_now=risk[1],
         raw_then=raw[0],
         raw_now=raw[1],
-        reasons=tuple(
-            _tell_theme(
-                feature,
-                _find_values(frame, feature),
-                change,
-                compare_evidence(own, rows, feature, model.lags),
-                language,
-            )
-            for feature, change in moved
-        ),
+        reasons=tuple(told),
         themes=themes,
         contributions=contributions,
         warnings=tuple(render_warnings(absent, moments[1], own.data_end, language=language)),
@@ -247,9 +242,9 @@ def _find_values(frame: pl.DataFrame, feature: Feature) -> tuple[Value, Value]:
 
 
 def _tell_theme(
-    feature: Feature, values: tuple[Value, Value], change: float, evidence: Evidence, language: str
+    feature: Feature, frame: pl.DataFrame, change: float, evidence: Evidence, language: str
 ) -> MovedReason:
-    then, now = values
+    then, now = _find_values(frame, feature)
     is_moved_by_rest = then == now or _find_way(feature, then, now) * change < 0
     note: Note | None = "rest" if is_moved_by_rest else evidence.note
     return MovedReason(
