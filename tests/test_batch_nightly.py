@@ -299,9 +299,8 @@ def test_a_damaged_part_of_the_earlier_run_is_not_taken_over(model, nights, expl
     first, out = copy_run(explained / "first", tmp_path / "first", {}), tmp_path / "out"
     part = first / folder / "bucket-01.parquet"
     whole = part.read_bytes()
-    rows = (
-        len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")
-    )  # what it tells of itself stands at its end
+    told = int.from_bytes(whole[-8:-4], "little")  # what the file tells of itself stands at its end
+    rows = len(whole) - 8 - told
     part.write_bytes(whole[:4] + bytes(rows - 4) + whole[rows:])
     run_batch(model, nights / "store", out, index_time="2025-11-02", options=ALL, since=first)
     assert read_bytes(out) == read_bytes(explained / "full")

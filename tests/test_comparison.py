@@ -283,6 +283,22 @@ def test_a_group_that_is_all_but_gone_from_the_list_closes_the_gate_and_its_numb
     assert "Hidden" in verdict["note"]
 
 
+def test_a_group_that_is_known_of_the_champion_only_closes_the_gate(crowd):
+    rule = gate(metric="gap_precision", at_most=1.0)
+    lost = TABLE.with_columns(challenger=pl.lit(None, pl.Float64), difference=pl.lit(None, pl.Float64))
+    (verdict,) = rule.judge(pl.concat([TABLE, lost[2:3]]), has_champion=True).to_dicts()
+    assert (verdict["holds"], verdict["where"]) == (False, "sex female")
+    group = np.array(["a", "b", "c"])[np.arange(len(crowd["risk"])) % 3]
+    cases = [
+        make_cases(risk, crowd["outcome"], group=list(group))
+        for risk in (np.where(group == "c", crowd["risk"] / 1000, crowd["risk"]), crowd["risk"])
+    ]
+    table = compare(*cases, capacities=["1 %"], draws=0)
+    (verdict,) = rule.judge(table, has_champion=True).to_dicts()
+    assert (verdict["holds"], verdict["value"]) == (False, None)
+    assert verdict["where"].endswith(" c")
+
+
 def test_a_hidden_number_is_looked_at_and_not_told():
     rule = gate(metric="gap_precision", at_most=0.2, number="challenger")
     (verdict,) = rule.judge(TABLE, has_champion=True).to_dicts()

@@ -15,6 +15,7 @@ GATES_FILE: Final = "gates.toml"
 PAIRED: Final = ("champion", "difference", "low", "high")
 NO_CHAMPION: Final = "There is no champion, so nothing to compare with."
 NOTHING_KNOWN: Final = "It cannot be said from these persons."
+LOST: Final = "So few of this group are left on the challenger's list that it cannot be judged."
 
 
 class Gate(BaseModel):
@@ -22,7 +23,8 @@ class Gate(BaseModel):
 
     `number` is the column looked at: "challenger", or "difference", "low" or "high" of the difference to the
     champion. A gate about the difference is open where there is no champion yet, and closed where nothing is
-    known. It looks at numbers that small counts hide too, and does not tell them.
+    known, or a group is known on the champion's side only. It looks at numbers that small counts hide too,
+    and does not tell them.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -57,9 +59,11 @@ class Gate(BaseModel):
         verdict = {"gate": self.name, "says": self.says, "limits": self.limits, "number": self.number}
         if self.number in PAIRED and not has_champion:
             return verdict | {"value": None, "where": None, "holds": True, "note": NO_CHAMPION}
-        known = self.select(table).drop_nulls(self.number)
-        if known.is_empty():
-            return verdict | {"value": None, "where": None, "holds": False, "note": NOTHING_KNOWN}
+        chosen = self.select(table)
+        known, lost = chosen.drop_nulls(self.number), _find_lost(chosen)
+        if known.is_empty() or lost:
+            where, note = (_name_place(lost[0]), LOST) if lost else (None, NOTHING_KNOWN)
+            return verdict | {"value": None, "where": where, "holds": False, "note": note}
         worst = min(known.iter_rows(named=True), key=lambda row: self._measure_room(row[self.number]))
         holds = self._measure_room(worst[self.number]) >= 0
         shown = (
@@ -78,6 +82,11 @@ class Gate(BaseModel):
         above = float("inf") if self.at_least is None else value - self.at_least
         below = float("inf") if self.at_most is None else self.at_most - value
         return min(above, below)
+
+
+def _find_lost(chosen: pl.DataFrame) -> list[dict[str, Any]]:
+    """Find groups that show on the champion's side and not on the challenger's: it may list none of them."""
+    return chosen.filter(pl.col("challenger").is_null(), pl.col("champion").is_not_null()).to_dicts()
 
 
 def _name_place(row: Mapping[str, Any]) -> str:

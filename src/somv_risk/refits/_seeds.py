@@ -166,7 +166,11 @@ def compare_lists(list_name: str, first: FloatArray, again: FloatArray, size: in
 
 
 def find_listed(scores: FloatArray, size: int) -> BoolArray:
-    """Find who is on a list: the highest scores, and of equal ones those who stand first."""
+    """Find who is on a list: the highest scores, and of equal ones those who stand first.
+
+    Rows stand in one order for all fits, so that ties change no list; `evaluation.make_listing`, which
+    compares rankings, lets a lot choose.
+    """
     listed = np.zeros(len(scores), dtype=np.bool_)
     listed[np.argsort(-scores, kind="stable")[:size]] = True
     return listed
