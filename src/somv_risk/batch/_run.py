@@ -124,7 +124,7 @@ def run_batch(
 
 def _check_told(folder: Path) -> None:
     """Check that no parts lie there of which nothing says what run they are of."""
-    parts = [name for name in (RISKS_FOLDER, SCORES_FOLDER) if (folder / name).exists()]
+    parts = [name for name in (RISKS_FOLDER, SCORES_FOLDER) if any((folder / name).glob("*.parquet"))]
     if parts and not (folder / MANIFEST).exists():
         raise OtherRunError(
             f"{folder} holds {' and '.join(parts)} of a run that does not say what it is of. Name another "
