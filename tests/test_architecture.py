@@ -20,6 +20,7 @@ FLOORS = {
     "schema": 0,
     "codes": 0,
     "machine_code": 0,
+    "moments": 0,
     "origins": 0,
     "histories": 1,
     "conversion": 1,

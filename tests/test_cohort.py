@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from drawn import draw_histories
 from reference import reference_cohort
 from small_world import INDEX, INDEX_TIMES, build_histories, person_rows
-from somv_risk.cohort import compute_age_years, make_cohort, parse_moment
+from somv_risk.cohort import compute_age_years, make_cohort
 from somv_risk.errors import ConfigError
+from somv_risk.moments import parse_moment
 
 NOON = INDEX + timedelta(hours=12)
 all_persons = st.tuples(*map(person_rows, ("ada", "bo", "cy")))

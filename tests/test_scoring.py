@@ -8,12 +8,12 @@ import pytest
 from polars.testing import assert_frame_equal
 
 import somv_risk as sr
-from somv_risk.errors import CohortError, ConfigError
+from somv_risk.errors import CohortError, ConfigError, EligibilityWarning
 from somv_risk.explanation import list_reason_evidence
 from somv_risk.features import THEMES, list_evidence, load_catalogue
 from somv_risk.histories import Histories
 from somv_risk.reasons import load_texts, render_sentence
-from somv_risk.scoring import REASON, EligibilityWarning
+from somv_risk.scoring import REASON
 from somv_risk.testing.people import PEOPLE, mix
 
 BY_NAME = {feature.name: feature for feature in load_catalogue()}

@@ -13,7 +13,6 @@ import polars as pl
 
 from somv_risk import schema as s
 from somv_risk.cases import Followed, Persons, find_head, follow
-from somv_risk.cohort import Moment, parse_moment
 from somv_risk.config import parse_config
 from somv_risk.errors import CohortError, ConfigError, SourceError
 from somv_risk.evaluation import (
@@ -29,6 +28,7 @@ from somv_risk.explanation_quality import measure_explanations
 from somv_risk.groupings import list_groupings
 from somv_risk.histories import Histories
 from somv_risk.model import RiskModel, compute_model_hash, describe_target, load_model
+from somv_risk.moments import Moment, parse_moment
 from somv_risk.monitoring import REFERENCE
 from somv_risk.pipeline import LIBRARIES, Progress, ignore_progress
 from somv_risk.refits import Judge, Refits, run_refits

@@ -11,8 +11,7 @@ import polars as pl
 from somv_risk import schema as s
 from somv_risk.errors import ConfigError
 from somv_risk.histories import Histories
-
-Moment = str | date | datetime
+from somv_risk.moments import Moment, parse_moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,27 +28,6 @@ class Cohort:
     def lazy(self) -> pl.LazyFrame:
         """Return the rows."""
         return self.rows
-
-
-def parse_moment(value: Moment) -> datetime:
-    """Read an index moment: a naive datetime, a date, or ISO text of either.
-
-    Examples
-    --------
-    >>> parse_moment("2026-01-01")
-    datetime.datetime(2026, 1, 1, 0, 0)
-    """
-    try:
-        moment = datetime.fromisoformat(value) if isinstance(value, str) else value
-    except ValueError:
-        raise ConfigError(
-            f"{value!r} is not a moment. Write it like 2026-01-31 or 2026-01-31T08:15."
-        ) from None
-    if not isinstance(moment, datetime):
-        return datetime(moment.year, moment.month, moment.day)
-    if moment.tzinfo is not None:
-        raise ConfigError("An index moment has a time zone. Give naive local wall-clock time.")
-    return moment
 
 
 def make_cohort(

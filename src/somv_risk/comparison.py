@@ -10,12 +10,12 @@ import numpy as np
 import polars as pl
 
 from somv_risk.cases import MODEL, Followed, Persons, follow
-from somv_risk.cohort import Moment, parse_moment
 from somv_risk.config import parse_config
 from somv_risk.errors import CohortError, ConfigError
 from somv_risk.evaluation import CAPACITIES, WORKING_CAPACITY, Cases, compare, hide
 from somv_risk.histories import Histories
 from somv_risk.model import RiskModel, compute_model_hash, describe_target
+from somv_risk.moments import Moment, parse_moment
 
 _ORDER: Final = "order"
 

@@ -21,7 +21,6 @@ from pydantic import (
 
 from somv_risk import schema as s
 from somv_risk.asof import Lags
-from somv_risk.cohort import parse_moment
 from somv_risk.errors import ConfigError, SomvRiskError, SourceError
 from somv_risk.features import (
     Definition,
@@ -32,6 +31,7 @@ from somv_risk.features import (
     parse_definitions,
 )
 from somv_risk.model import Eligibility
+from somv_risk.moments import parse_moment
 from somv_risk.outcomes import Target
 from somv_risk.splits import PersonSplit, TimeSplit
 from somv_risk.training import TreeSettings

@@ -1,4 +1,4 @@
-"""Errors: one sentence of fact, one of cure, and never a person's values."""
+"""Errors and warnings: one sentence of fact, one of cure, and never a person's values."""
 
 
 class SomvRiskError(Exception):
@@ -67,3 +67,51 @@ class LeakageError(SomvRiskError, AssertionError):
 
 class WindowError(SomvRiskError, AssertionError):
     """A builder of windows answers a case otherwise than counting by hand does."""
+
+
+class SomvRiskWarning(UserWarning):
+    """Base of every warning: the result stands, and somebody must know something about it."""
+
+
+class QuarantineWarning(SomvRiskWarning):
+    """More rows of a table were set aside than usual, or lost an attribute that could not be read."""
+
+
+class StaleDataWarning(SomvRiskWarning):
+    """The data end before the index moment."""
+
+
+class AbsentTablesWarning(SomvRiskWarning):
+    """The histories lack tables that the model was trained with, and this was allowed."""
+
+
+class DefinitionWarning(SomvRiskWarning):
+    """A model was trained with other definitions of features than the library has, and this was allowed."""
+
+
+class ColumnWarning(SomvRiskWarning):
+    """A delivered table has columns that are not read."""
+
+
+class SourceWarning(SomvRiskWarning):
+    """A source holds something that is not taken over, or is read otherwise than it stands there."""
+
+
+class ImplausibleDataWarning(SomvRiskWarning):
+    """Contacts without an end, events after a death and the like are counted within bounds."""
+
+
+class IdentityWarning(SomvRiskWarning):
+    """Some values look like civil registration numbers, too few to be sure; or a key is not kept well."""
+
+
+class EligibilityWarning(SomvRiskWarning):
+    """Some of the persons asked for are not eligible and have no score."""
+
+
+class TrainingWarning(SomvRiskWarning):
+    """A model was trained otherwise than asked: a target left out, few events, a short history."""
+
+
+class ForkWarning(SomvRiskWarning):
+    """A process forks after its threads have started; the child may hang."""

@@ -9,13 +9,13 @@ import polars as pl
 
 from somv_risk import schema as s
 from somv_risk.asof import KEY
-from somv_risk.cohort import Moment, parse_moment
 from somv_risk.contributions import Summary, compute_contributions, summarise_trees
 from somv_risk.errors import ConfigError
 from somv_risk.features import THEMES, Feature, list_evidence
 from somv_risk.histories import Histories
 from somv_risk.matrix import build_matrices
 from somv_risk.model import RiskModel
+from somv_risk.moments import Moment, parse_moment
 from somv_risk.reasons import FeatureReason, Reason, Texts, build_feature_reasons, build_reasons, load_texts
 from somv_risk.scoring import RISK, choose_persons, collect_features
 

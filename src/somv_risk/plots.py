@@ -7,13 +7,13 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from somv_risk.cohort import Moment, parse_moment
 from somv_risk.contributions import compute_contributions
 from somv_risk.errors import CohortError, ConfigError
 from somv_risk.features import Feature
 from somv_risk.histories import Histories
 from somv_risk.matrix import Matrix
 from somv_risk.model import RiskModel
+from somv_risk.moments import Moment, parse_moment
 from somv_risk.reasons import load_texts, sum_themes
 from somv_risk.report.timeline_picture import render_timeline
 from somv_risk.schema import PERSON_ID

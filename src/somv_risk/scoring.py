@@ -1,27 +1,29 @@
 """Scoring: from raw histories to ranked persons with risks and reasons."""
 
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 import numpy as np
 import polars as pl
 
 from somv_risk import schema as s
-from somv_risk.cohort import Cohort, Moment, make_cohort, parse_moment
+from somv_risk.cohort import Cohort, make_cohort
 from somv_risk.contributions import compute_contributions
-from somv_risk.errors import CohortError, ConfigError
+from somv_risk.errors import CohortError, ConfigError, EligibilityWarning
 from somv_risk.features import build_features
 from somv_risk.histories import Histories
 from somv_risk.matrix import Matrix
 from somv_risk.model import RiskModel, load_model
+from somv_risk.moments import Moment, parse_moment
 from somv_risk.outcomes import OUTCOME_EVENTS, UNFINISHED_TREATMENT, count_past_events
 from somv_risk.reasons import Reason, build_reasons, load_texts, render_warnings
 
 Explain = Literal["flagged", "all", "none"]
+Allowed = Literal["absent-tables", "index-time", "definitions"]
 
 RISK: Final = "risk"
 PERCENTILE: Final = "percentile"
@@ -47,10 +49,6 @@ RAW: Final = "raw"
 PLACE: Final = "place"
 
 
-class EligibilityWarning(UserWarning):
-    """Some of the persons asked for are not eligible and have no score."""
-
-
 def score(
     model: RiskModel | str | Path,
     histories: Histories,
@@ -62,6 +60,7 @@ def score(
     reasons: int = 3,
     language: str = "da",
     explain: Explain = "flagged",
+    allow: Collection[Allowed] = (),
 ) -> pl.DataFrame:
     """Score every eligible person, or the persons named, at one index moment.
 
@@ -83,6 +82,9 @@ def score(
         "da", "en", "nb" or "sv".
     explain
         Whom to give reasons: the "flagged", "all" or "none".
+    allow
+        What is usually refused, and then only warned of: "absent-tables" that the model was trained with, an
+        "index-time" after the data end, other "definitions" of its features.
 
     Returns
     -------
@@ -106,6 +108,7 @@ def score(
         If some of the persons named are not eligible.
     """
     check_options(capacity, threshold, reasons, explain)
+    check_allowed(allow)
     load_texts(language)
     model = model if isinstance(model, RiskModel) else load_model(model)
     moment = parse_moment(index_time)
@@ -309,3 +312,17 @@ def check_options(capacity: int | None, threshold: float | None, reasons: int, e
         raise ConfigError(f"reasons is {reasons}. Give 1 or more.")
     if explain not in {"flagged", "all", "none"}:
         raise ConfigError(f"explain is {explain!r}. Give 'flagged', 'all' or 'none'.")
+
+
+def check_allowed(allow: Collection[str]) -> None:
+    """Check that what is allowed is something that is usually refused.
+
+    Raises
+    ------
+    ConfigError
+        If it is not.
+    """
+    known = get_args(Allowed)
+    unknown = [allow] if isinstance(allow, str) else sorted(set(allow) - set(known))
+    if unknown:
+        raise ConfigError(f"allow is {unknown}. Give some of {list(known)} in a list.")

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import polars as pl
 
 from somv_risk import errors
-from somv_risk.batch import Allowed, BatchResult, Done, Failed, Options, Task, list_libraries, run_batch
-from somv_risk.cohort import Moment
+from somv_risk.batch import BatchResult, Done, Failed, Options, Task, list_libraries, run_batch
 from somv_risk.errors import ConfigError, SomvRiskError, SourceError, SystemLibraryError
 from somv_risk.model import RiskModel
+from somv_risk.moments import Moment
 from somv_risk.report.outputs import SCORES_FILE
-from somv_risk.scoring import Explain
+from somv_risk.scoring import Allowed, Explain
 from somv_risk.sources.delta import write_delta_table
 
 if TYPE_CHECKING:

@@ -1,7 +1,6 @@
 """Batch: everyone in a store scored bucket by bucket, and a run that never loses its place."""
 
 from somv_risk.batch._bucket import RISKS, Options, explain_bucket, keep_reasons, keep_unchanged, score_bucket
-from somv_risk.batch._checks import Allowed
 from somv_risk.batch._identity import list_libraries
 from somv_risk.batch._passes import Task, Team
 from somv_risk.batch._rest import find_resting
@@ -10,7 +9,6 @@ from somv_risk.batch._tasks import Done, Failed
 
 __all__ = [
     "RISKS",
-    "Allowed",
     "BatchResult",
     "Done",
     "Failed",

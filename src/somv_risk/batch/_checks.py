@@ -3,16 +3,14 @@
 from collections.abc import Collection
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Literal
 
 import polars as pl
 
 from somv_risk import schema as s
 from somv_risk.errors import EmptyBucketError, IndexTimeError, OtherTablesError
 from somv_risk.model import RiskModel
+from somv_risk.scoring import Allowed
 from somv_risk.store import list_bucket_files, read_manifest
-
-Allowed = Literal["absent-tables", "index-time"]
 
 _A_DAY = timedelta(days=1)
 

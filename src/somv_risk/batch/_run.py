@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from somv_risk.batch._bucket import Options
-from somv_risk.batch._checks import Allowed, check_index_time, check_tables, count_persons
+from somv_risk.batch._checks import check_index_time, check_tables, count_persons
 from somv_risk.batch._earlier import find_earlier
 from somv_risk.batch._files import explain_trouble, remove_unfinished
 from somv_risk.batch._identity import MANIFEST, check_same, state_identity
@@ -19,9 +19,10 @@ from somv_risk.batch._outputs import OUTPUTS, Counts
 from somv_risk.batch._passes import Passes, Progress, StartTeam, ignore_progress
 from somv_risk.batch._tasks import RISKS_FOLDER, SCORES_FOLDER, WORK_FOLDER, Failed, Job
 from somv_risk.batch._workers import start_workers
-from somv_risk.cohort import Moment, parse_moment
 from somv_risk.errors import ConfigError, ModelError, OtherRunError, SourceError
 from somv_risk.model import RiskModel, load_model
+from somv_risk.moments import Moment, parse_moment
+from somv_risk.scoring import Allowed
 from somv_risk.sources import read_histories
 from somv_risk.store import is_store, read_manifest, write_store
 

@@ -11,12 +11,12 @@ import polars as pl
 
 from somv_risk import schema as s
 from somv_risk.change._evidence import Evidence, compare_evidence
-from somv_risk.cohort import Moment, parse_moment
 from somv_risk.contributions import compute_contributions
 from somv_risk.errors import CohortError, ConfigError
 from somv_risk.features import EVENTS, Feature
 from somv_risk.histories import Histories
 from somv_risk.model import RiskModel
+from somv_risk.moments import Moment, parse_moment
 from somv_risk.reasons import (
     ChangeTexts,
     Note,

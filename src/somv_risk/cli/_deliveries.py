@@ -9,9 +9,9 @@ import typer
 from somv_risk import sources
 from somv_risk.cli._exit_codes import EXIT_ROWS_SET_ASIDE
 from somv_risk.cli._options import BucketsOption, DataEndOption, KeyOption, Origin
-from somv_risk.cohort import parse_moment
 from somv_risk.console import print_frame, print_histories, say
 from somv_risk.errors import SourceError
+from somv_risk.moments import parse_moment
 from somv_risk.store import (
     DEFAULT_BUCKETS,
     Delivery,

@@ -9,7 +9,6 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from somv_risk.cohort import Moment, parse_moment
 from somv_risk.contributions import Contributions, explain_trees
 from somv_risk.errors import ConfigError
 from somv_risk.explanation_quality._deletion import Deletion, check_deletion
@@ -19,6 +18,7 @@ from somv_risk.explanation_quality._stability import measure_stability
 from somv_risk.histories import Histories
 from somv_risk.matrix import build_matrices
 from somv_risk.model import RiskModel
+from somv_risk.moments import Moment, parse_moment
 from somv_risk.scoring import choose_persons, collect_features
 
 MEASURES: Final[Mapping[str, str]] = MappingProxyType(

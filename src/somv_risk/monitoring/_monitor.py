@@ -11,10 +11,10 @@ from typing import Any, Final
 import polars as pl
 
 from somv_risk import schema as s
-from somv_risk.cohort import Moment, parse_moment
 from somv_risk.errors import ConfigError
 from somv_risk.histories import Histories
 from somv_risk.model import RiskModel, compute_model_hash, load_model
+from somv_risk.moments import Moment, parse_moment
 from somv_risk.monitoring._alarms import Alarm, tabulate_alarms
 from somv_risk.monitoring._features import find_feature_alarms, tabulate_features
 from somv_risk.monitoring._limits import Limits, read_limits

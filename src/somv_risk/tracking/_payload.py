@@ -12,11 +12,11 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from somv_risk import schema as s
-from somv_risk.cohort import parse_moment
 from somv_risk.errors import ConfigError, IdentityError, InputError, SomvRiskError
 from somv_risk.histories import Histories
 from somv_risk.identity import looks_like_cpr
 from somv_risk.languages import LANGUAGES
+from somv_risk.moments import parse_moment
 from somv_risk.scoring import Explain
 from somv_risk.sources import from_frames
 

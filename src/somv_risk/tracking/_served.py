@@ -9,10 +9,10 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict
 
 from somv_risk import schema as s
-from somv_risk.errors import CohortError, ConfigError, IdentityError, InputError
+from somv_risk.errors import CohortError, ConfigError, EligibilityWarning, IdentityError, InputError
 from somv_risk.histories import Histories
 from somv_risk.model import RiskModel, load_model
-from somv_risk.scoring import EligibilityWarning, score
+from somv_risk.scoring import score
 from somv_risk.sources import from_frames
 from somv_risk.tracking._payload import (
     INPUTS,
