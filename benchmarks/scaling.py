@@ -128,6 +128,12 @@ what is paid once (the page) is counted by the person. A cluster pays where the 
 reasons are wanted of everybody: add about 0.3 ms of a core a person, which the cores share. The
 driver's memory grows by 8 bytes a person (ranks); nothing else needs more than a bucket at a time.
 
+**Processes.** Importing the library starts no threads; the first query does. A process forked after that
+can wait forever for threads it does not have, and a `ForkWarning` says so. Start processes by `spawn` or
+`forkserver` (`multiprocessing.get_context("spawn")`), as the batch does. A server that forks its workers
+after loading the application (`gunicorn --preload`) may import the library before it forks, but must ask
+its first question in the workers.
+
 **Not measured:** a network, a shared disk that many executors read at once, a scheduler, a real cluster,
 cores that are faster or slower than these, real registers."""
 

@@ -21,6 +21,7 @@ FLOORS = {
     "codes": 0,
     "machine_code": 0,
     "moments": 0,
+    "timezones": 0,
     "origins": 0,
     "histories": 1,
     "conversion": 1,
@@ -72,6 +73,7 @@ FLOORS = {
     "refits": 4,
     "demo": 4,
     "console": 4,
+    "forks": 4,
     "plots": 4,
     "assessment": 4,
     "monitoring": 4,
@@ -113,6 +115,8 @@ NOT_LOADED_BY_THE_LIBRARY = (
     "pyspark",
     "optuna",
     "pandas",
+    "lightgbm",
+    "sklearn",
 )
 
 FILE_FORMAT = "parquet|csv|ipc|ndjson|json|avro|excel|ods|delta|iceberg|database"

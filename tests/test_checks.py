@@ -465,9 +465,13 @@ def test_nanoseconds_are_cut_to_microseconds():
     assert only_value(deliver({"admissions": frame}), "admissions", "started_at") == cut
 
 
-def test_an_unknown_time_zone_is_an_error():
-    with pytest.raises(ConfigError, match="Mars"):
-        deliver(timezone="Mars/Olympus_Mons")
+@pytest.mark.parametrize(
+    "name",
+    ["Mars/Olympus_Mons", "../../etc/localtime", "/etc/localtime", "Europe", "", "*", "a\0b", None, []],
+)
+def test_an_unknown_time_zone_is_an_error(name):
+    with pytest.raises(ConfigError, match="Give a name such as Europe/Copenhagen"):
+        deliver(timezone=name)
 
 
 # --- Who is meant

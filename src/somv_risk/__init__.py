@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from somv_risk.cohort import make_cohort
 from somv_risk.features import build_features
+from somv_risk.forks import watch_forks
 from somv_risk.histories import Histories
 from somv_risk.origins import add_origin
 from somv_risk.outcomes import label_outcomes
@@ -100,6 +101,7 @@ __all__ = [
 
 # MLflow is slow to import, so the registry is opened when a model is asked of it.
 add_origin("models:/", lambda name: import_module("somv_risk.tracking").fetch_model(name))
+watch_forks()
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the module of that name holds

@@ -1,7 +1,7 @@
 """Tables: their columns, closed value sets and row rules, as declared data."""
 
 from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import date
 from functools import cache
 from types import MappingProxyType
 from typing import Final
@@ -87,14 +87,25 @@ SERVICES: Final = (
 )
 PRIMARY_CARE_KINDS: Final = ("gp", "out_of_hours", "other")
 
-EARLIEST_MOMENT: Final = datetime(1850, 1, 1)
-EARLIEST_BIRTH: Final = date(1850, 1, 1)
+EARLIEST_DAY: Final = date(1850, 1, 1)
 
 ICD10_PATTERN: Final = r"^[A-Z][0-9][0-9A-Z]{1,5}$"
 
 
-def _moment(*, nullable: bool) -> dy.Datetime:
-    return dy.Datetime(nullable=nullable, min=EARLIEST_MOMENT, time_unit="us")
+class _Moment(dy.Datetime):
+    """A moment since `EARLIEST_DAY`.
+
+    A bound given to Dataframely as a datetime runs a Polars query when the schema is declared, which starts
+    threads on import; a date does not.
+    """
+
+    def validation_rules(self, expr: pl.Expr) -> dict[str, pl.Expr]:
+        """Return the rules of Dataframely and the bound, under the name it has there."""
+        return {**super().validation_rules(expr), "min": expr >= pl.lit(EARLIEST_DAY)}
+
+
+def _moment(*, nullable: bool) -> _Moment:
+    return _Moment(nullable=nullable, time_unit="us")
 
 
 class _Numbered(dy.Schema):
@@ -121,12 +132,12 @@ class _Event(_Numbered):
 class PersonsSchema(_Numbered):
     """One row per person."""
 
-    birth_date = dy.Date(nullable=False, min=EARLIEST_BIRTH)
+    birth_date = dy.Date(nullable=False, min=EARLIEST_DAY)
     sex = dy.Enum(SEXES, nullable=False)
     municipality = dy.String(nullable=True)
-    death_date = dy.Date(nullable=True, min=EARLIEST_BIRTH)
-    observed_from = dy.Date(nullable=True, min=EARLIEST_BIRTH)
-    observed_until = dy.Date(nullable=True, min=EARLIEST_BIRTH)
+    death_date = dy.Date(nullable=True, min=EARLIEST_DAY)
+    observed_from = dy.Date(nullable=True, min=EARLIEST_DAY)
+    observed_until = dy.Date(nullable=True, min=EARLIEST_DAY)
 
     @dy.rule()
     def dies_after_birth(cls) -> pl.Expr:

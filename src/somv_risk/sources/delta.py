@@ -13,8 +13,9 @@ import polars as pl
 from somv_risk import schema as s
 from somv_risk.errors import ConfigError, SourceError
 from somv_risk.histories import Histories
-from somv_risk.sources.frames import TIMEZONE, check_delivery, plan_delivery
+from somv_risk.sources.frames import check_delivery, plan_delivery
 from somv_risk.store import Batches, Delivery, deliver_frames
+from somv_risk.timezones import TIMEZONE
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable

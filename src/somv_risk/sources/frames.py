@@ -3,17 +3,15 @@
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
-from zoneinfo import available_timezones
 
 import polars as pl
 
 from somv_risk.checks import check_tables
-from somv_risk.errors import ConfigError, InputError
+from somv_risk.errors import InputError
 from somv_risk.histories import Histories
 from somv_risk.identity import sign_person
 from somv_risk.store import Batches, Delivery
-
-TIMEZONE = "Europe/Copenhagen"
+from somv_risk.timezones import TIMEZONE, check_timezone
 
 
 def from_frames(
@@ -77,7 +75,7 @@ def check_delivery(
     timezone: str = TIMEZONE,
 ) -> Histories:
     """Check tables at the door; the present moment bounds what has no data end."""
-    _check_timezone(timezone)
+    check_timezone(timezone)
     return check_tables(
         tables,
         latest=data_end or datetime.now(),  # noqa: DTZ005 - times are naive local wall-clock by contract
@@ -95,7 +93,7 @@ def plan_delivery(
     timezone: str = TIMEZONE,
 ) -> Delivery:
     """Say how batches of tables are to be read; the present moment bounds what has no data end."""
-    _check_timezone(timezone)
+    check_timezone(timezone)
     if pseudonymise_key is not None:
         sign_person(pseudonymise_key)  # fails on a key that is too short before any work starts
     return Delivery(
@@ -105,11 +103,6 @@ def plan_delivery(
         timezone=timezone,
         pseudonymise_key=pseudonymise_key,
     )
-
-
-def _check_timezone(timezone: str) -> None:
-    if timezone not in available_timezones():
-        raise ConfigError(f"Time zone {timezone!r} is unknown. Give a name such as {TIMEZONE}.")
 
 
 def _to_lazy(name: str, frame: Any) -> pl.LazyFrame:  # noqa: ANN401 - any frame that speaks Arrow

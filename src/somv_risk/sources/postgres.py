@@ -13,9 +13,10 @@ import polars as pl
 from somv_risk import schema as s
 from somv_risk.errors import ConfigError, SourceError
 from somv_risk.histories import Histories
-from somv_risk.sources.frames import TIMEZONE, check_delivery, plan_delivery
+from somv_risk.sources.frames import check_delivery, plan_delivery
 from somv_risk.sources.postgres_session import Session
 from somv_risk.store import Batches, Delivery
+from somv_risk.timezones import TIMEZONE
 
 _FLOATS: Final = ("real", "double precision")
 _MOMENTS: Final = ("date", "timestamp without time zone", "timestamp with time zone")

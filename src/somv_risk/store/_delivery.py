@@ -13,9 +13,9 @@ from somv_risk.checks import check_columns
 from somv_risk.conversion import convert
 from somv_risk.errors import InputError
 from somv_risk.histories import NOTHING_DROPPED, Histories, Quarantine
+from somv_risk.timezones import TIMEZONE
 
 ROWS_PER_BATCH: Final = 100_000
-TIMEZONE: Final = "Europe/Copenhagen"
 
 
 @dataclass(frozen=True, slots=True)
