@@ -48,6 +48,7 @@ FLOORS = {
     "contributions": 2,
     "coalitions": 2,
     "reasons": 2,
+    "notes": 3,
     "scoring": 3,
     "explanation": 3,
     "change": 3,

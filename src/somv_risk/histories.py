@@ -44,6 +44,13 @@ class Quarantine:
         """Count rows set aside; one that broke two rules counts once."""
         return sum(frame.drop(s.RULE).select(~cs.object()).n_unique() for frame in self.rows.values())
 
+    def count_by_person(self, person_ids: pl.Series) -> pl.DataFrame:
+        """Count the rows set aside of each of the persons who has some (`person_id`, `rows`)."""
+        none = pl.DataFrame(schema={s.PERSON_ID: pl.String, "rows": pl.Int64})
+        ids = person_ids.unique().to_frame(s.PERSON_ID)
+        counts = [_count_by_person(frame, ids) for frame in self.rows.values() if s.PERSON_ID in frame]
+        return pl.concat([none, *counts]).group_by(s.PERSON_ID).sum().sort(s.PERSON_ID)
+
     def __repr__(self) -> str:
         # Rows set aside hold whatever was delivered, and a repr ends in logs.
         return f"Quarantine({self.count()} rows set aside in {sorted(self.rows)})"
@@ -59,6 +66,13 @@ class Quarantine:
 
     def __getitem__(self, table: str) -> pl.DataFrame:
         return self.rows.get(table, pl.DataFrame(schema={s.ROW: pl.UInt32, s.RULE: pl.String}))
+
+
+def _count_by_person(frame: pl.DataFrame, ids: pl.DataFrame) -> pl.DataFrame:
+    """Count different rows; an id stands there as it was delivered."""
+    own = frame.with_columns(pl.col(s.PERSON_ID).cast(pl.String, strict=False).str.strip_chars())
+    of_these = own.join(ids, on=s.PERSON_ID, how="semi").drop(s.RULE).select(~cs.object()).unique()
+    return of_these.group_by(s.PERSON_ID).agg(pl.len().cast(pl.Int64).alias("rows"))
 
 
 @dataclass(frozen=True, slots=True)

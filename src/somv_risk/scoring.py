@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from somv_risk import schema as s
+from somv_risk.asof import KEY
 from somv_risk.cohort import Cohort, make_cohort
 from somv_risk.contributions import compute_contributions
 from somv_risk.errors import CohortError, ConfigError, EligibilityWarning
@@ -19,8 +20,9 @@ from somv_risk.histories import Histories
 from somv_risk.matrix import Matrix
 from somv_risk.model import RiskModel, load_model
 from somv_risk.moments import Moment, parse_moment
+from somv_risk.notes import WARNINGS, list_absent, list_warnings
 from somv_risk.outcomes import OUTCOME_EVENTS, UNFINISHED_TREATMENT, count_past_events
-from somv_risk.reasons import Reason, build_reasons, load_texts, render_warnings
+from somv_risk.reasons import Reason, build_reasons, load_texts
 
 Explain = Literal["flagged", "all", "none"]
 Allowed = Literal["absent-tables", "index-time", "definitions"]
@@ -32,7 +34,6 @@ FLAGGED: Final = "flagged"
 KNOWN_OR_NEW: Final = "known_or_new"
 REASONS: Final = "reasons"
 UNFINISHED_RISK: Final = "unfinished_risk"
-WARNINGS: Final = "warnings"
 REASON: Final = pl.Struct(
     {
         "theme": pl.String,
@@ -118,19 +119,15 @@ def score(
     ranked = _rank(_score_rows(model, histories, frame, matrix)).with_columns(
         flag_rows(model, capacity, threshold)
     )
-    absent = list_absent(model, histories)
-    tell = partial(explain_rows, model, count=reasons, language=language, absent=absent)
+    tell = partial(
+        explain_rows, model, count=reasons, language=language, absent=list_absent(model, histories)
+    )
     told = [
         tell_reasons(part.select(PLACE, is_told=is_explained(explain)), frame, matrix, tell)
         for part in ranked.iter_slices(TOLD_AT_ONCE)
     ]
-    notes = render_warnings(absent, moment, histories.data_end, language=language)
+    notes = list_warnings(model, histories, ranked.select(KEY), language=language)
     return attach_reasons(ranked, pl.concat(told), notes)
-
-
-def list_absent(model: RiskModel, histories: Histories) -> list[str]:
-    """List the tables the model was trained with that these histories lack."""
-    return [table for table in model.tables if table in histories.absent]
 
 
 def choose_persons(
@@ -274,8 +271,8 @@ def tell_reasons(
     return pl.Series(REASONS, rows, dtype=pl.List(REASON))
 
 
-def attach_reasons(ranked: pl.DataFrame, reasons: pl.Series, notes: Sequence[str]) -> pl.DataFrame:
-    """Put a score together as `score` returns it."""
+def attach_reasons(ranked: pl.DataFrame, reasons: pl.Series, notes: pl.Series) -> pl.DataFrame:
+    """Put a score together as `score` returns it; reasons and notes are lists, one for each row."""
     return ranked.select(
         s.PERSON_ID,
         s.INDEX_TIME,
@@ -286,7 +283,7 @@ def attach_reasons(ranked: pl.DataFrame, reasons: pl.Series, notes: Sequence[str
         KNOWN_OR_NEW,
         reasons,
         UNFINISHED_RISK,
-        pl.Series(WARNINGS, [list(notes)] * ranked.height, dtype=pl.List(pl.String)),
+        notes.alias(WARNINGS),
     )
 
 

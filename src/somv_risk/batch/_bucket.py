@@ -22,7 +22,8 @@ from somv_risk.batch._rest import (
 from somv_risk.histories import Histories
 from somv_risk.matrix import Matrix, Rows, build_matrices
 from somv_risk.model import RiskModel
-from somv_risk.reasons import Reason, load_texts, render_warnings
+from somv_risk.notes import list_absent, list_warnings
+from somv_risk.reasons import Reason, load_texts
 from somv_risk.scoring import (
     KNOWN_OR_NEW,
     PERCENTILE,
@@ -43,7 +44,6 @@ from somv_risk.scoring import (
     find_eligible,
     flag_rows,
     is_explained,
-    list_absent,
     tell_known,
     tell_reasons,
 )
@@ -197,11 +197,7 @@ def explain_bucket(
     known = _place_reasons(flagged, kept)
     told = _tell(model, histories, flagged.select(KEY), asked & known.is_null(), tell)
     reasons = told.zip_with(~asked | known.is_null(), known)
-    notes = [
-        note
-        for moment in flagged[s.INDEX_TIME].head(1)
-        for note in render_warnings(absent, moment, histories.data_end, language=options.language)
-    ]
+    notes = list_warnings(model, histories, flagged.select(KEY), language=options.language)
     return attach_reasons(flagged, reasons, notes)
 
 

@@ -11,8 +11,9 @@ from somv_risk.batch._files import hash_files, write_frames, write_whole
 from somv_risk.batch._tasks import DAMAGE, Job, read_columns, tell_damage
 from somv_risk.errors import SourceError
 from somv_risk.model import RiskModel
+from somv_risk.notes import list_common
 from somv_risk.report.outputs import PAGE_FILE, SCORES_FILE, WORKLIST_FILE, render_flagged
-from somv_risk.scoring import FLAGGED, KNOWN_OR_NEW, RANK, WARNINGS
+from somv_risk.scoring import FLAGGED, KNOWN_OR_NEW, RANK
 from somv_risk.store import scan_store
 from somv_risk.worklist import build_timeline_events, build_worklist, describe_persons
 
@@ -78,9 +79,7 @@ def count_scores(parts: Mapping[int, Path]) -> Counts:
         flagged_new=(pl.col(FLAGGED) & new).sum().cast(pl.Int64),
     )
     scored, flagged, flagged_new = counted.collect().row(0)
-    first = scores.select(WARNINGS).head(1).collect()
-    warnings = first[WARNINGS].explode(empty_as_null=False)
-    return Counts(scored, flagged, flagged_new, tuple(warnings))
+    return Counts(scored, flagged, flagged_new, tuple(list_common(scores)))
 
 
 def describe_parts(parts: Mapping[int, Path], out: Path) -> dict[str, Any]:

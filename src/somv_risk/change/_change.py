@@ -17,12 +17,12 @@ from somv_risk.features import EVENTS, Feature
 from somv_risk.histories import Histories
 from somv_risk.model import RiskModel
 from somv_risk.moments import Moment, parse_moment
+from somv_risk.notes import list_warnings
 from somv_risk.reasons import (
     ChangeTexts,
     Note,
     load_change_texts,
     render_change,
-    render_warnings,
     sum_themes,
 )
 from somv_risk.scoring import choose_persons, collect_features
@@ -134,7 +134,6 @@ def explain_change(
         _tell_theme(feature, frame, change, compare_evidence(own, rows, feature, model.lags), language)
         for feature, change in moved
     ]
-    absent = [table for table in model.tables if table in own.absent]
     return Change(
         earlier=moments[0],
         later=moments[1],
@@ -145,7 +144,7 @@ def explain_change(
         reasons=tuple(told),
         themes=themes,
         contributions=contributions,
-        warnings=tuple(render_warnings(absent, moments[1], own.data_end, language=language)),
+        warnings=tuple(list_warnings(model, own, rows.tail(1), language=language)[0]),
         language=language,
     )
 

@@ -8,6 +8,7 @@ import polars as pl
 from rich.table import Table
 
 from somv_risk.console import make_console, print_frame, print_manifest, say
+from somv_risk.notes import list_common
 
 if TYPE_CHECKING:
     from somv_risk.batch import BatchResult
@@ -79,7 +80,7 @@ def print_counts(scores: pl.DataFrame) -> None:
     """Print how many were scored and flagged, and what the scores warn of."""
     flagged = scores.filter("flagged")
     _say_counts(scores.height, flagged.height, flagged.filter(pl.col("known_or_new") == "new").height)
-    _say_notes(scores["warnings"].explode(empty_as_null=False).unique(maintain_order=True))
+    _say_notes(list_common(scores.lazy()))
 
 
 def _say_counts(scored: int, flagged: int, new: int) -> None:

@@ -11,7 +11,7 @@ from somv_risk.reasons._reasons import (
 )
 from somv_risk.reasons._sentences import render_reason, render_sentence
 from somv_risk.reasons._texts import Texts, load_texts
-from somv_risk.reasons._warnings import render_warnings
+from somv_risk.reasons._warnings import render_note, render_warnings
 
 __all__ = [
     "ChangeTexts",
@@ -25,6 +25,7 @@ __all__ = [
     "load_change_texts",
     "load_texts",
     "render_change",
+    "render_note",
     "render_reason",
     "render_sentence",
     "render_warnings",

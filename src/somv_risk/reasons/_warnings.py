@@ -1,4 +1,4 @@
-"""Warnings: what a reader of a score must know about the data behind it."""
+"""Warnings: what a reader of a score must know about the data behind it, for all scores or for one person."""
 
 import tomllib
 from collections.abc import Iterable
@@ -34,6 +34,19 @@ def render_warnings(
         *([texts["absent_tables"].format(tables=", ".join(names))] if names else []),
         *_tell_data_end(texts["data_ended"], index_time, data_end, language),
     ]
+
+
+def render_note(name: str, count: int, *, language: str) -> str:
+    """Write a note about one person that has a count, in the form for one or for several.
+
+    Parameters
+    ----------
+    name
+        Which texts of warnings.toml: `one`, and `many` with the place `{count}`.
+    """
+    forms = _load()[language][name]
+    words = load_texts(language).numbers
+    return str(forms["one"] if count == 1 else forms["many"].format(count=words.format_number(count)))
 
 
 def _tell_data_end(
