@@ -13,7 +13,6 @@ from reference import reference_cohort
 from small_world import INDEX, INDEX_TIMES, build_histories, person_rows
 from somv_risk.cohort import compute_age_years, make_cohort
 from somv_risk.errors import ConfigError
-from somv_risk.moments import parse_moment
 
 NOON = INDEX + timedelta(hours=12)
 all_persons = st.tuples(*map(person_rows, ("ada", "bo", "cy")))
@@ -106,9 +105,13 @@ def test_a_minimum_cannot_be_negative(minimum):
         make_cohort(draw_histories(), [INDEX], **{minimum: -1})
 
 
-@pytest.mark.parametrize(
-    "moment", ["yesterday", "2025-13-01", INDEX.replace(tzinfo=UTC), "2025-03-01T00:00Z"]
-)
-def test_a_moment_is_naive_and_readable(moment):
+@pytest.mark.parametrize("moment", ["yesterday", "2025-13-01", None])
+def test_an_index_moment_is_readable(moment):
     with pytest.raises(ConfigError):
-        parse_moment(moment)
+        make_cohort(draw_histories(), [moment])
+
+
+@pytest.mark.parametrize("moment", [INDEX.replace(tzinfo=UTC), f"{INDEX.isoformat()}Z"])
+def test_an_index_moment_with_a_zone_is_the_local_one(moment):
+    rows = make_cohort(draw_histories(), [moment]).rows.collect()
+    assert rows["index_time"].unique().to_list() == [INDEX + timedelta(hours=1)]
