@@ -9,8 +9,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
+from fractions import Fraction
 from itertools import pairwise
-from statistics import fmean, median, pstdev
+from statistics import mean as average
+from statistics import median, pvariance
 from typing import Any
 
 from somv_risk.codes import load_groups
@@ -22,13 +24,14 @@ Tables = Mapping[str, Rows]
 Lags = Mapping[str, float]  # days by table
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+MICROSECOND = timedelta(microseconds=1)
 MERGE_GAP = 4 * HOUR
 ADMISSION_LENGTH = 12 * HOUR
 READMISSION_SPAN = 30 * DAY
 EARLY_READMISSION_SPAN = RETURN_SPAN = 72 * HOUR
 WEEK = 7 * DAY
 FOLLOW_UP_DAYS = (14, 30)
-HALF_LIFE_DAYS = 100
+HALF_LIFE = 100 * DAY
 LONG_AGO, NEVER = datetime(1, 1, 1), datetime(9999, 12, 31)
 
 POINT_TABLES = ("psychiatric_contacts", "primary_care")
@@ -603,8 +606,12 @@ def any_event(question: Question) -> bool:
 
 def days_inside(question: Question) -> float:
     """Days of the window that some chosen interval covers; intervals of one kind never overlap."""
+    return in_days(time_inside(question))
+
+
+def time_inside(question: Question) -> timedelta:
     inside = [question.inside(event) for event in question.events if question.is_wanted(event)]
-    return in_days(sum(inside, timedelta(0)))
+    return sum(inside, timedelta(0))
 
 
 def longest_inside(question: Question) -> float:
@@ -631,14 +638,19 @@ def trend(question: Question) -> int:
 
 
 def days_trend(question: Question) -> float:
-    younger = days_inside(younger_half(question))
-    return younger - (days_inside(question) - younger)
+    younger = time_inside(younger_half(question))
+    return in_days(younger - (time_inside(question) - younger))
 
 
 def decayed(question: Question) -> float:
     """Each event counts half as much for every 100 days that have passed."""
-    ages = [in_days(question.index - question.anchor(event)) for event in question.chosen()]
-    return math.fsum(round(0.5 ** (age / HALF_LIFE_DAYS), 12) for age in ages)
+    return float(sum(weight(question.index - question.anchor(event)) for event in question.chosen()))
+
+
+def weight(age: timedelta) -> Fraction:
+    """Between two halvings, which are exact, a weight has 24 binary digits."""
+    halvings, since = divmod(age, HALF_LIFE)
+    return Fraction(round(2**24 * 0.5 ** (since / HALF_LIFE)), 2 ** (24 + halvings))
 
 
 def days_since(question: Question) -> float | None:
@@ -664,21 +676,22 @@ def smallest(question: Question) -> float | None:
 
 def median_gap(question: Question) -> float | None:
     found = gaps(question)
-    return median(map(in_days, found)) if found else None
+    return float(median(Fraction(gap // MICROSECOND, DAY // MICROSECOND) for gap in found)) if found else None
 
 
 def burstiness(question: Question) -> float | None:
     """From -1 (like a clock) over 0 (by chance) towards 1 (in bursts): Goh and Barabási's B."""
-    minutes = [gap // MINUTE for gap in gaps(question)]
+    minutes = [Fraction(gap // MINUTE) for gap in gaps(question)]
     if len(minutes) < 2 or not any(minutes):
         return None
-    mean_gap, deviation = fmean(minutes), pstdev(minutes)
-    return (deviation - mean_gap) / (deviation + mean_gap)
+    of_average = [gap / average(minutes) for gap in minutes]
+    deviation = math.sqrt(pvariance(of_average))  # the average is 1
+    return (deviation - 1) / (deviation + 1)
 
 
 def mean(question: Question) -> float | None:
-    lengths = [in_days(length) for length in question.values(question.chosen())]
-    return math.fsum(lengths) / len(lengths) if lengths else None
+    lengths = question.values(question.chosen())
+    return sum(lengths, timedelta(0)) / (len(lengths) * DAY) if lengths else None
 
 
 def share(question: Question) -> float | None:
@@ -734,7 +747,7 @@ def continuity(question: Question) -> float | None:
 def entropy(question: Question) -> float | None:
     counts = Counter(question.values(question.chosen())).values()
     shares = [n / sum(counts) for n in counts]
-    return -sum(p * math.log(p) for p in shares) if shares else None
+    return round(math.fsum(p * math.log(1 / p) for p in shares), 9) if shares else None
 
 
 def concentration(question: Question) -> float | None:

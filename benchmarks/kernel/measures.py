@@ -16,8 +16,8 @@ Row = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int64]
 
 HALF_LIFE = 100 * DAY
-DECAY_SCALE = 1_000_000_000_000
-ENTROPY_SCALE = 1_000_000_000
+WEIGHT_DIGITS, DECAY_DIGITS = 24, 42
+ENTROPY_SCALE = 1_000_000_000  # the entropy has nine decimals
 MINUTE = 60_000_000
 _WIDTH = len(FEATURE_NAMES)
 
@@ -153,7 +153,8 @@ def add_days_trend(sums: Sums, column: Column, start_age: int, end_age: int) -> 
 @compiled
 def add_decayed(sums: Sums, column: Column, age: int) -> None:
     if age <= column.windows[0]:
-        sums.total[column.first] += np.int64(round(0.5 ** (age / HALF_LIFE) * DECAY_SCALE))
+        digits = np.int64(round(0.5 ** (age % HALF_LIFE / HALF_LIFE) * 2**WEIGHT_DIGITS))
+        sums.total[column.first] += digits << (DECAY_DIGITS - WEIGHT_DIGITS) >> age // HALF_LIFE
 
 
 @compiled
@@ -163,7 +164,7 @@ def write_days(row: Row, sums: Sums, column: Column) -> None:
 
 @compiled
 def write_decayed(row: Row, sums: Sums, column: Column) -> None:
-    _write_divided(row, sums, column, DECAY_SCALE)
+    _write_divided(row, sums, column, 2**DECAY_DIGITS)
 
 
 @compiled
@@ -257,14 +258,14 @@ def write_continuity(row: Row, place: int, tally: Tally, met: int) -> None:
 
 @compiled
 def write_entropy(row: Row, place: int, tally: Tally, met: int) -> None:
-    """Shannon, in nats: ln N - (sum n ln n) / N, the terms in whole billionths."""
-    weighted, total = 0, 0
+    """Shannon, in nats: ln N - (sum n ln n) / N, in whole billionths."""
+    weighted, total = 0.0, 0
     for code in tally.codes[:met]:
         times = tally.times[code]
-        weighted += np.int64(round(times * np.log(times) * ENTROPY_SCALE))
+        weighted += times * np.log(times)
         total += times
     if total > 0:
-        row[place] = max(np.log(total) - weighted / ENTROPY_SCALE / total, 0.0)
+        row[place] = round((np.log(total) - weighted / total) * ENTROPY_SCALE) / ENTROPY_SCALE
 
 
 @compiled
@@ -301,13 +302,13 @@ def write_median(row: Row, place: int, gaps: Integers, found: int) -> None:
 
 @compiled
 def write_burstiness(row: Row, place: int, gaps: Integers, found: int) -> None:
-    """(s - m) / (s + m) of the gaps in whole minutes, both sides times their number."""
+    """(s - m) / (s + m) of the gaps in whole minutes, from s / m."""
     if found < 2:
         return
     total, squares = 0, 0
     for gap in gaps[:found]:
         total += gap // MINUTE
         squares += (gap // MINUTE) ** 2
-    deviation = np.sqrt(np.float64(found * squares - total * total))
-    if deviation + total > 0:
-        row[place] = (deviation - total) / (deviation + total)
+    if total > 0:
+        relative = np.sqrt((found * squares - total * total) / (total * total))
+        row[place] = (relative - 1) / (relative + 1)

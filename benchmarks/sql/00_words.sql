@@ -24,8 +24,10 @@ CREATE OR REPLACE TEMP MACRO inside_trend(start_age, end_age, days) AS
 CREATE OR REPLACE TEMP MACRO trend(age, days) AS
     CASE WHEN age <= days(days // 2) THEN 1 WHEN age <= days(days) THEN -1 ELSE 0 END;
 
--- What an event counts for when it is halved every 100 days.
-CREATE OR REPLACE TEMP MACRO decayed(age) AS round(pow(0.5, age / 8640000000000.0::DOUBLE), 12);
+-- What an event counts for when it is halved every 100 days: 24 binary digits between exact halvings.
+CREATE OR REPLACE TEMP MACRO decayed(age) AS
+    round(pow(0.5, (age % 8640000000000) / 8640000000000.0::DOUBLE) * 16777216) / 16777216
+        * pow(0.5, age // 8640000000000);
 
 -- Shares and the Bice-Boxerman index are null where there is nothing to divide by.
 CREATE OR REPLACE TEMP MACRO share(part, whole) AS part / nullif(whole, 0)::DOUBLE;
@@ -33,17 +35,18 @@ CREATE OR REPLACE TEMP MACRO bice_boxerman(squares, total) AS
     CASE WHEN total > 1 THEN (squares - total) / (total * (total - 1))::DOUBLE END;
 
 -- Unevenness of n gaps from their sum and the sum of their squares: (s - m) / (s + m), with the mean m
--- and the population deviation s; both are multiplied by n here.
+-- and the population deviation s, from s / m.
+CREATE OR REPLACE TEMP MACRO relative_deviation(n, total, squares) AS
+    sqrt((n * squares - total * total) / (total * total)::DOUBLE);
 CREATE OR REPLACE TEMP MACRO burstiness(n, total, squares) AS
     CASE WHEN n > 1 AND squares > 0
-        THEN (sqrt((n * squares - total * total)::DOUBLE) - total)
-            / (sqrt((n * squares - total * total)::DOUBLE) + total)
+        THEN (relative_deviation(n, total, squares) - 1) / (relative_deviation(n, total, squares) + 1)
     END;
 
--- Entropy of shares from the sum of n ln n and the sum of n; each n ln n is rounded to a billionth.
-CREATE OR REPLACE TEMP MACRO n_log_n(n) AS CASE WHEN n > 1 THEN round(n * ln(n) * 1e9) ELSE 0 END;
-CREATE OR REPLACE TEMP MACRO entropy_of(billionths, total) AS
-    CASE WHEN total > 0 THEN greatest(ln(total) - billionths / 1e9 / total, 0) END;
+-- Entropy of shares from the sum of n ln n and the sum of n, rounded to nine decimals.
+CREATE OR REPLACE TEMP MACRO n_log_n(n) AS CASE WHEN n > 1 THEN n * ln(n) ELSE 0 END;
+CREATE OR REPLACE TEMP MACRO entropy_of(weighted, total) AS
+    CASE WHEN total > 0 THEN round(ln(total) - weighted / total, 9) END;
 
 -- How many rows a condition holds for.
 CREATE OR REPLACE TEMP MACRO number(condition) AS count(*) FILTER (condition)::INTEGER;

@@ -348,6 +348,39 @@ def count_by_code(
     return found[:pairs], number[:pairs]
 
 
+@compiled
+def _find_common(one: int, other: int) -> int:
+    """Find the greatest number that divides both."""
+    while other:
+        one, other = other, one % other
+    return one
+
+
+@compiled
+def find_entropy(moment: Moments, number: Integers, size: int) -> npt.NDArray[np.float64]:
+    """Find the entropy, in nats, of the shares that the numbers of a moment have; null where there are none.
+
+    The numbers of a moment lie together. They are divided by what divides them all and added up from the
+    smallest, so that equal shares give the same bits whatever their total and order, and a single one 0.
+    """
+    entropy = np.full(size, np.nan)
+    first = 0
+    while first < len(moment):
+        last = first + 1
+        while last < len(moment) and moment[last] == moment[first]:
+            last += 1
+        common = 0
+        for n in number[first:last]:
+            common = _find_common(common, n)
+        total, weighted = 0, 0.0
+        for n in np.sort(number[first:last] // common):
+            total += n
+            weighted += n * np.log(n)
+        entropy[moment[first]] = np.log(total) - weighted / total
+        first = last
+    return entropy
+
+
 # Sums made numbers; NaN stands for null
 
 

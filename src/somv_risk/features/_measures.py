@@ -2,7 +2,8 @@
 
 All of them are the same deed: take the events with the flags asked for, keep those in the window, and add
 each to the number of the moment it was seen from. Sums run over integers and are divided once at the end,
-so the result depends neither on the order of the events nor on who else is measured.
+so the result depends neither on the order of the events nor on who else is measured, and what is equal by
+the words of a measure is equal to the bit.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -32,9 +33,12 @@ NEVER_NULL: Final = "never null while the tables it needs are present"
 NO_EVENT: Final = "no such event in the window"
 HALF_LIFE_DAYS: Final = 100
 MICROSECONDS_PER_MINUTE: Final = 60_000_000
-# Terms that are fractions are summed as whole billionths (and finer), so that the sum has no order.
-ENTROPY_SCALE: Final = 1_000_000_000
-DECAY_SCALE: Final = 1_000_000_000_000
+# A weight has 24 binary digits and is halved exactly; weights are summed as whole parts of the scale, so that
+# the sum has no order, and two events of half the weight are as much as one.
+WEIGHT_DIGITS: Final = 24
+DECAY_DIGITS: Final = 42
+# Far finer than one contact more, far coarser than what logarithms of different libraries differ by.
+ENTROPY_DECIMALS: Final = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,9 +219,17 @@ def compute_mean(definition: "Definition", events: Events, windows: Sequence[Loo
 def compute_decayed(definition: "Definition", events: Events, windows: Sequence[Lookback]) -> list[Column]:
     """Sum, over the events in the window, of one half to the power of age over 100 days."""
     chosen = choose(definition, events)
-    half_lives = chosen.age / (HALF_LIFE_DAYS * MICROSECONDS_PER_DAY)
-    weights = np.rint(np.exp2(-half_lives) * DECAY_SCALE).astype(np.int64)
-    return [*(_add(chosen, weights, windows, events.size) / DECAY_SCALE)]
+    weights = _weigh(chosen.age)
+    return [*(_add(chosen, weights, windows, events.size) / 2**DECAY_DIGITS)]
+
+
+def _weigh(age: Integers) -> Integers:
+    """Weigh events by their age, in parts of which an event of this very moment has `2**DECAY_DIGITS`."""
+    half_life = HALF_LIFE_DAYS * MICROSECONDS_PER_DAY
+    halvings, since = np.divmod(age, half_life)
+    within = np.rint(np.exp2(-since / half_life) * 2**WEIGHT_DIGITS)
+    weights = np.rint(np.ldexp(within, DECAY_DIGITS - WEIGHT_DIGITS - halvings))
+    return np.asarray(weights, dtype=np.int64)
 
 
 def _list_gaps(definition: "Definition", events: Events) -> tuple[Chosen, Integers]:
@@ -265,15 +277,14 @@ def compute_burstiness(definition: "Definition", events: Events, windows: Sequen
     With mean m and standard deviation s of the gaps in whole minutes: (s - m) / (s + m).
     Source: Goh and Barabási, EPL 2008, doi:10.1209/0295-5075/81/48002.
     """
-    # Both m and s are taken times the number of gaps, so that only the root leaves the integers.
+    # Only s / m leaves the integers: it is the same for the same gaps in another unit, or each of them twice.
     gaps, lengths = _list_gaps(definition, events)
     minutes = lengths // MICROSECONDS_PER_MINUTE
     counts = _count(gaps, windows, events.size).astype(np.int64)
     total = _add(gaps, minutes, windows, events.size)
-    spread = np.sqrt(counts * _add(gaps, minutes * minutes, windows, events.size) - total * total)
-    whole = spread + total
-    is_known = (counts > 1) & (whole > 0)
-    return [*np.divide(spread - total, whole, out=np.full(whole.shape, np.nan), where=is_known)]
+    squares = counts * _add(gaps, minutes * minutes, windows, events.size)
+    relative = np.sqrt(loops.divide(squares - total * total, total * total))
+    return [*np.where(counts > 1, (relative - 1) / (relative + 1), np.nan)]
 
 
 def compute_share(definition: "Definition", events: Events, windows: Sequence[Lookback]) -> list[Column]:
@@ -398,15 +409,10 @@ def compute_concentration(
 def compute_entropy(definition: "Definition", events: Events, windows: Sequence[Lookback]) -> list[Column]:
     """Compute the Shannon entropy (nats) of contacts over units: 0 if all are with one unit.
 
-    Equal to ln N - (sum n ln n) / N for n contacts per unit and N in all.
+    Equal to ln N - (sum n ln n) / N for n contacts per unit and N in all; rounded to nine decimals.
     """
-    columns: list[Column] = []
-    for moment, n in _count_by_value(definition, events, windows):
-        total = _add_all(moment, n, events.size)
-        terms = np.rint(n * np.log(n) * ENTROPY_SCALE).astype(np.int64)
-        (weighted,) = loops.divide(_add_all(moment, terms, events.size) / ENTROPY_SCALE, total)
-        columns.append(np.maximum(np.log(np.maximum(total[0], 1)) - weighted, 0.0))
-    return columns
+    counted = _count_by_value(definition, events, windows)
+    return [np.round(loops.find_entropy(*counts, events.size), ENTROPY_DECIMALS) for counts in counted]
 
 
 def _choose_open(definition: "Definition", events: Events) -> Chosen:
