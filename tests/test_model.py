@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import permutations
 
@@ -17,7 +18,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 import somv_risk as sr
-from somv_risk import pipeline, samples
+from somv_risk import pipeline, references, samples
 from somv_risk.calibration import Calibration
 from somv_risk.contributions import compute_contributions
 from somv_risk.curves import FITS, Platt
@@ -29,7 +30,7 @@ from somv_risk.matrix import Encoding, build_matrices, learn_encoding
 from somv_risk.model import Head, compute_hash
 from somv_risk.outcomes import FREQUENT_ADMISSION, count_past_events
 from somv_risk.pipeline import hash_tables
-from somv_risk.references import fit_logistic
+from somv_risk.references import fit_logistic, read_logistic
 from somv_risk.store import scan_store, write_store
 
 BY_NAME = {feature.name: feature for feature in load_catalogue()}
@@ -566,6 +567,109 @@ def test_the_penalised_logistic_reference_is_scikit_learns():
     expected = theirs.decision_function(numbers)
     assert expected.std() > 0.1
     np.testing.assert_allclose(fitted.predict_raw(encoding, matrix), expected, rtol=0, atol=1e-6)
+
+
+def make_numbers(rows=600, *, constants):
+    """Three columns of numbers that foretell, and then constants."""
+    rng = np.random.default_rng(5)
+    varied = rng.gamma(1.0, 4.0, (rows, 3))
+    fixed = np.tile(np.array(constants), (rows, 1))
+    matrix = np.hstack([varied, fixed]).astype(np.float32)
+    return matrix, varied[:, 0] + rng.normal(0, 3, rows) > 6
+
+
+FOUR_COUNTS = [f"acute_admissions_{days}d" for days in (30, 90, 180, 365)]
+
+
+@pytest.mark.parametrize("constant", [0.1, 0.7, 1.0, 1e-3, 12.0, 12345.678, 0.0])
+@pytest.mark.parametrize("rows", [600, 997])
+def test_a_constant_column_has_scale_1_and_no_say_whatever_comes_later(constant, rows):
+    matrix, outcome = make_numbers(rows, constants=[constant])
+    encoding = Encoding(tuple(BY_NAME[name] for name in FOUR_COUNTS), {})
+    fitted = fit_logistic(encoding, matrix, np.arange(rows), outcome)
+    theirs = StandardScaler().fit(np.log1p(matrix.astype(np.float64)))
+    np.testing.assert_allclose(fitted.scale, theirs.scale_, rtol=1e-9)
+    assert fitted.scale[-1] == 1.0
+    changed = matrix.copy()
+    changed[:, -1] = constant + 1
+    np.testing.assert_allclose(
+        fitted.predict_raw(encoding, changed), fitted.predict_raw(encoding, matrix), rtol=0, atol=1e-9
+    )
+
+
+def test_a_value_far_from_all_others_counts_as_ten_spreads():
+    matrix, outcome = make_numbers(constants=[1.0])
+    matrix[0, 3] = 2.0  # the only one that differs: 24 spreads from the mean
+    encoding = Encoding(tuple(BY_NAME[name] for name in FOUR_COUNTS), {})
+    fitted = fit_logistic(encoding, matrix, np.arange(600), outcome)
+    scaler = StandardScaler()
+    standard = np.clip(scaler.fit_transform(np.log1p(matrix.astype(np.float64))), -10, 10)
+    assert standard[0, 3] == 10
+    theirs = LogisticRegression(C=0.01, max_iter=200).fit(standard, outcome)
+    np.testing.assert_allclose(
+        fitted.predict_raw(encoding, matrix), theirs.decision_function(standard), rtol=0, atol=1e-6
+    )
+    far = matrix.copy()
+    far[:, 3] = 1e30
+    placed = np.clip(scaler.transform(np.log1p(far.astype(np.float64))), -10, 10)
+    np.testing.assert_allclose(
+        fitted.predict_raw(encoding, far), theirs.decision_function(placed), rtol=0, atol=1e-6
+    )
+
+
+def test_the_reference_holds_on_later_persons_who_have_a_value_that_nobody_had():
+    """As in a yearly survey: a fee that was the same for everybody at first, and then was raised."""
+    matrix, outcome = make_numbers(2_000, constants=[0.1])
+    matrix[1_000:, 3] = 95.0
+    encoding = Encoding(tuple(BY_NAME[name] for name in FOUR_COUNTS), {})
+    fitted = fit_logistic(encoding, matrix, np.arange(1_000), outcome[:1_000])
+    later = fitted.predict_raw(encoding, matrix[1_000:])
+    theirs = make_pipeline(
+        FunctionTransformer(np.log1p), StandardScaler(), LogisticRegression(C=0.01, max_iter=200)
+    )
+    numbers = matrix[:, :3].astype(np.float64)
+    theirs.fit(numbers[:1_000], outcome[:1_000])
+    expected = roc_auc_score(outcome[1_000:], theirs.decision_function(numbers[1_000:]))
+    assert expected > 0.8
+    assert roc_auc_score(outcome[1_000:], later) == pytest.approx(expected, abs=1e-9)
+
+
+def test_numbers_too_large_for_the_matrix_count_as_missing():
+    matrix, outcome = make_numbers(constants=[1.0])
+    matrix[:5, 3] = np.inf
+    encoding = Encoding(tuple(BY_NAME[name] for name in FOUR_COUNTS), {})
+    fitted = fit_logistic(encoding, matrix, np.arange(600), outcome)
+    assert np.isfinite(fitted.predict_raw(encoding, matrix)).all()
+    assert np.isfinite([*fitted.mean, *fitted.scale]).all()
+
+
+def test_a_reference_that_did_not_settle_says_so_and_comes_back_so(monkeypatch):
+    matrix, outcome = make_numbers(constants=[1.0])
+    encoding = Encoding(tuple(BY_NAME[name] for name in FOUR_COUNTS), {})
+    settled = fit_logistic(encoding, matrix, np.arange(600), outcome)
+    assert settled.note is None
+    assert "has_converged" not in settled.describe()
+    monkeypatch.setattr(references, "ROUNDS", 1)
+    fitted = fit_logistic(encoding, matrix, np.arange(600), outcome)
+    assert "did not settle" in fitted.note
+    assert read_logistic(fitted.describe()) == fitted
+    assert read_logistic(settled.describe()) == settled
+
+
+def test_every_number_about_a_reference_that_did_not_settle_is_flagged(model, region, plan):
+    diverged = replace(model.main, logistic=replace(model.main.logistic, has_converged=False))
+    doubtful = replace(model, heads={**model.heads, "frequent_admission": diverged})
+    options = {"index_times": plan["times"]["test"], "persons": "all", "draws": 2}
+    notes = {
+        name: table.filter(pl.col("ranking") == "penalised_logistic")["note"]
+        for name, table in sr.evaluate(doubtful, region, **options).tables.items()
+        if {"ranking", "note"} <= set(table.columns)
+    }
+    assert {"metrics", "capacity", "calibration", "fairness"} <= {name for name in notes if len(notes[name])}
+    for name in ("metrics", "capacity", "calibration", "fairness"):
+        assert notes[name].str.contains("did not settle").all()
+    sound = sr.evaluate(model, region, **options).metrics
+    assert not sound["note"].drop_nulls().str.contains("did not settle").any()
 
 
 def test_the_count_reference_is_last_years_acute_admissions(region, people):

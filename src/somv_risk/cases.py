@@ -102,7 +102,7 @@ def follow(
     return Followed(
         index_time=index_time,
         person_ids=scored[s.PERSON_ID],
-        cases=_build_cases(model, head.target, histories, scored),
+        cases=_build_cases(model, head, histories, scored),
         attrition=pl.DataFrame(steps, schema=schema, orient="row"),
     )
 
@@ -161,7 +161,8 @@ def _score(model: RiskModel, head: Head, histories: Histories, rows: pl.DataFram
     return ranked.with_columns(pl.Series(MODEL, head.calibration.predict_risk(ranked[_RAW].to_numpy())))
 
 
-def _build_cases(model: RiskModel, target: Target, histories: Histories, scored: pl.DataFrame) -> Cases:
+def _build_cases(model: RiskModel, head: Head, histories: Histories, scored: pl.DataFrame) -> Cases:
+    target = head.target
     past = _count(histories, scored, target, model)
     last_year = _count(histories, scored, FREQUENT_ADMISSION, model)
     programme = _count(histories, scored, PROGRAMME, model) >= PROGRAMME.min_count
@@ -181,7 +182,13 @@ def _build_cases(model: RiskModel, target: Target, histories: Histories, scored:
         bed_days=burden[BED_DAYS_AFTER].to_numpy(),
         is_counted=_is_counted(histories, scored, target),
         groups=build_groups(histories, scored, model.lags),
+        doubts=list_doubts(head),
     )
+
+
+def list_doubts(head: Head) -> dict[str, str]:
+    """List, by ranking, what has to be said with every number about it."""
+    return {LOGISTIC: head.logistic.note} if head.logistic.note else {}
 
 
 def _count(

@@ -1,5 +1,6 @@
 """Curves of calibration: three ways in which a raw score becomes a probability, and their fits."""
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -158,24 +159,40 @@ def _split(raw: FloatArray) -> tuple[FloatArray, FloatArray]:
     return -np.logaddexp(0.0, -raw), np.logaddexp(0.0, raw)
 
 
-def _fit_line(columns: list[FloatArray], outcome: Outcome) -> tuple[list[float], float]:
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A fitted logistic regression, and whether its rounds were enough."""
+
+    weights: tuple[float, ...]
+    intercept: float
+    has_converged: bool
+
+
+def _fit_line(columns: list[FloatArray], outcome: Outcome) -> tuple[tuple[float, ...], float]:
     _check_classes(outcome)
-    return fit_logistic_line(np.column_stack(columns), outcome, C=np.inf, solver="newton-cholesky", tol=1e-9)
+    line = fit_logistic_line(np.column_stack(columns), outcome, C=np.inf, solver="newton-cholesky", tol=1e-9)
+    return line.weights, line.intercept
 
 
-def fit_logistic_line(
-    columns: FloatArray, outcome: Outcome, **options: float | str
-) -> tuple[list[float], float]:
-    """Fit scikit-learn's logistic regression; return its coefficients and intercept.
+def fit_logistic_line(columns: FloatArray, outcome: Outcome, **options: float | str) -> Line:
+    """Fit scikit-learn's logistic regression.
 
-    One thread adds up, since the last bits of a sum hang on how many threads share it.
+    One thread adds up, since the last bits of a sum hang on how many threads share it. What scikit-learn
+    warns of when its rounds run out is said by the line itself.
     """
+    from sklearn.exceptions import ConvergenceWarning  # noqa: PLC0415 - as below
     from sklearn.linear_model import LogisticRegression  # noqa: PLC0415 - half a second, needed in training only
     from threadpoolctl import threadpool_limits  # noqa: PLC0415 - comes with scikit-learn
 
-    with threadpool_limits(1, user_api="blas"):
-        line = LogisticRegression(**options).fit(columns, outcome)
-    return line.coef_[0].tolist(), float(line.intercept_[0])
+    line = LogisticRegression(**options)
+    with threadpool_limits(1, user_api="blas"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        line.fit(columns, outcome)
+    return Line(
+        weights=tuple(line.coef_[0].tolist()),
+        intercept=float(line.intercept_[0]),
+        has_converged=bool(line.n_iter_[0] < line.max_iter),
+    )
 
 
 def _check_classes(outcome: Outcome) -> None:

@@ -8,6 +8,7 @@ from somv_risk.evaluation._calibration import measure_ratio
 from somv_risk.evaluation._capacities import Capacity
 from somv_risk.evaluation._cases import Cases
 from somv_risk.evaluation._cells import put_in_cells
+from somv_risk.evaluation._doubts import note_doubts
 from somv_risk.evaluation._measures import HIGH, LOW, NOTE, VALUE, Resampling, compute_tables
 from somv_risk.evaluation._rankings import METRIC, PERSONS, RANKING, measure_order
 from somv_risk.evaluation._tables import WORKING_CAPACITY
@@ -40,8 +41,9 @@ def judge_briefly(
     leads_itself = (pl.col(RANKING) == next(iter(cases.rankings))) & (pl.col(METRIC) == LEAD)
     told = pl.concat([tables["order"], tables["ratio"]], how="diagonal")
     names = pl.DataFrame({RANKING: list(cases.rankings)})
-    return (
+    table = (
         names.join(told, on=RANKING, maintain_order="left_right")
         .filter(pl.col(METRIC).is_in(BRIEF) & ~leads_itself)
         .select(RANKING, PERSONS, METRIC, VALUE, LOW, HIGH, NOTE)
     )
+    return note_doubts(cases, table)

@@ -40,6 +40,8 @@ class Cases:
         Who had the outcome by another way of counting, such as the official one; None if it is not asked.
     groups
         One column of texts for each grouping; null is a group of its own, "unknown".
+    doubts
+        By name of a ranking, a sentence that goes with every number about it.
 
     Raises
     ------
@@ -56,6 +58,7 @@ class Cases:
     bed_days: FloatArray | None = None
     is_counted: BoolArray | None = None
     groups: pl.DataFrame = field(default_factory=pl.DataFrame)
+    doubts: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not len(self.outcome):
@@ -109,6 +112,7 @@ class Cases:
             bed_days=_take(self.bed_days, places),
             is_counted=_take(self.is_counted, places),
             groups=self.groups[places] if self.groups.width else self.groups,
+            doubts=self.doubts,
         )
 
     def _list_columns(self) -> list[tuple[str, Sized]]:

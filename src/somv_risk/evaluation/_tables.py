@@ -18,6 +18,7 @@ from somv_risk.evaluation._capacities import CAPACITIES, Capacity, read_capaciti
 from somv_risk.evaluation._cases import Cases
 from somv_risk.evaluation._cells import put_in_cells
 from somv_risk.evaluation._decisions import measure_net_benefit
+from somv_risk.evaluation._doubts import note_doubts
 from somv_risk.evaluation._fairness import find_gaps, measure_rates, tabulate_fairness
 from somv_risk.evaluation._gaps import add_sentences
 from somv_risk.evaluation._listings import make_listings
@@ -82,7 +83,7 @@ def judge(
     lines = [tabulate_lines(cases, cells), tabulate_group_errors(cases, cells), tell_no_risks(cases)]
     ratio = tables["ratio"].select(lines[0].columns)
     calibration = pl.concat([ratio, *lines, tables["index"].select(ratio.columns)])
-    return {
+    found = {
         "cases": tabulate_cases(cases),
         "metrics": _add_missing(order.filter(pl.col(CAPACITY).is_null()).drop(CAPACITY, PERSONS), cases),
         "capacity": order.filter(pl.col(CAPACITY).is_not_null()),
@@ -95,6 +96,7 @@ def judge(
         "gaps": add_sentences(find_gaps(fairness)),
         "hidden": tabulate_hidden(cases, listings),
     }
+    return {name: note_doubts(cases, table) for name, table in found.items()}
 
 
 def _add_missing(metrics: pl.DataFrame, cases: Cases) -> pl.DataFrame:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import polars as pl
 
 from somv_risk import schema as s
-from somv_risk.cases import LAST_YEAR, LOGISTIC, MODEL, PROGRAMME, PROGRAMME_RULE
+from somv_risk.cases import LAST_YEAR, LOGISTIC, MODEL, PROGRAMME, PROGRAMME_RULE, list_doubts
 from somv_risk.errors import CohortError
 from somv_risk.evaluation import Cases, judge_briefly
 from somv_risk.histories import Histories
@@ -118,10 +118,14 @@ class Judge:
     capacity: str = "1 %"
 
     def measure(
-        self, judged: Judged, rankings: Mapping[str, FloatArray], risks: tuple[str, ...] = RISKS
+        self,
+        judged: Judged,
+        rankings: Mapping[str, FloatArray],
+        head: Head,
+        risks: tuple[str, ...] = RISKS,
     ) -> pl.DataFrame:
-        """Measure rankings of the same persons, as `judge_briefly` does."""
-        cases = Cases(judged.outcome, rankings, risks)
+        """Measure rankings of the same persons, by a head beside others, as `judge_briefly` does."""
+        cases = Cases(judged.outcome, rankings, risks, doubts=list_doubts(head))
         return judge_briefly(cases, capacity=self.capacity, draws=self.draws, seed=self.seed)
 
 
@@ -137,7 +141,7 @@ def judge_fitted(histories: Histories, fitted: Fitted, judge: Judge) -> pl.DataF
         If there are no test persons with a known outcome.
     """
     judged = gather_test(histories, fitted.prepared)
-    return judge.measure(judged, judged.rank(fitted.prepared, fitted.head))
+    return judge.measure(judged, judged.rank(fitted.prepared, fitted.head), fitted.head)
 
 
 def gather_test(histories: Histories, prepared: Prepared) -> Judged:

@@ -178,7 +178,7 @@ def _judge_place(histories: Histories, fitted: Fitted, place: Place, judge: Judg
     judged = gather_judged(histories, prepared, build_residents(histories, prepared, place))
     without = judged.rank(prepared, head)
     rankings = {MODEL: without.pop(MODEL), WITH_PLACE: fitted.head.predict_risk(judged.matrix), **without}
-    measured = judge.measure(judged, rankings, (*RISKS, WITH_PLACE))
+    measured = judge.measure(judged, rankings, head, (*RISKS, WITH_PLACE))
     return _state(place, judged, hide_few(measured))
 
 
