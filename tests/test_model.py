@@ -96,8 +96,9 @@ def test_saving_twice_writes_the_same_files(folder, tmp_path):
 
 def test_a_model_is_text_and_json_and_nothing_else(folder):
     files = {file.name: file.read_text(encoding="utf-8") for file in folder.iterdir()}
-    assert set(files) == {"CARD.md", "model.json", "frequent_admission.txt", "unfinished_treatment.txt"}
-    assert files["frequent_admission.txt"].startswith("tree\n")
+    trees = {find_trees(folder, target).name for target in ("frequent_admission", "unfinished_treatment")}
+    assert set(files) == {"CARD.md", "model.json", *trees}
+    assert all(files[name].startswith("tree\n") for name in trees)
     assert files["CARD.md"].startswith("# Model card")
 
     def refuse(constant):
@@ -126,17 +127,22 @@ def test_the_card_tells_what_the_facts_hold(model, folder):
 # --- Refused
 
 
+def find_trees(folder, target):
+    """The file of a target's trees, as the description names it."""
+    return folder / json.loads((folder / "model.json").read_text())["files"][target]
+
+
 def rewrite(folder, change):
     """Change what a model says, and keep its hash as it should be for what it then says."""
     data = json.loads((folder / "model.json").read_text())
     change(data)
-    trees = {name: (folder / f"{name}.txt").read_text() for name in data["heads"]}
+    trees = {name: find_trees(folder, name).read_text() for name in data["heads"]}
     data["hash"] = compute_hash(data, trees)
     (folder / "model.json").write_text(json.dumps(data))
 
 
 def test_altered_trees_are_refused(folder):
-    file = folder / "unfinished_treatment.txt"
+    file = find_trees(folder, "unfinished_treatment")
     text = file.read_text()
     place = text.index("leaf_value=") + len("leaf_value=") + 4
     file.write_text(text[:place] + ("1" if text[place] != "1" else "2") + text[place + 1 :])
@@ -145,7 +151,7 @@ def test_altered_trees_are_refused(folder):
 
 
 def test_swapped_trees_are_refused(folder):
-    one, other = folder / "unfinished_treatment.txt", folder / "frequent_admission.txt"
+    one, other = (find_trees(folder, name) for name in ("unfinished_treatment", "frequent_admission"))
     texts = one.read_text(), other.read_text()
     one.write_text(texts[1])
     other.write_text(texts[0])
@@ -199,10 +205,11 @@ def test_a_model_of_another_version_is_refused(folder):
         sr.load_model(folder)
 
 
-@pytest.mark.parametrize("name", ["model.json", "unfinished_treatment.txt"])
-def test_a_missing_file_is_refused(folder, name):
-    (folder / name).unlink()
-    with pytest.raises(ModelError, match=f"{name} is missing"):
+@pytest.mark.parametrize("which", ["description", "trees"])
+def test_a_missing_file_is_refused(folder, which):
+    file = folder / "model.json" if which == "description" else find_trees(folder, "unfinished_treatment")
+    file.unlink()
+    with pytest.raises(ModelError, match=f"{file.name} is missing"):
         sr.load_model(folder)
 
 

@@ -102,7 +102,7 @@ def test_fitting_what_was_prepared_is_training_even_after_refits(region, config,
     sr.train(region, config).save(tmp_path / "trained")
     add_reference(fit_model(prepared), describe_reference(region, prepared)).save(tmp_path / "fitted")
     files = sorted(file.name for file in (tmp_path / "trained").iterdir())
-    assert files == ["CARD.md", "frequent_admission.txt", "model.json"]
+    assert [name.partition("-")[0] for name in files] == ["CARD.md", "frequent_admission", "model.json"]
     for name in files:
         assert (tmp_path / "trained" / name).read_bytes() == (tmp_path / "fitted" / name).read_bytes()
 

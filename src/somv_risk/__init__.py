@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from somv_risk.cohort import make_cohort
+from somv_risk.copies import allow_copies
 from somv_risk.features import build_features
 from somv_risk.forks import watch_forks
 from somv_risk.histories import Histories
@@ -99,6 +100,7 @@ __all__ = [
 ]
 
 
+allow_copies()
 # MLflow is slow to import, so the registry is opened when a model is asked of it.
 add_origin("models:/", lambda name: import_module("somv_risk.tracking").fetch_model(name))
 watch_forks()

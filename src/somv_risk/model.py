@@ -2,8 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -14,18 +15,19 @@ import numpy.typing as npt
 from somv_risk.asof import Lags
 from somv_risk.calibration import Calibration, read_calibration
 from somv_risk.contributions import score_trees
-from somv_risk.errors import ModelError
+from somv_risk.errors import ModelError, SomvRiskError
 from somv_risk.features import Feature, describe_definition, read_definition
 from somv_risk.matrix import Encoding, Matrix
+from somv_risk.model_files import FILES, MODEL_FILE, MODEL_VERSION, read_model, write_model
 from somv_risk.origins import open_folder
 from somv_risk.outcomes import Target
 from somv_risk.references import PenalisedLogistic, read_logistic
 from somv_risk.trees import lightgbm
 from somv_risk.windows import Horizon
 
-MODEL_VERSION: Final = 2
-MODEL_FILE: Final = "model.json"
-CARD_FILE: Final = "CARD.md"
+# What a description comes to that lacks a part, or has one of another kind.
+UNSOUND: Final = (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, StopIteration)
+MODELS_KEPT: Final = 4  # loaded ones, for whoever scores by a folder's name again and again
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,25 +100,27 @@ class RiskModel:
         """Tables that were present in training."""
         return tuple(self.facts["tables"])
 
+    def __reduce__(self) -> tuple[Callable[..., "RiskModel"], tuple[object, ...]]:
+        """Pickle and copy by what a folder would hold: no class but this one is named, nothing else kept."""
+        return _restore, (json.dumps(_describe(self)), _list_trees(self))
+
     def save(self, path: str | Path) -> None:
         """Save as a folder: `model.json`, one text file of trees per target, and the model card.
+
+        A model that is there is replaced at one stroke: stopped at any moment, or on a full disk, the
+        folder holds the old model or the new one.
 
         Raises
         ------
         ModelError
-            If the folder cannot be written.
+            If the folder cannot be written; a model that was there stays.
         """
-        folder = Path(path)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            for name, head in self.heads.items():
-                (folder / f"{name}.txt").write_text(head.trees, encoding="utf-8")
-            (folder / MODEL_FILE).write_text(json.dumps(_describe(self), indent=1), encoding="utf-8")
-            (folder / CARD_FILE).write_text(str(self.facts.get("card", "")), encoding="utf-8")
-        except OSError as error:
-            raise ModelError(
-                f"The model cannot be saved in {folder} ({error.strerror}). Choose another folder."
-            ) from None
+        card = str(self.facts.get("card", ""))
+        write_model(Path(path), _describe(self), dict(_list_trees(self)), card)
+
+
+def _list_trees(model: RiskModel) -> tuple[tuple[str, str], ...]:
+    return tuple((name, head.trees) for name, head in model.heads.items())
 
 
 def load_trees(text: str) -> lightgbm.Booster:
@@ -130,6 +134,8 @@ def load_trees(text: str) -> lightgbm.Booster:
 def load_model(path: str | Path) -> RiskModel:
     """Load a model from its folder, or from the registry by a name such as "models:/somv-risk@champion".
 
+    The files are read each time; where they are those of a model loaded before, its trees are taken again.
+
     Raises
     ------
     ModelError
@@ -137,56 +143,48 @@ def load_model(path: str | Path) -> RiskModel:
         registry has no model of that name.
     """
     with open_folder(path) as folder:
-        return _load_folder(folder)
+        stored = read_model(folder)
+        try:
+            return _restore(stored.text, tuple(stored.trees.items()))
+        except ModelError as error:
+            raise ModelError(f"{folder}: {error}") from None
 
 
-def _load_folder(folder: Path) -> RiskModel:
-    data = _read_description(folder / MODEL_FILE)
+def _restore(text: str, trees: tuple[tuple[str, str], ...]) -> RiskModel:
+    """Restore a model from its texts; what it says of itself is nobody else's, as it could be changed."""
+    return replace(_build(text, trees), facts=MappingProxyType(dict(json.loads(text)["facts"])))
+
+
+@lru_cache(MODELS_KEPT)
+def _build(text: str, trees: tuple[tuple[str, str], ...]) -> RiskModel:
+    data, by_target = json.loads(text), dict(trees)
     try:
-        trees = {name: _read(folder / f"{name}.txt") for name in data["heads"]}
-        if compute_hash(data, trees) != data["hash"]:
-            raise ModelError(
-                f"The model in {folder} was altered: its hash does not fit. Restore the model folder."
-            )
-        model = _assemble(data, trees)
-    except (KeyError, TypeError, AttributeError, StopIteration):
-        raise ModelError(f"{folder / MODEL_FILE} is incomplete. Restore the model folder.") from None
+        _check_hash(data, by_target)
+        model = _assemble(data, by_target)
+    except ModelError:
+        raise
+    except (*UNSOUND, SomvRiskError):
+        raise ModelError(f"{MODEL_FILE} is incomplete. Restore the model folder.") from None
     for head in model.heads.values():
         _check_names(model.encoding, head)
     return model
 
 
-def _read_description(file: Path) -> dict[str, Any]:
-    try:
-        data = json.loads(_read(file))
-    except ValueError as error:
-        if isinstance(error, ModelError):
-            raise
-        raise ModelError(f"{file} is not JSON. Restore the model folder.") from None
-    found = data.get("model_version") if isinstance(data, dict) else None
-    if found != MODEL_VERSION:
-        raise ModelError(
-            f"The model has version {found}; this library reads {MODEL_VERSION}. Train it again."
-        )
-    return dict(data)
+def _check_hash(data: Mapping[str, Any], trees: Mapping[str, str]) -> None:
+    if compute_hash(data, trees) != data["hash"]:
+        raise ModelError("The model was altered: its hash does not fit. Restore the model folder.")
 
 
 def compute_hash(data: Mapping[str, Any], trees: Mapping[str, str]) -> str:
-    """Compute the SHA-256 of all that a model says and all its trees."""
-    said = {key: value for key, value in data.items() if key != "hash"}
+    """Compute the SHA-256 of all that a model says and all its trees, whatever their files are called.
+
+    It is a checksum, which finds damage; who alters a model on purpose can compute it too.
+    """
+    said = {key: value for key, value in data.items() if key not in ("hash", FILES)}
     digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode())
     for name in sorted(trees):
         digest.update(trees[name].encode())
     return digest.hexdigest()
-
-
-def _read(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        raise ModelError(
-            f"Model file {file} is missing or unreadable. Give the folder that train wrote."
-        ) from None
 
 
 def _check_names(encoding: Encoding, head: Head) -> None:
@@ -207,7 +205,7 @@ def _describe(model: RiskModel) -> dict[str, Any]:
         "heads": {name: _describe_head(head) for name, head in model.heads.items()},
         "facts": dict(model.facts),
     }
-    return data | {"hash": compute_hash(data, {name: head.trees for name, head in model.heads.items()})}
+    return data | {"hash": compute_hash(data, dict(_list_trees(model)))}
 
 
 def compute_model_hash(model: RiskModel) -> str:

@@ -1,7 +1,8 @@
 """Outcomes: what happened in the horizon that starts at the index moment."""
 
+import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 import polars as pl
 
@@ -13,6 +14,8 @@ from somv_risk.histories import Histories
 from somv_risk.stays import HAS_PSYCHIATRIC, IS_ACUTE, IS_ADMISSION, LASTED, UNTIL, build_stays
 from somv_risk.windows import Horizon, Lookback
 
+# It becomes part of the names of files, columns and metrics.
+TARGET_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
 OUTCOME = "outcome"
 OUTCOME_EVENTS = "outcome_events"
 ADMISSIONS_AFTER = "admissions"
@@ -41,6 +44,11 @@ class Target:
     death: Literal["negative", "exclude", "event"] = "negative"
 
     def __post_init__(self) -> None:
+        if not TARGET_NAME.fullmatch(self.name):
+            raise ConfigError(
+                "The name of a target is not up to 63 small letters, digits and underscores, a letter first. "
+                "Name it like frequent_admission."
+            )
         if self.min_count < 1:
             raise ConfigError(f"Target {self.name} counts from {self.min_count}. Give at least 1.")
         _check_subset(self.name, "sectors", self.sectors, s.SECTORS)
