@@ -11,7 +11,7 @@ from reference import is_known, mask_unknown_end
 from small_world import INDEX, SELDOM, lags, worlds
 from somv_risk import schema as s
 from somv_risk.asof import KEY, NO_LAGS, Lags, build_asof_view
-from somv_risk.errors import ConfigError, LeakageError
+from somv_risk.errors import LeakageError
 from somv_risk.features import build_features, load_catalogue
 from somv_risk.stays import build_stays
 from somv_risk.testing import assert_no_future_leakage
@@ -199,9 +199,15 @@ def list_known(histories, table, index, lags) -> list[str]:
     return sorted(map(str, known))
 
 
-def test_an_index_moment_has_no_time_zone():
-    with pytest.raises(ConfigError):
-        assert_no_future_leakage(HAND_MADE, "2025-03-01T00:00Z")
+def test_an_index_moment_with_a_zone_is_the_local_one():
+    seen = []
+
+    def look(_histories, cohort, _features=None, *, lags=NO_LAGS):  # noqa: ARG001
+        seen.append(cohort["index_time"].unique().to_list())
+        return cohort.lazy()
+
+    assert_no_future_leakage(HAND_MADE, "2025-02-28T23:00Z", build=look)
+    assert seen[0] == [INDEX]
 
 
 @pytest.mark.parametrize("known_at", ["0", "+1us", "+9d"])

@@ -80,7 +80,7 @@ def check_tables(
     _check_persons(rows)
     for delivery in rows:
         check_identity(delivery.table, count_cpr(delivery))
-    return replace(settle(rows, latest=latest), data_end=data_end)
+    return replace(settle(rows, latest=latest), data_end=data_end, timezone=timezone)
 
 
 def check_columns(table: str, present: Collection[str]) -> None:

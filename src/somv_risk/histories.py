@@ -12,6 +12,7 @@ import polars.selectors as cs
 from somv_risk import schema as s
 from somv_risk.errors import InputError
 from somv_risk.identity import sign_person
+from somv_risk.timezones import TIMEZONE
 
 PERSON: Final = "person"
 CONTACT: Final = "contact"
@@ -96,7 +97,8 @@ class Histories:
 
     `data_end` is the moment at which the delivery ends; None means that the start of the last
     hospital contact is taken for it. `quarantine` holds what the checks set aside, `dropped` counts
-    what a source did not take over. A table that was not delivered is listed in `absent` and reads
+    what a source did not take over. `timezone` is that of their clocks, to which moments with a zone are
+    converted. A table that was not delivered is listed in `absent` and reads
     as an empty frame.
     """
 
@@ -105,6 +107,7 @@ class Histories:
     quarantine: Quarantine = field(default_factory=Quarantine)
     dropped: pl.DataFrame = field(default_factory=lambda: NOTHING_DROPPED)
     layout: Layout | None = None
+    timezone: str = TIMEZONE
 
     def __post_init__(self) -> None:
         unknown = set(self.tables) - set(s.SCHEMAS)
@@ -205,7 +208,12 @@ class Histories:
         """
         from somv_risk.checks import check_tables  # noqa: PLC0415 - checks make histories
 
-        checked = check_tables(self.tables, latest=self.data_end or datetime.max, data_end=self.data_end)
+        checked = check_tables(
+            self.tables,
+            latest=self.data_end or datetime.max,
+            data_end=self.data_end,
+            timezone=self.timezone,
+        )
         return replace(checked, quarantine=self.quarantine.join(checked.quarantine), dropped=self.dropped)
 
     def keep_persons(self, person_ids: pl.LazyFrame) -> "Histories":

@@ -12,10 +12,10 @@ from typing import Any, Final
 import polars as pl
 
 from somv_risk.errors import ConfigError
+from somv_risk.timezones import TIMEZONE
 
 Moment = str | date | datetime
 
-TIMEZONE: Final = "Europe/Copenhagen"
 EARLIEST: Final = datetime.min
 LATEST: Final = datetime.max
 UNIT: Final = pl.Datetime("us")

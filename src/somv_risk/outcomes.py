@@ -8,7 +8,7 @@ import polars as pl
 
 from somv_risk import schema as s
 from somv_risk.asof import KEY, NO_LAGS, Lags, build_asof_view
-from somv_risk.cohort import Cohort
+from somv_risk.cohort_rows import CohortLike, read_cohort
 from somv_risk.errors import ConfigError
 from somv_risk.histories import Histories
 from somv_risk.stays import HAS_PSYCHIATRIC, IS_ACUTE, IS_ADMISSION, LASTED, UNTIL, build_stays
@@ -67,7 +67,7 @@ UNFINISHED_TREATMENT = Target(
 
 
 def label_outcomes(
-    histories: Histories, cohort: Cohort | pl.LazyFrame | pl.DataFrame, target: Target = FREQUENT_ADMISSION
+    histories: Histories, cohort: CohortLike, target: Target = FREQUENT_ADMISSION
 ) -> pl.LazyFrame:
     """Label each cohort row with its outcome.
 
@@ -77,8 +77,13 @@ def label_outcomes(
     of events seen in the horizon) and `outcome` (Boolean; null when follow-up ends before the horizon,
     or before a death in it, and the threshold was not met, when the person was dead before the index, or
     when a death is to be excluded).
+
+    Raises
+    ------
+    InputError
+        If the cohort cannot be read, or, once the frame is collected, names persons not in the histories.
     """
-    rows = cohort.lazy().select(KEY)
+    rows = read_cohort(histories, cohort)
     moments = rows.unique()
     counts = _count_events(histories, moments, target)
     fates = histories.persons.select(s.PERSON_ID, s.DEATH_DATE, s.OBSERVED_UNTIL)
@@ -92,9 +97,7 @@ def label_outcomes(
     return rows.join(labelled, on=KEY, how="left", maintain_order="left")
 
 
-def measure_burden(
-    histories: Histories, rows: Cohort | pl.LazyFrame | pl.DataFrame, horizon: Horizon
-) -> pl.LazyFrame:
+def measure_burden(histories: Histories, rows: CohortLike, horizon: Horizon) -> pl.LazyFrame:
     """Measure what care followed: acute admissions that start in the horizon, and their days in it.
 
     Returns
@@ -102,7 +105,7 @@ def measure_burden(
     One row per cohort row in cohort order: `person_id`, `index_time`, `admissions` (Int32) and `bed_days`
     (Float64; the part of these admissions inside the horizon; an open one lasts until the data end).
     """
-    asked = rows.lazy().select(KEY)
+    asked = read_cohort(histories, rows)
     acute = build_outcome_stays(histories).filter(IS_ADMISSION, IS_ACUTE)
     began = pl.col(s.STARTED_AT)
     days_in = pl.min_horizontal(began + pl.col(LASTED), pl.col(s.INDEX_TIME) + horizon.length) - began
@@ -185,7 +188,7 @@ def _decide(target: Target) -> pl.Expr:
 
 
 def count_past_events(
-    histories: Histories, rows: Cohort | pl.LazyFrame | pl.DataFrame, target: Target, lags: Lags = NO_LAGS
+    histories: Histories, rows: CohortLike, target: Target, lags: Lags = NO_LAGS
 ) -> pl.LazyFrame:
     """Count the target's events in the look-back of the horizon's length, as known at the index.
 
@@ -193,7 +196,7 @@ def count_past_events(
     -------
     One row per cohort row in cohort order: `person_id`, `index_time`, `outcome_events` (Int32).
     """
-    asked = rows.lazy().select(KEY)
+    asked = read_cohort(histories, rows)
     moments, window = asked.unique(), Lookback(target.horizon.days)
     contacts = build_asof_view(histories.admissions, moments, s.ADMISSIONS, lags.of(s.ADMISSIONS))
     stays = build_stays(contacts.with_columns(pl.col(s.INDEX_TIME).alias(UNTIL)), by=KEY)

@@ -10,6 +10,7 @@ import polars as pl
 
 from somv_risk import schema as s
 from somv_risk.asof import Lags
+from somv_risk.cohort_rows import KnownRows
 from somv_risk.features import Feature, build_features
 from somv_risk.histories import Histories
 from somv_risk.matrix import Encoding, Matrix, build_matrices, learn_encoding
@@ -77,9 +78,10 @@ def label_rows(
     histories: Histories, chosen: pl.DataFrame, targets: Sequence[Target], lags: Lags
 ) -> pl.DataFrame:
     """Label chosen cohort rows (`person_id`, `index_time`, `role`) as `Snapshot.rows` has them."""
-    past = count_past_events(histories, chosen, FREQUENT_ADMISSION, lags).select(OUTCOME_EVENTS)
+    known = KnownRows(chosen)
+    past = count_past_events(histories, known, FREQUENT_ADMISSION, lags).select(OUTCOME_EVENTS)
     outcomes = [
-        label_outcomes(histories, chosen, target).select(pl.col(OUTCOME).alias(name_label(target.name)))
+        label_outcomes(histories, known, target).select(pl.col(OUTCOME).alias(name_label(target.name)))
         for target in targets
     ]
     return pl.concat([chosen, *pl.collect_all([past, *outcomes])], how="horizontal")
@@ -95,7 +97,7 @@ def learn_categories(
 ) -> Encoding:
     """Learn the encoding of the features from those of them that are categories; no other is computed."""
     categories = [feature for feature in features if feature.is_category]
-    frame = build_features(histories, _join_rows(snapshots), categories, lags=lags)
+    frame = build_features(histories, KnownRows(_join_rows(snapshots)), categories, lags=lags)
     return learn_encoding(features, [frame.collect()])
 
 

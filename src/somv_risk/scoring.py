@@ -13,6 +13,7 @@ import polars as pl
 from somv_risk import schema as s
 from somv_risk.asof import KEY
 from somv_risk.cohort import Cohort, make_cohort
+from somv_risk.cohort_rows import KnownRows
 from somv_risk.contributions import compute_contributions
 from somv_risk.errors import CohortError, ConfigError, EligibilityWarning
 from somv_risk.features import build_features
@@ -175,7 +176,7 @@ def _frame_ids(ids: Sequence[str]) -> pl.LazyFrame:
 
 def collect_features(model: RiskModel, histories: Histories, rows: pl.DataFrame) -> pl.DataFrame:
     """Collect the features the model names, one row per given row."""
-    features = build_features(histories, rows, model.features, lags=model.lags)
+    features = build_features(histories, KnownRows(rows), model.features, lags=model.lags)
     return features.collect(engine=_choose_engine(rows))
 
 
@@ -234,7 +235,7 @@ def compute_risks(model: RiskModel, matrix: Matrix) -> list[pl.Series]:
 
 def tell_known(model: RiskModel, histories: Histories, rows: pl.DataFrame) -> pl.Series:
     """Tell of each row whether the target's count was met in the days before: `known` or `new`."""
-    counted = count_past_events(histories, rows, model.main.target, model.lags)
+    counted = count_past_events(histories, KnownRows(rows), model.main.target, model.lags)
     past = counted.collect(engine=_choose_engine(rows))[OUTCOME_EVENTS]
     is_known = (past >= model.main.target.min_count).to_numpy()
     return pl.Series(KNOWN_OR_NEW, np.where(is_known, "known", "new"), dtype=pl.String)

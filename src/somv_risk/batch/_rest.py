@@ -15,6 +15,7 @@ import polars as pl
 
 from somv_risk import schema as s
 from somv_risk.asof import Lags
+from somv_risk.cohort_rows import KnownRows
 from somv_risk.features import BACKGROUND as BACKGROUND_VIEW
 from somv_risk.features import VIEWS, Feature, build_features
 from somv_risk.histories import PERSON, Histories
@@ -82,7 +83,7 @@ def read_backgrounds(model: RiskModel, histories: Histories, rows: pl.DataFrame)
     """Read the background of persons as the matrix would have it."""
     chosen = tuple(feature for feature in model.features if _is_background(feature))
     encoding = Encoding(chosen, model.encoding.categories)
-    frame = build_features(histories, rows, chosen, lags=model.lags).collect()
+    frame = build_features(histories, KnownRows(rows), chosen, lags=model.lags).collect()
     return _list_columns(encoding, encoding.to_matrix(frame))
 
 

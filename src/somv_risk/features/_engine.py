@@ -17,7 +17,7 @@ from polars.io.plugins import register_io_source
 
 from somv_risk import schema as s
 from somv_risk.asof import NO_LAGS, Lags
-from somv_risk.cohort import Cohort
+from somv_risk.cohort_rows import CohortLike, read_cohort
 from somv_risk.errors import ConfigError
 from somv_risk.features._catalogue import load_catalogue
 from somv_risk.features._chunks import Chunk, Lookout, list_lookouts, work_ahead
@@ -42,7 +42,7 @@ Keep = Callable[[slice, Columns], Result]
 
 def build_features(
     histories: Histories,
-    cohort: Cohort | pl.LazyFrame | pl.DataFrame,
+    cohort: CohortLike,
     features: Sequence[Feature] | None = None,
     *,
     lags: Lags = NO_LAGS,
@@ -52,8 +52,8 @@ def build_features(
     Parameters
     ----------
     cohort
-        Rows of `person_id`, `index_time`: any number of moments per person, regular or not. Repeated rows
-        are answered as often as they are asked.
+        Rows of `person_id`, `index_time`, a cohort or a Polars, pandas or Arrow frame: any number of moments
+        per person, regular or not. Repeated rows are answered as often as they are asked.
     features
         Which features, in this order; the whole catalogue by default.
     lags
@@ -64,12 +64,15 @@ def build_features(
     One row per cohort row, in cohort order: `person_id`, `index_time`, then one column per feature.
     Counts are 0 and recencies, shares and means null where there are no events; every feature of a
     table that is absent is null. Only the features that are selected from the frame are computed.
+
+    Raises
+    ------
+    InputError
+        If the cohort cannot be read, or, once the frame is collected, names persons not in the histories.
     """
     chosen = tuple(features) if features is not None else load_catalogue()
     _check_names(chosen)
-    rows = cohort.lazy().select(
-        pl.col(s.PERSON_ID).cast(pl.String), pl.col(s.INDEX_TIME).cast(pl.Datetime("us"))
-    )
+    rows = read_cohort(histories, cohort)
     return register_io_source(
         partial(_stream, histories, rows, chosen, lags),
         schema={s.PERSON_ID: pl.String(), s.INDEX_TIME: pl.Datetime("us")}

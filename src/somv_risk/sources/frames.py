@@ -6,8 +6,8 @@ from typing import Any
 
 import polars as pl
 
+from somv_risk.arrow import read_frame
 from somv_risk.checks import check_tables
-from somv_risk.errors import InputError
 from somv_risk.histories import Histories
 from somv_risk.identity import sign_person
 from somv_risk.store import Batches, Delivery
@@ -63,7 +63,7 @@ def from_frames(
     >>> print(histories.quarantine)
              1 admissions: ends_after_it_starts
     """
-    frames = {name: _to_lazy(name, frame) for name, frame in tables.items() if frame is not None}
+    frames = {name: read_frame(name, frame) for name, frame in tables.items() if frame is not None}
     return check_delivery(frames, data_end=data_end, pseudonymise_key=pseudonymise_key, timezone=timezone)
 
 
@@ -103,21 +103,3 @@ def plan_delivery(
         timezone=timezone,
         pseudonymise_key=pseudonymise_key,
     )
-
-
-def _to_lazy(name: str, frame: Any) -> pl.LazyFrame:  # noqa: ANN401 - any frame that speaks Arrow
-    if isinstance(frame, pl.LazyFrame | pl.DataFrame):
-        return frame.lazy()
-    if hasattr(frame, "__arrow_c_stream__"):
-        return _read_arrow(name, frame).lazy()
-    raise InputError(f"Table {name} is a {type(frame).__name__}. Give a Polars, pandas or Arrow frame.")
-
-
-def _read_arrow(name: str, frame: Any) -> pl.DataFrame:  # noqa: ANN401 - any frame that speaks Arrow
-    try:
-        return pl.DataFrame(frame)
-    except (pl.exceptions.PolarsError, TypeError, ValueError):
-        # The original error may quote a cell.
-        raise InputError(
-            f"Table {name} has a column of mixed types. Give each column one type, such as text or dates."
-        ) from None

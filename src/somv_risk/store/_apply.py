@@ -12,7 +12,14 @@ from somv_risk import schema as s
 from somv_risk.histories import Quarantine
 from somv_risk.store._delivery import Delivery
 from somv_risk.store._files import BUCKET
-from somv_risk.store._manifest import Entry, read_ends, read_manifest, state_manifest, write_manifest
+from somv_risk.store._manifest import (
+    Entry,
+    read_ends,
+    read_manifest,
+    read_timezone,
+    state_manifest,
+    write_manifest,
+)
 from somv_risk.store._merge import CHANGES, Merged, Moment, merge_events, merge_persons
 from somv_risk.store._places import WITH_CONTACTS, number_bucket
 from somv_risk.store._scan import read_table, scan_store
@@ -198,6 +205,7 @@ def _state(
         quarantine_files=[*old.manifest["quarantine_files"], *aside],
         deliveries=[*old.manifest["deliveries"], record],
         edition=old.edition + 1,
+        timezone=read_timezone(old.manifest) if old.tables else delivery.timezone,
     )
 
 

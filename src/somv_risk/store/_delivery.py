@@ -73,6 +73,7 @@ def deliver_histories(histories: Histories) -> Delivery:
         deliver_frames(histories.tables),
         latest=histories.data_end or datetime.max,
         data_end=histories.data_end,
+        timezone=histories.timezone,
         dropped=histories.dropped,
         quarantine=histories.quarantine,
     )

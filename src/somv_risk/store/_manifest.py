@@ -13,6 +13,7 @@ import polars as pl
 from somv_risk import schema as s
 from somv_risk.errors import SourceError, StoreVersionError
 from somv_risk.store._files import BUCKET, hash_file, name_file
+from somv_risk.timezones import TIMEZONE
 
 STORE_VERSION: Final = 4
 MANIFEST: Final = "manifest.json"
@@ -111,6 +112,7 @@ def state_manifest(
     quarantine_files: Iterable[Entry] = (),
     deliveries: Iterable[Mapping[str, Any]] = (),
     edition: int = 0,
+    timezone: str = TIMEZONE,
 ) -> dict[str, Any]:
     """Say what a store holds."""
     held = list(files)
@@ -118,6 +120,7 @@ def state_manifest(
     return {
         "store_version": STORE_VERSION,
         "edition": edition,
+        "timezone": timezone,
         "buckets": buckets,
         "tables": names,
         "data_end": _write_moment(ends.get(s.ADMISSIONS)),  # outcomes are admissions
@@ -152,6 +155,11 @@ def read_ends(manifest: Mapping[str, Any]) -> dict[str, datetime | None]:
         table: datetime.fromisoformat(moment) if moment else None
         for table, moment in manifest["ends"].items()
     }
+
+
+def read_timezone(manifest: Mapping[str, Any]) -> str:
+    """Return the zone of the store's clocks; what older stores do not say is the usual one."""
+    return str(manifest.get("timezone", TIMEZONE))
 
 
 def _write_moment(moment: datetime | None) -> str | None:

@@ -59,6 +59,7 @@ def write_store(histories: Histories, path: str | Path, *, buckets: int = DEFAUL
             quarantine=histories.quarantine.summary(),
             dropped=histories.dropped,
             quarantine_files=write_quarantine(histories.quarantine, folder),
+            timezone=histories.timezone,
         )
         write_manifest(folder, manifest)
 

@@ -87,7 +87,7 @@ def assert_no_future_leakage(
 
     def measure(altered: Tables) -> pl.DataFrame:
         frames = {name: frame.lazy() for name, frame in altered.items()}
-        altered_histories = Histories(frames, data_end=histories.data_end)
+        altered_histories = Histories(frames, data_end=histories.data_end, timezone=histories.timezone)
         return build(altered_histories, cohort, features, lags=lags).collect()
 
     expected = measure(tables)

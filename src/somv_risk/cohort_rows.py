@@ -1,0 +1,112 @@
+"""Cohort rows: the persons and index moments a caller asks about, whatever frame they come in."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+import polars as pl
+
+from somv_risk import schema as s
+from somv_risk.arguments import read_ids
+from somv_risk.arrow import ArrowFrame, read_frame
+from somv_risk.asof import KEY
+from somv_risk.cohort import Cohort
+from somv_risk.errors import InputError
+from somv_risk.histories import Histories
+from somv_risk.moments import read_moments
+
+COHORT: Final = "cohort"
+_TYPES: Final = {s.PERSON_ID: pl.String(), s.INDEX_TIME: pl.Datetime("us")}
+_STRANGERS: Final = "strangers"
+_WANTED: Final = "each row a person's id as text and a moment such as 2026-01-31"
+
+
+@dataclass(frozen=True, slots=True)
+class KnownRows:
+    """Cohort rows that were found in the histories at hand, so that nobody need look for them again."""
+
+    rows: pl.LazyFrame | pl.DataFrame
+
+
+CohortLike = Cohort | KnownRows | pl.LazyFrame | ArrowFrame
+
+
+def read_cohort(histories: Histories, cohort: CohortLike) -> pl.LazyFrame:
+    """Read cohort rows of any kind, in their order; repeated ones stay repeated.
+
+    Moments are text, dates or datetimes; those with a time zone are converted to that of the histories. Ids
+    are text or whole numbers.
+
+    Returns
+    -------
+    One row per cohort row: `person_id` (String), `index_time` (Datetime). When they are collected, ids and
+    moments that cannot be read, and persons who are not in the histories, are an `InputError`.
+
+    Raises
+    ------
+    InputError
+        If the cohort is no frame, lacks a column or has one of an unusable type.
+    """
+    if not isinstance(histories, Histories):
+        raise InputError(f"The histories are a {type(histories).__name__}. Give what from_frames returns.")
+    if isinstance(cohort, KnownRows):
+        return cohort.rows.lazy().select(KEY)
+    frame = cohort.lazy() if isinstance(cohort, Cohort) else read_frame(COHORT, cohort)
+    _check_columns(frame)
+    read = partial(_read_rows, histories.timezone)
+    rows = frame.select(KEY).map_batches(read, schema=_TYPES, projection_pushdown=False)
+    strangers = rows.join(histories.persons, on=s.PERSON_ID, how="anti").select(pl.len().alias(_STRANGERS))
+    return rows.join(strangers, how="cross", maintain_order="left").map_batches(
+        _check_persons, schema=_TYPES, projection_pushdown=False
+    )
+
+
+def _check_columns(frame: pl.LazyFrame) -> None:
+    try:
+        given = frame.collect_schema()
+    except (pl.exceptions.PolarsError, OSError) as error:
+        # The original error may quote a cell.
+        raise InputError(
+            f"Table {COHORT} cannot be read ({type(error).__name__}). Collect the frame to see why."
+        ) from None
+    missing = [name for name in KEY if name not in given]
+    if missing:
+        raise InputError(
+            f"Table {COHORT} has no column {missing}, only {len(given)} others. Give {list(KEY)}."
+        )
+
+
+def _read_rows(timezone: str, given: pl.DataFrame) -> pl.DataFrame:
+    moments = read_moments(_read_text(given[s.INDEX_TIME]), timezone)
+    ids, index_times = read_ids(given[s.PERSON_ID]), None if moments is None else moments.local
+    return pl.DataFrame(
+        [_check_column(given[s.PERSON_ID], ids), _check_column(given[s.INDEX_TIME], index_times)]
+    )
+
+
+def _read_text(column: pl.Series) -> pl.Series:
+    """Read categories as text, without blanks around it; a column without any value has no type."""
+    if column.dtype == pl.String or isinstance(column.dtype, pl.Categorical | pl.Enum | pl.Null):
+        return column.cast(pl.String).str.strip_chars()
+    return column
+
+
+def _check_column(given: pl.Series, read: pl.Series | None) -> pl.Series:
+    """Check that all cells of a column were read; a value is never named."""
+    if read is None:
+        raise InputError(f"Table {COHORT}, column {given.name} has type {given.dtype}. Give {_WANTED}.")
+    if unread := read.null_count():
+        raise InputError(
+            f"Table {COHORT}, column {given.name} cannot be read in {unread} of {len(given)} rows. "
+            f"Give {_WANTED}."
+        )
+    return read.alias(given.name)
+
+
+def _check_persons(rows: pl.DataFrame) -> pl.DataFrame:
+    if rows.height and (strangers := rows[_STRANGERS][0]):
+        raise InputError(
+            f"{strangers} of {rows.height} rows of table {COHORT} name persons who are not in table "
+            f"{s.PERSONS}. Take the persons from the same histories, with the same pseudonyms."
+        )
+    return rows.select(KEY)
