@@ -53,6 +53,7 @@ FLOORS = {
     "contributions": 2,
     "coalitions": 2,
     "reasons": 2,
+    "definitions": 3,
     "notes": 3,
     "scoring": 3,
     "explanation": 3,

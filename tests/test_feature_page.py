@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import somv_risk as sr
+from somv_risk.codes import load_groups
 from somv_risk.features import (
     MEASURES,
     THEMES,
@@ -58,7 +59,7 @@ def test_every_feature_stands_in_one_row_with_all_that_is_declared(page):
     tables, _, _ = page.partition("## A feature of one's own")
     for definition in load_definitions():
         cells = list_cells(find_line(tables, definition.features()[0].name))
-        names, title, what, source, windows, unit, null, risk, changeable = cells
+        names, title, what, source, windows, unit, null, risk, changeable, version = cells
         when_none = MEASURES[definition.measure].when_none
         assert re.findall(r"`(\w+)`", names) == [feature.name for feature in definition.features()]
         assert title == f"{definition.title['da']} / {definition.title['en']}"
@@ -71,6 +72,7 @@ def test_every_feature_stands_in_one_row_with_all_that_is_declared(page):
         assert (null == "never") == (when_none is not None)
         assert risk == {1: "up", -1: "down", 0: ""}[definition.monotone]
         assert changeable == {True: "yes", False: "no"}[definition.changeable]
+        assert version == str(definition.features()[0].version)
 
 
 def test_the_head_counts_them_and_states_the_rule_of_time(page):
@@ -95,6 +97,22 @@ def test_all_that_may_be_asked_for_is_named(page):
         section = section.partition("#### ")[0]
         assert all(f"`{word}`" in section for word in (*view.flags, *view.values, *view.texts))
         assert all(f"`{table}`" in section for table in (*view.tables, *view.also))
+
+
+def test_the_codes_of_every_diagnosis_group_stand_on_the_page(page):
+    _, _, groups = page.partition("### Diagnosis groups\n")
+    for group in load_groups().values():
+        name, title, codes, source, status = list_cells(find_line(groups, group.name))
+        assert codes.split(", ") == list(group.prefixes)
+        assert group.title["en"] in title
+        assert (name, source, status) == (f"`{group.name}`", group.source, group.status)
+    assert "F10, G312" in groups
+
+
+def test_the_page_says_what_counts_of_two_events_and_of_an_unknown_substance(page):
+    assert "no such event that follows another, with both sides of the gap between them in the window" in page
+    assert "Of the event before only that end" in page
+    assert "what is not known is none" in page
 
 
 def test_the_feature_that_the_page_shows_can_be_constructed(page):

@@ -1,6 +1,6 @@
 """Assessment: a model judged on histories, at one or several index moments, in one call."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
@@ -14,6 +14,7 @@ import polars as pl
 from somv_risk import schema as s
 from somv_risk.cases import Followed, Persons, find_head, follow
 from somv_risk.config import parse_config
+from somv_risk.definitions import check_definitions
 from somv_risk.errors import CohortError, ConfigError, SourceError
 from somv_risk.evaluation import (
     BY_LOT,
@@ -33,6 +34,7 @@ from somv_risk.monitoring import REFERENCE
 from somv_risk.pipeline import LIBRARIES, Progress, ignore_progress
 from somv_risk.refits import Judge, Refits, run_refits
 from somv_risk.report.card import render_card
+from somv_risk.scoring import Allowed, check_allowed
 from somv_risk.splits import PersonSplit
 
 NOBODY_AGAIN: Final = (
@@ -150,6 +152,7 @@ def evaluate(
     refits: Refits | None = None,
     explained: int = 0,
     simulated: bool | None = None,
+    allow: Collection[Allowed] = (),
     progress: Progress = ignore_progress,
 ) -> EvaluationReport:
     """Judge a model on histories: separation, lists, calibration, decisions, fairness, and whom it misses.
@@ -178,6 +181,8 @@ def evaluate(
         On how many persons of the last index time to measure the quality of explanations; on none by default.
     simulated
         Whether the histories are made up, where that is known; the page says so.
+    allow
+        What is usually refused, and then only warned of: other "definitions" of the model's features.
     progress
         Called with the step, how much of it is done, and its total.
 
@@ -189,8 +194,12 @@ def evaluate(
     ------
     ConfigError
         If there is no index time, or an argument is out of its range.
+    OtherDefinitionsError
+        If features count something else than when the model was trained, and that is not allowed.
     """
+    check_allowed(allow)
     fitted = model if isinstance(model, RiskModel) else load_model(model)
+    check_definitions(fitted, allow)
     moments = sorted({parse_moment(moment) for moment in index_times})
     if not moments:
         raise ConfigError("An evaluation needs at least one index moment. Give index_times=[...].")

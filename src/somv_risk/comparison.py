@@ -11,6 +11,7 @@ import polars as pl
 
 from somv_risk.cases import MODEL, Followed, Persons, follow
 from somv_risk.config import parse_config
+from somv_risk.definitions import warn_of_definitions
 from somv_risk.errors import CohortError, ConfigError
 from somv_risk.evaluation import CAPACITIES, WORKING_CAPACITY, Cases, compare, hide
 from somv_risk.histories import Histories
@@ -70,8 +71,15 @@ def compare_models(
         If the two foretell different targets, or outcomes of that period were used to make one of them.
     CohortError
         If no person can be judged by both.
+
+    Warns
+    -----
+    DefinitionWarning
+        If features count something else than when one of the two was trained.
     """
     models = [model for model in (challenger, champion) if model is not None]
+    for model in models:
+        warn_of_definitions(model)
     moment = _choose_moment(models) if index_time is None else parse_moment(index_time)
     _check_models(models, moment)
     followed = [_follow(model, histories, moment, persons) for model in models]

@@ -41,6 +41,10 @@ class OtherTablesError(ModelError):
     """The histories lack tables that the model was trained with."""
 
 
+class OtherDefinitionsError(ModelError):
+    """A model was trained with other definitions of features than the library has."""
+
+
 class EmptyBucketError(SourceError):
     """The buckets of a store do not hold the persons that its manifest counts."""
 

@@ -1,6 +1,6 @@
 """The explanation of one person: every theme and feature, the sentence that says it, and the events."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -10,6 +10,7 @@ import polars as pl
 from somv_risk import schema as s
 from somv_risk.asof import KEY
 from somv_risk.contributions import Summary, compute_contributions, summarise_trees
+from somv_risk.definitions import check_definitions
 from somv_risk.errors import ConfigError
 from somv_risk.features import THEMES, Feature, list_evidence
 from somv_risk.histories import Histories
@@ -17,7 +18,7 @@ from somv_risk.matrix import build_matrices
 from somv_risk.model import RiskModel
 from somv_risk.moments import Moment, parse_moment
 from somv_risk.reasons import FeatureReason, Reason, Texts, build_feature_reasons, build_reasons, load_texts
-from somv_risk.scoring import RISK, choose_persons, collect_features
+from somv_risk.scoring import RISK, Allowed, check_allowed, choose_persons, collect_features
 
 SHOWN_EVENTS: Final = 5
 RAW, BASE, TOP = "raw", "base", "top"
@@ -56,15 +57,30 @@ class Explanation:
 
 
 def explain_person(
-    model: RiskModel, histories: Histories, person_id: str, index_time: Moment, *, language: str = "da"
+    model: RiskModel,
+    histories: Histories,
+    person_id: str,
+    index_time: Moment,
+    *,
+    language: str = "da",
+    allow: Collection[Allowed] = (),
 ) -> Explanation:
     """Explain one person's risk, with the underlying events as evidence.
+
+    Parameters
+    ----------
+    allow
+        What is usually refused, and then only warned of: other "definitions" of the model's features.
 
     Raises
     ------
     CohortError
         If the person is not found or not eligible.
+    OtherDefinitionsError
+        If features count something else than when the model was trained, and that is not allowed.
     """
+    check_allowed(allow)
+    check_definitions(model, allow)
     own, rows = _find_person(model, histories, person_id, index_time)
     frame = collect_features(model, own, rows)
     matrix = model.encoding.to_matrix(frame)
@@ -90,9 +106,20 @@ def explain_person(
 
 
 def list_reason_evidence(
-    model: RiskModel, histories: Histories, person_id: str, index_time: Moment, feature: str
+    model: RiskModel,
+    histories: Histories,
+    person_id: str,
+    index_time: Moment,
+    feature: str,
+    *,
+    allow: Collection[Allowed] = (),
 ) -> pl.DataFrame:
     """List the events behind any feature of a person's explanation, latest first.
+
+    Parameters
+    ----------
+    allow
+        What is usually refused, and then only warned of: other "definitions" of the model's features.
 
     Returns
     -------
@@ -106,7 +133,11 @@ def list_reason_evidence(
         If the model has no such feature.
     CohortError
         If the person is not found or not eligible.
+    OtherDefinitionsError
+        If features count something else than when the model was trained, and that is not allowed.
     """
+    check_allowed(allow)
+    check_definitions(model, allow)
     features = {each.name: each for each in model.features}
     if feature not in features:
         raise ConfigError(f"The model has no feature {feature!r}. Name one of its explanation.")
@@ -126,7 +157,12 @@ def _list_events(model: RiskModel, own: Histories, rows: pl.DataFrame, feature: 
 
 
 def explain_region(
-    model: RiskModel, histories: Histories, index_time: Moment, *, top: int = 5
+    model: RiskModel,
+    histories: Histories,
+    index_time: Moment,
+    *,
+    top: int = 5,
+    allow: Collection[Allowed] = (),
 ) -> pl.DataFrame:
     """Explain the risk of every eligible person by theme, and so what drives the risk of a region.
 
@@ -136,6 +172,8 @@ def explain_region(
     ----------
     top
         How many features to tell of each person.
+    allow
+        What is usually refused, and then only warned of: other "definitions" of the model's features.
 
     Returns
     -------
@@ -148,7 +186,11 @@ def explain_region(
     ------
     CohortError
         If nobody is eligible.
+    OtherDefinitionsError
+        If features count something else than when the model was trained, and that is not allowed.
     """
+    check_allowed(allow)
+    check_definitions(model, allow)
     rows = choose_persons(model, histories, parse_moment(index_time), None)
     groups = [THEMES.index(feature.definition.theme) for feature in model.features]
     names = np.array([feature.name for feature in model.features])

@@ -28,6 +28,7 @@ from somv_risk.windows import Horizon
 # What a description comes to that lacks a part, or has one of another kind.
 UNSOUND: Final = (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, StopIteration)
 MODELS_KEPT: Final = 4  # loaded ones, for whoever scores by a folder's name again and again
+FIRST_VERSION: Final = 1  # of a feature; not written, so that the hash of a model of before stays what it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,16 +216,19 @@ def compute_model_hash(model: RiskModel) -> str:
 
 def _describe_feature(feature: Feature) -> dict[str, Any]:
     row = describe_definition(feature.definition)
-    return {
+    told = {
         "id": feature.definition.id,
         "days": feature.window.days if feature.window else None,
         "definition": row,
     }
+    return told if feature.version == FIRST_VERSION else told | {"version": feature.version}
 
 
 def _read_feature(data: Mapping[str, Any]) -> Feature:
     definition = read_definition(data["id"], data["definition"])
-    return next(f for f in definition.features() if (f.window.days if f.window else None) == data["days"])
+    version = data.get("version", FIRST_VERSION)
+    features = (replace(feature, version=version) for feature in definition.features())
+    return next(f for f in features if (f.window.days if f.window else None) == data["days"])
 
 
 def _describe_head(head: Head) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Final
 import polars as pl
 
 from somv_risk import schema as s
+from somv_risk.definitions import list_other_definitions
 from somv_risk.histories import Histories
 from somv_risk.model import RiskModel
 from somv_risk.reasons import render_note, render_warnings
@@ -42,7 +43,11 @@ def list_warnings(model: RiskModel, histories: Histories, rows: pl.DataFrame, *,
         note
         for moment in rows[s.INDEX_TIME].head(1)
         for note in render_warnings(
-            list_absent(model, histories), moment, histories.data_end, language=language
+            list_absent(model, histories),
+            moment,
+            histories.data_end,
+            changed=len(list_other_definitions(model)),
+            language=language,
         )
     ]
     own = find_notes(model, histories, rows, language).group_by(s.PERSON_ID, maintain_order=True).agg(NOTE)

@@ -15,6 +15,7 @@ from somv_risk.asof import KEY
 from somv_risk.cohort import Cohort, make_cohort
 from somv_risk.cohort_rows import KnownRows
 from somv_risk.contributions import compute_contributions
+from somv_risk.definitions import check_definitions
 from somv_risk.errors import CohortError, ConfigError, EligibilityWarning
 from somv_risk.features import build_features
 from somv_risk.histories import Histories
@@ -103,16 +104,21 @@ def score(
         If an argument is out of its range.
     CohortError
         If none of the persons is eligible.
+    OtherDefinitionsError
+        If features count something else than when the model was trained, and that is not allowed.
 
     Warns
     -----
     EligibilityWarning
         If some of the persons named are not eligible.
+    DefinitionWarning
+        If features count something else than when the model was trained, and that is allowed.
     """
     check_options(capacity, threshold, reasons, explain)
     check_allowed(allow)
     load_texts(language)
     model = model if isinstance(model, RiskModel) else load_model(model)
+    check_definitions(model, allow)
     moment = parse_moment(index_time)
     cohort = choose_persons(model, histories, moment, person_ids)
     frame = collect_features(model, histories, cohort)

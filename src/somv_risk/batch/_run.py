@@ -19,6 +19,7 @@ from somv_risk.batch._outputs import OUTPUTS, Counts
 from somv_risk.batch._passes import Passes, Progress, StartTeam, ignore_progress
 from somv_risk.batch._tasks import RISKS_FOLDER, SCORES_FOLDER, WORK_FOLDER, Failed, Job
 from somv_risk.batch._workers import start_workers
+from somv_risk.definitions import check_definitions
 from somv_risk.errors import ConfigError, ModelError, OtherRunError, SourceError
 from somv_risk.model import RiskModel, load_model
 from somv_risk.moments import Moment, parse_moment
@@ -75,7 +76,7 @@ def run_batch(
         Folder of an earlier run: what cannot have changed since is taken from it.
     allow
         What is usually refused: "absent-tables" that the model was trained with, an "index-time" after the
-        data end.
+        data end, other "definitions" of its features.
     fresh
         Whether to forget what an earlier run left in the folder.
 
@@ -85,6 +86,8 @@ def run_batch(
         If the store cannot be read at all, or something not be written; what stands then stays.
     StoreVersionError, EmptyBucketError, MisplacedPersonError, OtherTablesError, IndexTimeError
         If the store is unsound, or does not fit the model or the index moment.
+    OtherDefinitionsError
+        If features count something else than when the model was trained.
     FolderInUseError, OtherRunError
         If another run writes into the folder, or it holds a run of something else.
     ConfigError
@@ -93,6 +96,7 @@ def run_batch(
         If nobody is eligible.
     """
     fitted = model if isinstance(model, RiskModel) else load_model(model)
+    check_definitions(fitted, allow)
     moment, chosen, folder = parse_moment(index_time), options or Options(), Path(out)
     if since is not None and Path(since).resolve() == folder.resolve():
         raise ConfigError(f"{folder} is both the earlier run and this one. Name another folder for this one.")

@@ -12,6 +12,7 @@ import polars as pl
 from somv_risk import schema as s
 from somv_risk.change._evidence import Evidence, compare_evidence
 from somv_risk.contributions import compute_contributions
+from somv_risk.definitions import check_definitions
 from somv_risk.errors import CohortError, ConfigError
 from somv_risk.features import EVENTS, Feature
 from somv_risk.histories import Histories
@@ -25,7 +26,7 @@ from somv_risk.reasons import (
     render_change,
     sum_themes,
 )
-from somv_risk.scoring import choose_persons, collect_features
+from somv_risk.scoring import Allowed, check_allowed, choose_persons, collect_features
 
 SHOWN_EVENTS: Final = 5
 LEAST_SHARE: Final = 0.1
@@ -98,6 +99,7 @@ def explain_change(
     *,
     language: str = "da",
     reasons: int = 5,
+    allow: Collection[Allowed] = (),
 ) -> Change:
     """Explain what moved one person's risk between two scorings, with the events that came and went.
 
@@ -108,6 +110,8 @@ def explain_change(
     ----------
     reasons
         How many themes are told, those that moved the score most first. `themes` has all.
+    allow
+        What is usually refused, and then only warned of: other "definitions" of the model's features.
 
     Raises
     ------
@@ -116,7 +120,11 @@ def explain_change(
     CohortError
         If the moments are the same or in the wrong order, or the person is not found or not eligible at
         one of them.
+    OtherDefinitionsError
+        If features count something else than when the model was trained, and that is not allowed.
     """
+    check_allowed(allow)
+    check_definitions(model, allow)
     moments = (parse_moment(earlier), parse_moment(later))
     _check_arguments(moments, reasons)
     load_change_texts(language)

@@ -22,6 +22,7 @@ EXIT_CODES: Final[Mapping[type[errors.SomvRiskError], int]] = MappingProxyType(
         errors.IndexTimeError: 24,
         errors.FolderInUseError: 25,
         errors.OtherRunError: 26,
+        errors.OtherDefinitionsError: 28,
     }
 )
 EXIT_ROWS_SET_ASIDE: Final = 10
@@ -34,5 +35,6 @@ EXIT_CODES_HELP: Final = (
     "7 model; 8 nobody left; 9 system library; 10 rows set aside (check); "
     "11 something beyond its limit (monitor); 14 not promoted (promote); 20 store of another version; "
     "21 absent tables; 22 empty bucket; 23 person in two buckets; 24 index time outside the data; "
-    "25 folder in use; 26 folder of another run; 27 done, without buckets that cannot be read."
+    "25 folder in use; 26 folder of another run; 27 done, without buckets that cannot be read; "
+    "28 other definitions of features."
 )

@@ -52,11 +52,15 @@ class Allowed(StrEnum):
 
     absent_tables = "absent-tables"
     index_time = "index-time"
+    definitions = "definitions"
 
 
 StoreOption = Annotated[Path, typer.Option("--store", "-s", help="A store, or a folder of canonical tables.")]
 ModelOption = Annotated[
     Path, typer.Option("--model", "-m", help="Folder of a trained model, or models:/somv-risk@champion.")
+]
+AllowOption = Annotated[
+    list[Allowed] | None, typer.Option("--allow", help="Go on in spite of this; may be given again.")
 ]
 IndexOption = Annotated[
     str, typer.Option("--index-time", "-t", help="The moment seen from, like 2026-01-01.")

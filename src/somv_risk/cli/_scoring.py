@@ -7,7 +7,7 @@ import typer
 
 from somv_risk.cli._exit_codes import EXIT_ALARMS, EXIT_BUCKETS_FAILED
 from somv_risk.cli._options import (
-    Allowed,
+    AllowOption,
     IndexOption,
     Language,
     LanguageOption,
@@ -42,9 +42,7 @@ def score(
     since: Annotated[
         Path | None, typer.Option(help="Folder of an earlier run: what cannot have changed is taken over.")
     ] = None,
-    allow: Annotated[
-        list[Allowed] | None, typer.Option(help="Go on in spite of this; may be given again.")
-    ] = None,
+    allow: AllowOption = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Forget what an earlier run left there.")] = False,
 ) -> None:
     """Score everyone at an index moment and write the worklist; called again, goes on where it was ended."""
@@ -78,17 +76,35 @@ def explain(
     since: Annotated[
         str | None, typer.Option(help="Explain what has moved the risk since this earlier moment.")
     ] = None,
+    allow: AllowOption = None,
 ) -> None:
     """Explain one person's risk, or what has moved it since, with the events behind every reason."""
-    from somv_risk.change import explain_change
-    from somv_risk.explanation import explain_person
+    from somv_risk.change import Change, explain_change
+    from somv_risk.explanation import Explanation, explain_person
     from somv_risk.model import load_model
 
     histories, fitted = read_histories(store), load_model(model)
+    told: Explanation | Change
     if since is None:
-        say(str(explain_person(fitted, histories, person, index_time, language=language)))
+        told = explain_person(
+            fitted,
+            histories,
+            person,
+            index_time,
+            language=language,
+            allow=[each.value for each in allow or ()],
+        )
     else:
-        say(str(explain_change(fitted, histories, person, since, index_time, language=language)))
+        told = explain_change(
+            fitted,
+            histories,
+            person,
+            since,
+            index_time,
+            language=language,
+            allow=[each.value for each in allow or ()],
+        )
+    say(str(told))
 
 
 def monitor(

@@ -7,6 +7,7 @@ import polars as pl
 import typer
 
 from somv_risk.cli._options import (
+    AllowOption,
     DrawsOption,
     ModelOption,
     PageLanguage,
@@ -121,6 +122,7 @@ def evaluate(
     track: Annotated[
         bool, typer.Option("--track", help="Log the evaluation in MLflow too (MLFLOW_TRACKING_URI).")
     ] = False,
+    allow: AllowOption = None,
 ) -> None:
     """Judge a model: one page for managers and evaluators, all tables, checklists and a card."""
     from somv_risk.assessment import evaluate as evaluate_model
@@ -143,6 +145,7 @@ def evaluate(
             refits=None if refits.is_empty else refits,
             explained=explained,
             simulated=simulated,
+            allow=[each.value for each in allow or ()],
             progress=progress,
         )
     report.to_html(out / EVALUATION_PAGE, language=language)

@@ -13,6 +13,7 @@ from somv_risk.features._rules import (
 from somv_risk.features._spec import (
     Definition,
     Feature,
+    count_version,
     describe_definition,
     list_features,
     read_definition,
@@ -36,6 +37,7 @@ __all__ = [
     "View",
     "build_features",
     "compute_features",
+    "count_version",
     "describe_definition",
     "list_anchors",
     "list_evidence",

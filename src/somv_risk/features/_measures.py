@@ -31,6 +31,9 @@ Counts = npt.NDArray[np.int32]
 
 NEVER_NULL: Final = "never null while the tables it needs are present"
 NO_EVENT: Final = "no such event in the window"
+WITHOUT_VALUE: Final = "no such event with a value in the window"
+TOO_FEW_VALUES: Final = "fewer than two such events with a value in the window"
+NO_GAP: Final = "no such event that follows another, with both sides of the gap between them in the window"
 HALF_LIFE_DAYS: Final = 100
 MICROSECONDS_PER_MINUTE: Final = 60_000_000
 # A weight has 24 binary digits and is halved exactly; weights are summed as whole parts of the scale, so that
@@ -46,7 +49,7 @@ class Measure:
     """One way of measuring: how it is computed, its type, what stands for "no events", and what null means.
 
     `compute` gives one column per window (one in all if the measure has no window), with an entry per
-    moment; NaN stands for null.
+    moment; NaN stands for null. `version` is raised whenever the same events come to give another number.
     """
 
     compute: "Callable[[Definition, Events, Sequence[Lookback]], list[Column]]"
@@ -58,6 +61,7 @@ class Measure:
     needs_where: bool = False
     has_halves: bool = False
     counts_days: bool = False
+    version: int = 1
 
 
 def choose(definition: "Definition", events: Events) -> Chosen:
@@ -233,7 +237,7 @@ def _weigh(age: Integers) -> Integers:
 
 
 def _list_gaps(definition: "Definition", events: Events) -> tuple[Chosen, Integers]:
-    """List the gaps before the chosen events.
+    """List the gaps before the chosen events, whatever the events before them are.
 
     The age of a gap is that of its older side: it lies in a window if both its sides do.
     """
@@ -465,27 +469,20 @@ MEASURES: Final[Mapping[str, Measure]] = MappingProxyType(
         "days_trend": Measure(compute_days_trend, _DAYS, 0, NEVER_NULL, has_halves=True, counts_days=True),
         "days_since": Measure(find_days_since, _DAYS, None, NO_EVENT),
         "days_since_first": Measure(find_days_since_first, _DAYS, None, NO_EVENT),
-        "longest": Measure(find_longest, _DAYS, None, NO_EVENT, needs_value=True),
+        "longest": Measure(find_longest, _DAYS, None, WITHOUT_VALUE, needs_value=True),
         "longest_inside": Measure(find_longest_inside, _DAYS, 0, NEVER_NULL, counts_days=True),
-        "mean": Measure(compute_mean, _DAYS, None, NO_EVENT, needs_value=True),
-        "smallest": Measure(
-            find_smallest, _DAYS, None, "fewer than two such events in the window", needs_value=True
-        ),
-        "median_gap": Measure(
-            find_median_gap, _DAYS, None, "fewer than two such events in the window", needs_value=True
-        ),
+        "mean": Measure(compute_mean, _DAYS, None, WITHOUT_VALUE, needs_value=True),
+        "smallest": Measure(find_smallest, _DAYS, None, NO_GAP, needs_value=True),
+        "median_gap": Measure(find_median_gap, _DAYS, None, NO_GAP, needs_value=True),
         "burstiness": Measure(
-            compute_burstiness, _DAYS, None, "fewer than three such events in the window", needs_value=True
-        ),
-        "share": Measure(compute_share, _DAYS, None, NO_EVENT, needs_where=True),
-        "pair_share": Measure(
-            compute_pair_share,
+            compute_burstiness,
             _DAYS,
             None,
-            "fewer than two such events in the window",
+            "fewer than two such gaps with both sides in the window, or none of a minute",
             needs_value=True,
-            needs_where=True,
         ),
+        "share": Measure(compute_share, _DAYS, None, NO_EVENT, needs_where=True),
+        "pair_share": Measure(compute_pair_share, _DAYS, None, NO_GAP, needs_value=True, needs_where=True),
         "last": Measure(tell_last, pl.Boolean(), None, NO_EVENT, needs_where=True),
         "never": Measure(
             tell_never,
@@ -498,10 +495,14 @@ MEASURES: Final[Mapping[str, Measure]] = MappingProxyType(
         "distinct": Measure(count_distinct, *_COUNTED, needs_value=True),
         "most_within": Measure(find_most_within, *_COUNTED),
         "continuity": Measure(
-            compute_continuity, _DAYS, None, "fewer than two contacts in the window", needs_value=True
+            compute_continuity,
+            _DAYS,
+            None,
+            TOO_FEW_VALUES,
+            needs_value=True,
         ),
-        "concentration": Measure(compute_concentration, _DAYS, None, NO_EVENT, needs_value=True),
-        "entropy": Measure(compute_entropy, _DAYS, None, NO_EVENT, needs_value=True),
+        "concentration": Measure(compute_concentration, _DAYS, None, WITHOUT_VALUE, needs_value=True),
+        "entropy": Measure(compute_entropy, _DAYS, None, WITHOUT_VALUE, needs_value=True),
         "now": Measure(tell_now, pl.Boolean(), when_none=False, null_means=NEVER_NULL, has_window=False),
         "distinct_now": Measure(count_distinct_now, *_COUNTED, has_window=False, needs_value=True),
         "days_open": Measure(

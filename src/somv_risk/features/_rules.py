@@ -157,6 +157,11 @@ def _list_form_rules(definition: "Definition") -> Iterator[Rule]:
         f"is changeable {definition.changeable!r}",
         "Give true or false",
     )
+    yield Rule(
+        type(definition.version) is int and definition.version > 0,
+        f"has the version {definition.version!r}",
+        "Give a whole number from 1",
+    )
 
 
 def _list_word_rules(definition: "Definition") -> Iterator[Rule]:

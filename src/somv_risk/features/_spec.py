@@ -22,8 +22,8 @@ class Definition:
     `anchor` what of the event must lie in the window: its start, its end, or any part; `value` the column
     measured; `within_days` the span of a burst; `monotone` the direction of the risk that is beyond
     dispute (+1, -1) or 0; `changeable` whether a team and the citizen can work with what is measured from
-    now on, rather than that it is given. `docs/features.md` lists the measures, the kinds of events and
-    what each offers.
+    now on, rather than that it is given; `version` is raised when the row comes to mean something else
+    under the same id. `docs/features.md` lists the measures, the kinds of events and what each offers.
 
     Whatever it asks for, it is asked of the rows known before the index: a definition that could see
     the future cannot be written.
@@ -65,6 +65,7 @@ class Definition:
     within_days: int | None = None
     monotone: Literal[-1, 0, 1] = 0
     changeable: bool = False
+    version: int = 1
 
     def __post_init__(self) -> None:
         for name in ("windows", "where", "of", "title", "match"):
@@ -94,17 +95,36 @@ class Definition:
         return tuple(Feature(self, Lookback(days)) for days in self.windows)
 
 
+OF_THE_LIBRARY: Final = 0
+
+
+def count_version(definition: Definition) -> int:
+    """Count the version of a definition's meaning: 1, and one more for each change of row, events or measure.
+
+    What a feature counts is said by its row, by how its events are built, and by how they are measured.
+    """
+    changeable = (definition, VIEWS[definition.events], MEASURES[definition.measure])
+    return 1 + sum(part.version - 1 for part in changeable)
+
+
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """One column: a definition at one window. Its name is computed, never typed."""
+    """One column: a definition at one window. Its name is computed, never typed.
+
+    `version` is that of its meaning (see `count_version`): the library's, unless a model was trained with
+    another.
+    """
 
     definition: Definition
     window: Lookback | None
+    version: int = OF_THE_LIBRARY
     name: str = field(init=False)
 
     def __post_init__(self) -> None:
         suffix = f"_{self.window.suffix}" if self.window else ""
         object.__setattr__(self, "name", f"{self.definition.id}{suffix}")
+        if self.version == OF_THE_LIBRARY:
+            object.__setattr__(self, "version", count_version(self.definition))
 
     @property
     def measure(self) -> Measure:
@@ -178,9 +198,11 @@ def read_definition(identity: str, row: Mapping[str, Any]) -> Definition:
 def describe_definition(definition: Definition) -> dict[str, Any]:
     """Return the catalogue row of a definition as plain data; `read_definition` reads it back."""
     row = {name: _thaw(getattr(definition, name)) for name in _KEYS}
-    return {key: value for key, value in row.items() if value not in ([], {}, None)}
+    told = {key: value for key, value in row.items() if value not in ([], {}, None)}
+    return {key: value for key, value in told.items() if (key, value) != _FIRST_VERSION}
 
 
+_FIRST_VERSION: Final = ("version", 1)  # not written, so that the hash of a model of before stays what it is
 _KEYS: Final = tuple(entry.name for entry in fields(Definition) if entry.name != "id")
 _REQUIRED: Final = tuple(
     entry.name

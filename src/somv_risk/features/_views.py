@@ -51,7 +51,8 @@ class View:
     """A kind of event: the tables it needs, and what one may ask of it.
 
     `flags` can be asked for in `where` and `of`, `values` measured, `texts` matched. Without one of
-    `tables` nothing can be said; those in `also` are read where they are present.
+    `tables` nothing can be said; those in `also` are read where they are present. `version` is raised
+    whenever the same rows come to give other events.
     """
 
     build: Callable[[Timeline], Events]
@@ -60,6 +61,7 @@ class View:
     values: tuple[str, ...] = ()
     texts: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
+    version: int = 1
 
 
 def build_stays_view(timeline: Timeline) -> Events:
@@ -188,7 +190,11 @@ def build_psychiatric_view(timeline: Timeline) -> Events:
 
 
 def build_treatments_view(timeline: Timeline) -> Events:
-    """Build one event per known substance treatment episode."""
+    """Build one event per known substance treatment episode.
+
+    `drugs` is whatever is not alcohol, also what is not known (`unknown`); among the values of `substance`
+    what is not known is none.
+    """
     episodes = timeline.see(s.SUBSTANCE_ABUSE)
     substance, reason = episodes.get(s.SUBSTANCE), episodes.get(s.END_REASON)
     provider = episodes.get(s.PROVIDER)

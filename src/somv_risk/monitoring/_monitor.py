@@ -11,6 +11,7 @@ from typing import Any, Final
 import polars as pl
 
 from somv_risk import schema as s
+from somv_risk.definitions import warn_of_definitions
 from somv_risk.errors import ConfigError
 from somv_risk.histories import Histories
 from somv_risk.model import RiskModel, compute_model_hash, load_model
@@ -117,8 +118,14 @@ def monitor(
         If a limit is out of its range, or an earlier moment does not lie before the index time.
     CohortError
         If nobody is eligible at one of the moments.
+
+    Warns
+    -----
+    DefinitionWarning
+        If features count something else than when the model was trained.
     """
     fitted = model if isinstance(model, RiskModel) else load_model(model)
+    warn_of_definitions(fitted)
     set_limits, reference = read_limits(limits), read_reference(fitted)
     moment = parse_moment(index_time)
     moments = _list_earlier(earlier, moment)

@@ -17,7 +17,12 @@ def _load() -> dict[str, Any]:
 
 
 def render_warnings(
-    absent: Iterable[str], index_time: datetime, data_end: datetime | None, *, language: str
+    absent: Iterable[str],
+    index_time: datetime,
+    data_end: datetime | None,
+    *,
+    changed: int = 0,
+    language: str,
 ) -> list[str]:
     """Write the warnings that hold for every score of a call.
 
@@ -27,11 +32,14 @@ def render_warnings(
         Tables the model was trained with that these histories lack.
     data_end
         Moment at which the data end, if known.
+    changed
+        How many features count something else than when the model was trained.
     """
     texts = _load()[language]
     names = [texts["tables"][table] for table in absent]
     return [
         *([texts["absent_tables"].format(tables=", ".join(names))] if names else []),
+        *([render_note("other_definitions", changed, language=language)] if changed else []),
         *_tell_data_end(texts["data_ended"], index_time, data_end, language),
     ]
 

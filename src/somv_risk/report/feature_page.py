@@ -7,6 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
+from somv_risk.codes import CodeGroup, load_groups
 from somv_risk.errors import SourceError
 from somv_risk.features import (
     MEASURES,
@@ -15,6 +16,7 @@ from somv_risk.features import (
     Definition,
     Measure,
     View,
+    count_version,
     list_anchors,
     list_features,
     list_measurable_events,
@@ -47,6 +49,9 @@ HOW_TO_READ: Final = """\
 - **Null**: what a null says besides an absent table; *never* stands for 0 or no where there are no events.
 - **Risk**: the direction that the model must keep, because it is beyond dispute: *up* if more means a higher
   risk, *down* if more means a lower one. Elsewhere the model is free.
+- **Version**: of the meaning, raised by one whenever the feature comes to count something else. A model that
+  was trained with another version is refused by name of the feature, or scores with a warning where that is
+  allowed ([decision 0030](decisions/0030-exact-values-and-definition-versions.md)).
 - **Changeable**: *yes* where a team and the citizen can work with what is measured from now on, such as
   treatment, appointments, follow-up, housing or benefits; *no* where it is given: who one is, diagnoses, how
   hospital was used, pensions and leave. It never says that the risk would fall
@@ -78,13 +83,28 @@ Titles in `da` and `en` are needed; `nb` and `sv` may stand beside them, and fal
 
 Further keys: `where` (flags that the events must have), `of` (flags of the events that a share or a last one
 is taken of; `where` and `match` then say which of them), `value` (what is measured), `within_days` (the span
-of `most_within`), `anchor` (what of an event lies in the window: its `"start"`, which is usual, its `"end"`,
+of `most_within`), `version` (a whole number from 1 for changes of the row, which travels with the model),
+`anchor` (what of an event lies in the window: its `"start"`, which is usual, its `"end"`,
 or any `"part"`). What flags and values mean is written in the decisions
 [0003](decisions/0003-what-the-features-count.md) and
 [0011](decisions/0011-what-the-deeper-features-count.md), and the words in the [glossary](glossary.md). Days
-are summed only of events that were joined where they overlap, each benefit and service for itself."""
+are summed only of events that were joined where they overlap, each benefit and service for itself.
 
-_HEADER: Final = ("feature", "title", "what", "source", "windows, days", "unit", "null", "risk", "changeable")
+**Gaps and steps.** `gap` is the time from the end of the stay (admission) before to the start of this one,
+`step` that from the start of the contact before, among those with a unit. Of the event before only that end
+(that start) has to lie in the window, not all of it; and `where` is asked of the later event alone."""
+
+GROUPS: Final = """\
+### Diagnosis groups
+
+The flags of `diagnoses` and the values of `conditions`: a code belongs to a group if it begins with one of
+these, written without dots and without the Danish `D`. Groups overlap where one code matters in two ways."""
+
+_HEADER: Final = (
+    *("feature", "title", "what", "source", "windows, days", "unit", "null", "risk", "changeable"),
+    "version",
+)
+_GROUP_HEADER: Final = ("group", "title", "codes that begin with", "source", "status")
 _MEASURE_HEADER: Final = ("measure", "what it is", "events", "takes", "anchor", "null")
 _DIRECTIONS: Final[Mapping[int, str]] = MappingProxyType({1: "up", -1: "down", 0: ""})
 _ANCHORS: Final[Mapping[str, str]] = MappingProxyType(
@@ -140,6 +160,8 @@ def render_feature_page(
         _render_table(_MEASURE_HEADER, map(_describe_measure, MEASURES)),
         "### Kinds of events",
         *map(_render_view, VIEWS),
+        GROUPS,
+        _render_table(_GROUP_HEADER, map(_describe_group, load_groups().values())),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -162,7 +184,13 @@ def _describe(definition: Definition, *, is_own: bool) -> tuple[str, ...]:
         _tell_null(MEASURES[definition.measure]),
         _DIRECTIONS[definition.monotone],
         "yes" if definition.changeable else "no",
+        str(count_version(definition)),
     )
+
+
+def _describe_group(group: CodeGroup) -> tuple[str, ...]:
+    title = f"{group.title['da']} / {group.title['en']}"
+    return _quote(group.name), title, ", ".join(group.prefixes), group.source, group.status
 
 
 def tell_what(definition: Definition) -> str:

@@ -9,6 +9,7 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict
 
 from somv_risk import schema as s
+from somv_risk.definitions import check_definitions
 from somv_risk.errors import CohortError, ConfigError, EligibilityWarning, IdentityError, InputError
 from somv_risk.histories import Histories
 from somv_risk.model import RiskModel, load_model
@@ -91,8 +92,15 @@ class ServedModel:
     model: RiskModel
 
     def load_context(self, context: Any) -> None:  # noqa: ANN401 - MLflow's own
-        """Load the trees and what they mean from text and JSON."""
+        """Load the trees and what they mean from text and JSON.
+
+        Raises
+        ------
+        OtherDefinitionsError
+            If features count something else in the installed library than when the model was trained.
+        """
         self.model = load_model(Path(context.artifacts[FOLDER]))
+        check_definitions(self.model)
 
     def predict(
         self,
