@@ -24,6 +24,7 @@ from somv_risk.sources import (
     from_omop,
     from_postgres,
     read_histories,
+    read_key,
     write_delta,
 )
 
@@ -90,6 +91,7 @@ __all__ = [
     "monitor",
     "read_definitions",
     "read_histories",
+    "read_key",
     "run_batch",
     "score",
     "score_spark",

@@ -11,9 +11,10 @@ import polars as pl
 
 from somv_risk import schema as s
 from somv_risk.conversion import convert
-from somv_risk.errors import IdentityError, InputError
+from somv_risk.errors import InputError
 from somv_risk.histories import Histories, Quarantine
-from somv_risk.identity import looks_like_cpr, sign_person
+from somv_risk.identity import describe_pseudonyms, sign_person
+from somv_risk.identity_checks import check_identity, find_numbers
 
 FAILED_PREFIX = "failed:"
 
@@ -68,7 +69,7 @@ def check_tables(
     InputError
         If a required table or column is missing or a column has an unusable type.
     IdentityError
-        If person ids look like civil registration numbers.
+        If a column holds civil registration numbers.
     """
     Histories(tables)  # fails on unknown and missing tables before any work starts
     for table, frame in tables.items():
@@ -79,8 +80,13 @@ def check_tables(
     ]
     _check_persons(rows)
     for delivery in rows:
-        check_identity(delivery.table, count_cpr(delivery))
-    return replace(settle(rows, latest=latest), data_end=data_end, timezone=timezone)
+        check_identity(delivery.table, find_delivered_numbers(delivery))
+    return replace(
+        settle(rows, latest=latest),
+        data_end=data_end,
+        timezone=timezone,
+        pseudonyms=describe_pseudonyms(pseudonymise_key),
+    )
 
 
 def check_columns(table: str, present: Collection[str]) -> None:
@@ -201,24 +207,9 @@ def check_persons(rows: int) -> None:
         raise InputError("Table persons has no rows. Deliver one row per person.")
 
 
-def count_cpr(rows: Delivered) -> int:
-    """Count person ids that look like civil registration numbers."""
-    return int(rows.typed.select(looks_like_cpr(pl.col(s.PERSON_ID)).sum()).item())
-
-
-def check_identity(table: str, suspicious: int) -> None:
-    """Check that no person ids look like civil registration numbers.
-
-    Raises
-    ------
-    IdentityError
-        If some do.
-    """
-    if suspicious:
-        raise IdentityError(
-            f"In table {table}, {suspicious} person ids look like CPR numbers. "
-            "Give pseudonymise_key (a secret of at least 16 bytes) to replace all ids by keyed hashes."
-        )
+def find_delivered_numbers(rows: Delivered) -> pl.DataFrame:
+    """Find what looks like a civil registration number in the rows of a table, as `find_numbers`."""
+    return find_numbers(rows.table, rows.delivered, rows.typed[s.PERSON_ID])
 
 
 def _screen(rows: Delivered, latest: datetime, around: Surroundings | None) -> Delivered:

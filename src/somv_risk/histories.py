@@ -11,7 +11,7 @@ import polars.selectors as cs
 
 from somv_risk import schema as s
 from somv_risk.errors import InputError
-from somv_risk.identity import sign_person
+from somv_risk.identity import Pseudonyms, describe_pseudonyms, sign_person
 from somv_risk.timezones import TIMEZONE
 
 PERSON: Final = "person"
@@ -98,8 +98,8 @@ class Histories:
     `data_end` is the moment at which the delivery ends; None means that the start of the last
     hospital contact is taken for it. `quarantine` holds what the checks set aside, `dropped` counts
     what a source did not take over. `timezone` is that of their clocks, to which moments with a zone are
-    converted. A table that was not delivered is listed in `absent` and reads
-    as an empty frame.
+    converted. A table that was not delivered is listed in `absent` and reads as an empty frame.
+    `pseudonyms` says how the ids were made if a key made them.
     """
 
     tables: Mapping[str, pl.LazyFrame]
@@ -108,6 +108,7 @@ class Histories:
     dropped: pl.DataFrame = field(default_factory=lambda: NOTHING_DROPPED)
     layout: Layout | None = None
     timezone: str = TIMEZONE
+    pseudonyms: Pseudonyms | None = None
 
     def __post_init__(self) -> None:
         unknown = set(self.tables) - set(s.SCHEMAS)
@@ -214,7 +215,12 @@ class Histories:
             data_end=self.data_end,
             timezone=self.timezone,
         )
-        return replace(checked, quarantine=self.quarantine.join(checked.quarantine), dropped=self.dropped)
+        return replace(
+            checked,
+            quarantine=self.quarantine.join(checked.quarantine),
+            dropped=self.dropped,
+            pseudonyms=self.pseudonyms,
+        )
 
     def keep_persons(self, person_ids: pl.LazyFrame) -> "Histories":
         """Keep the rows of the persons in the column `person_id` of the given frame."""
@@ -233,7 +239,7 @@ class Histories:
         Raises
         ------
         ConfigError
-            If the key is shorter than 16 bytes.
+            If the key is shorter than 16 bytes or can be guessed.
         """
         signed = sign_person(key)
         set_aside = {
@@ -244,4 +250,5 @@ class Histories:
             self,
             tables={name: frame.with_columns(signed) for name, frame in self.tables.items()},
             quarantine=Quarantine(set_aside),
+            pseudonyms=describe_pseudonyms(key),
         )

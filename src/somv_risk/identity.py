@@ -3,52 +3,64 @@
 import hashlib
 import hmac
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
 
 import polars as pl
 from polars._typing import PolarsDataType
 
 from somv_risk import schema as s
-from somv_risk.errors import ConfigError
+from somv_risk.civil_numbers import NUMBER, RULE_VERSION, read_numbers
+from somv_risk.keys import compute_check_value, prepare_key
 
-MIN_KEY_BYTES = 16
-PSEUDONYM_HEX_DIGITS = 32
-# Day (replacement numbers add 60 to it), month, year, four digits; the check digit is no test, because
-# numbers issued since 2007 need not satisfy it. A spreadsheet eats the first zero.
-CPR_PATTERN = r"^(?:0?[1-9]|[1-2]\d|3[01]|6[1-9]|[7-8]\d|9[01])(?:0[1-9]|1[0-2])\d{2}[- ]?\d{4}$"
-CPR_DIGITS = 10
-_HASH_BYTES = 4
+PSEUDONYM_HEX_DIGITS: Final = 32
+_HASH_BYTES: Final = 4
 
 
-def looks_like_cpr(text: pl.Expr) -> pl.Expr:
-    """Whether text has the form of a civil registration number, with or without hyphen and first zero."""
-    return text.str.contains(CPR_PATTERN)
+@dataclass(frozen=True, slots=True)
+class Pseudonyms:
+    """How pseudonyms were made: by which rule a number has one form, and a check value of the key."""
+
+    rule: int
+    key_check: str
+
+
+def describe_pseudonyms(key: str | bytes | None) -> Pseudonyms | None:
+    """Describe the pseudonyms that a key makes; nothing without a key.
+
+    Raises
+    ------
+    ConfigError
+        As `prepare_key`.
+    """
+    return None if key is None else Pseudonyms(RULE_VERSION, compute_check_value(prepare_key(key)))
 
 
 def sign_person(key: str | bytes) -> pl.Expr:
     """Replace `person_id` by a keyed hash (HMAC-SHA-256, 128 bits as text); empty text is null.
 
-    A plain hash would not do: there are so few civil registration numbers that all can be tried.
+    A plain hash would not do: there are so few civil registration numbers that all can be tried. All
+    spellings of one such number give one pseudonym; any other text is taken as it stands.
 
     Raises
     ------
     ConfigError
-        If the key is shorter than 16 bytes.
+        As `prepare_key`.
     """
-    secret = key.encode() if isinstance(key, str) else key
-    if len(secret) < MIN_KEY_BYTES:
-        raise ConfigError(
-            f"The pseudonymisation key has {len(secret)} bytes. "
-            f"Give at least {MIN_KEY_BYTES} random bytes and keep them secret."
-        )
+    secret = prepare_key(key)
     text = pl.col(s.PERSON_ID).cast(pl.String).str.strip_chars()
-    # One person's number may come in several forms; all are to give one pseudonym.
-    number = text.str.replace_all(r"[- ]", "").str.zfill(CPR_DIGITS)
-    signed = pl.when(looks_like_cpr(text)).then(number).when(text != "").then(text)
-    return signed.map_batches(
-        lambda ids: _map_unique(ids, lambda value: _sign(value, secret), pl.String()),
-        return_dtype=pl.String,
-        is_elementwise=True,
-    ).alias(s.PERSON_ID)
+    return (
+        pl.when(text != "")
+        .then(text)
+        .map_batches(lambda ids: _sign_all(ids, secret), return_dtype=pl.String, is_elementwise=True)
+        .alias(s.PERSON_ID)
+    )
+
+
+def _sign_all(ids: pl.Series, secret: bytes) -> pl.Series:
+    numbers = read_numbers(ids)[NUMBER]
+    one_form = numbers.fill_null(ids)
+    return _map_unique(one_form, lambda value: _sign(value, secret), pl.String())
 
 
 def hash_person(salt: str) -> pl.Expr:

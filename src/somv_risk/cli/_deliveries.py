@@ -92,15 +92,8 @@ def check(
 def _read_terms(data_end: str | None, key_file: Path | None) -> Terms:
     return {
         "data_end": None if data_end is None else parse_moment(data_end),
-        "pseudonymise_key": None if key_file is None else _read_key(key_file),
+        "pseudonymise_key": None if key_file is None else sources.read_key(key_file),
     }
-
-
-def _read_key(file: Path) -> bytes:
-    try:
-        return file.read_bytes().strip()
-    except OSError as error:
-        raise SourceError(f"Key file {file} cannot be read ({error.strerror}). Give its path.") from None
 
 
 def _scan(

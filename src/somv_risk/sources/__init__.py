@@ -3,6 +3,7 @@
 from somv_risk.sources.canonical import read_histories, scan_folder
 from somv_risk.sources.delta import from_delta, scan_delta, write_delta, write_delta_table
 from somv_risk.sources.frames import from_frames
+from somv_risk.sources.keys import read_key
 from somv_risk.sources.omop import deliver_omop, from_omop
 from somv_risk.sources.postgres import from_postgres, scan_postgres
 
@@ -13,6 +14,7 @@ __all__ = [
     "from_omop",
     "from_postgres",
     "read_histories",
+    "read_key",
     "scan_delta",
     "scan_folder",
     "scan_postgres",

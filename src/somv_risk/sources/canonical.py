@@ -11,6 +11,7 @@ from somv_risk import schema as s
 from somv_risk.errors import ConfigError, SourceError
 from somv_risk.histories import Histories
 from somv_risk.sources.frames import check_delivery, plan_delivery
+from somv_risk.sources.keys import Key
 from somv_risk.store import Batches, Delivery, deliver_frames, deliver_histories, is_store, scan_store
 from somv_risk.timezones import TIMEZONE
 
@@ -22,7 +23,7 @@ def read_histories(
     path: str | Path,
     *,
     data_end: datetime | None = None,
-    pseudonymise_key: str | bytes | None = None,
+    pseudonymise_key: Key | None = None,
     timezone: str = TIMEZONE,
 ) -> Histories:
     """Read histories from a store, or from a folder of canonical tables.
@@ -56,7 +57,7 @@ def scan_folder(
     path: str | Path,
     *,
     data_end: datetime | None = None,
-    pseudonymise_key: str | bytes | None = None,
+    pseudonymise_key: Key | None = None,
     timezone: str = TIMEZONE,
 ) -> Delivery:
     """Scan a folder as `read_histories` reads it, for `ingest`: nothing is checked or in memory yet.

@@ -14,6 +14,7 @@ from somv_risk import schema as s
 from somv_risk.errors import ConfigError, SourceError
 from somv_risk.histories import Histories
 from somv_risk.sources.frames import check_delivery, plan_delivery
+from somv_risk.sources.keys import Key
 from somv_risk.store import Batches, Delivery, deliver_frames
 from somv_risk.timezones import TIMEZONE
 
@@ -29,7 +30,7 @@ def from_delta(
     *,
     version: Version | Mapping[str, Version] = None,
     data_end: datetime | None = None,
-    pseudonymise_key: str | bytes | None = None,
+    pseudonymise_key: Key | None = None,
     timezone: str = TIMEZONE,
 ) -> Histories:
     """Make checked histories of a folder of Delta tables: `persons/`, `admissions/`, ...
@@ -64,7 +65,7 @@ def scan_delta(
     *,
     version: Version | Mapping[str, Version] = None,
     data_end: datetime | None = None,
-    pseudonymise_key: str | bytes | None = None,
+    pseudonymise_key: Key | None = None,
     timezone: str = TIMEZONE,
 ) -> Delivery:
     """Scan a folder as `from_delta` reads it, for `ingest`: nothing is checked or in memory yet."""

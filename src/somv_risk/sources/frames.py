@@ -9,7 +9,7 @@ import polars as pl
 from somv_risk.arrow import read_frame
 from somv_risk.checks import check_tables
 from somv_risk.histories import Histories
-from somv_risk.identity import sign_person
+from somv_risk.sources.keys import Key, load_key
 from somv_risk.store import Batches, Delivery
 from somv_risk.timezones import TIMEZONE, check_timezone
 
@@ -17,7 +17,7 @@ from somv_risk.timezones import TIMEZONE, check_timezone
 def from_frames(
     *,
     data_end: datetime | None = None,
-    pseudonymise_key: str | bytes | None = None,
+    pseudonymise_key: Key | None = None,
     timezone: str = TIMEZONE,
     **tables: Any,  # noqa: ANN401 - any frame that speaks Arrow
 ) -> Histories:
@@ -33,7 +33,8 @@ def from_frames(
         later data are null. By default the present moment bounds the events, and the start of the last
         hospital contact ends the follow-up.
     pseudonymise_key
-        Secret of at least 16 bytes; person ids are replaced by keyed hashes before anything else.
+        Secret of at least 16 random bytes, or the path of its file (see `read_key`); person ids are
+        replaced by keyed hashes before anything else.
     timezone
         Zoned moments are converted to this zone and then made naive.
 
@@ -42,7 +43,9 @@ def from_frames(
     InputError
         If a table or column is missing or has an unusable type.
     IdentityError
-        If person ids look like CPR numbers and no key is given.
+        If person ids look like CPR numbers and no key is given, or another column holds such numbers.
+    ConfigError
+        If the key is too short or can be guessed.
 
     Examples
     --------
@@ -71,7 +74,7 @@ def check_delivery(
     tables: dict[str, pl.LazyFrame],
     *,
     data_end: datetime | None,
-    pseudonymise_key: str | bytes | None,
+    pseudonymise_key: Key | None,
     timezone: str = TIMEZONE,
 ) -> Histories:
     """Check tables at the door; the present moment bounds what has no data end."""
@@ -81,7 +84,7 @@ def check_delivery(
         latest=data_end or datetime.now(),  # noqa: DTZ005 - times are naive local wall-clock by contract
         data_end=data_end,
         timezone=timezone,
-        pseudonymise_key=pseudonymise_key,
+        pseudonymise_key=load_key(pseudonymise_key),
     )
 
 
@@ -89,17 +92,15 @@ def plan_delivery(
     tables: Mapping[str, Batches],
     *,
     data_end: datetime | None,
-    pseudonymise_key: str | bytes | None,
+    pseudonymise_key: Key | None,
     timezone: str = TIMEZONE,
 ) -> Delivery:
     """Say how batches of tables are to be read; the present moment bounds what has no data end."""
     check_timezone(timezone)
-    if pseudonymise_key is not None:
-        sign_person(pseudonymise_key)  # fails on a key that is too short before any work starts
     return Delivery(
         tables,
         latest=data_end or datetime.now(),  # noqa: DTZ005 - times are naive local wall-clock by contract
         data_end=data_end,
         timezone=timezone,
-        pseudonymise_key=pseudonymise_key,
+        pseudonymise_key=load_key(pseudonymise_key),
     )

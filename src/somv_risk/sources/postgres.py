@@ -14,6 +14,7 @@ from somv_risk import schema as s
 from somv_risk.errors import ConfigError, SourceError
 from somv_risk.histories import Histories
 from somv_risk.sources.frames import check_delivery, plan_delivery
+from somv_risk.sources.keys import Key
 from somv_risk.sources.postgres_session import Session
 from somv_risk.store import Batches, Delivery
 from somv_risk.timezones import TIMEZONE
@@ -75,7 +76,7 @@ def from_postgres(
     schema: str = "public",
     config: str | Path | None = None,
     data_end: datetime | None = None,
-    pseudonymise_key: str | bytes | None = None,
+    pseudonymise_key: Key | None = None,
     timezone: str = TIMEZONE,
 ) -> Histories:
     """Make checked histories of the tables of a PostgreSQL database.
@@ -112,7 +113,7 @@ def scan_postgres(
     schema: str = "public",
     config: str | Path | None = None,
     data_end: datetime | None = None,
-    pseudonymise_key: str | bytes | None = None,
+    pseudonymise_key: Key | None = None,
     timezone: str = TIMEZONE,
 ) -> Delivery:
     """Scan a database as `from_postgres` reads it, for `ingest`: a few megabytes are in memory at a time."""

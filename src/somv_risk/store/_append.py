@@ -14,7 +14,13 @@ from somv_risk.histories import NOTHING_DROPPED, Histories, Quarantine
 from somv_risk.store._apply import DELIVERED_AT, NO_CHANGES, Before, apply
 from somv_risk.store._delivery import Delivery, deliver_histories
 from somv_risk.store._files import lock_folder, make_folder, tell_failing_writes
-from somv_risk.store._manifest import read_ends, read_manifest, state_manifest
+from somv_risk.store._manifest import (
+    PSEUDONYMS,
+    read_ends,
+    read_manifest,
+    read_pseudonyms,
+    state_manifest,
+)
 from somv_risk.store._staging import stage
 from somv_risk.store._write import DEFAULT_BUCKETS, check_buckets
 
@@ -81,16 +87,17 @@ def append(delivery: Delivery, path: str | Path, *, delivered_at: datetime) -> p
     ------
     ConfigError
         If the delivery was made before another that is in the store, or does not say where its data end
-        though the store does.
+        though the store does; or if its pseudonyms were made in another way than the store's.
     SourceError
         If the store is incomplete, cannot be written, or is being written by another run.
     InputError, IdentityError
-        If a column is missing or of an unusable type, or ids look like civil registration numbers.
+        If a column is missing or of an unusable type, or holds civil registration numbers.
     """
     folder = Path(path)
     with tell_failing_writes(folder, "store"), _lock_store(folder):
         old = Before(folder, read_manifest(folder))
         _check_moment(delivery, old, delivered_at)
+        _check_pseudonyms(delivery, old)
         with _make_staging(folder) as staging:
             staged = stage(delivery, staging, old.manifest["buckets"])
             if any(known["fingerprint"] == staged.fingerprint for known in old.manifest["deliveries"]):
@@ -130,6 +137,27 @@ def _check_moment(delivery: Delivery, old: Before, delivered_at: datetime) -> No
             f"A delivery of {delivered_at} cannot hold or follow data until {latest}. "
             "Give the moment at which it was delivered."
         )
+
+
+def _check_pseudonyms(delivery: Delivery, old: Before) -> None:
+    """Check that a person has the same id in the store and in the delivery."""
+    if PSEUDONYMS not in old.manifest:
+        return
+    stored, given = read_pseudonyms(old.manifest), delivery.pseudonyms
+    if stored == given:
+        return
+    if stored is None:
+        said = "has ids as they were delivered, and a key is given. Append without a key, or ingest all anew."
+    elif given is None:
+        said = f"was made with a key (check value {stored.key_check}), and none is given. Give the same key."
+    elif stored.key_check != given.key_check:
+        said = (
+            f"was made with another key (check value {stored.key_check}, not {given.key_check}). "
+            "Give the same key."
+        )
+    else:
+        said = f"has pseudonyms of rule {stored.rule}, the delivery of rule {given.rule}. Ingest all anew."
+    raise ConfigError(f"Store {old.folder} {said}")
 
 
 def _check_order(old: Before, delivered_at: datetime) -> None:

@@ -206,6 +206,7 @@ def _state(
         deliveries=[*old.manifest["deliveries"], record],
         edition=old.edition + 1,
         timezone=read_timezone(old.manifest) if old.tables else delivery.timezone,
+        pseudonyms=delivery.pseudonyms,
     )
 
 

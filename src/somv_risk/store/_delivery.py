@@ -13,6 +13,7 @@ from somv_risk.checks import check_columns
 from somv_risk.conversion import convert
 from somv_risk.errors import InputError
 from somv_risk.histories import NOTHING_DROPPED, Histories, Quarantine
+from somv_risk.identity import Pseudonyms, describe_pseudonyms
 from somv_risk.timezones import TIMEZONE
 
 ROWS_PER_BATCH: Final = 100_000
@@ -42,6 +43,8 @@ class Delivery:
         As in `from_frames`.
     dropped, quarantine
         What the source did not take over or set aside already.
+    made_pseudonyms
+        How the ids became pseudonyms before, if they did.
     """
 
     tables: Mapping[str, Batches]
@@ -51,6 +54,7 @@ class Delivery:
     pseudonymise_key: str | bytes | None = None
     dropped: pl.DataFrame = field(default_factory=lambda: NOTHING_DROPPED)
     quarantine: Quarantine = field(default_factory=Quarantine)
+    made_pseudonyms: Pseudonyms | None = None
 
     def __post_init__(self) -> None:
         unknown = set(self.tables) - set(s.SCHEMAS)
@@ -60,6 +64,11 @@ class Delivery:
             check_columns(table, list(batches.columns))
             for name, target in s.get_columns(table).items():
                 convert(table, name, batches.columns.get(name, pl.Null()), target, self.timezone)
+
+    @property
+    def pseudonyms(self) -> Pseudonyms | None:
+        """How the ids become pseudonyms, or became such before; None if they are as the source has them."""
+        return describe_pseudonyms(self.pseudonymise_key) or self.made_pseudonyms
 
 
 def deliver_frames(tables: Mapping[str, pl.LazyFrame]) -> Mapping[str, Batches]:
@@ -76,6 +85,7 @@ def deliver_histories(histories: Histories) -> Delivery:
         timezone=histories.timezone,
         dropped=histories.dropped,
         quarantine=histories.quarantine,
+        made_pseudonyms=histories.pseudonyms,
     )
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
@@ -12,6 +13,7 @@ import polars as pl
 
 from somv_risk import schema as s
 from somv_risk.errors import SourceError, StoreVersionError
+from somv_risk.identity import Pseudonyms
 from somv_risk.store._files import BUCKET, hash_file, name_file
 from somv_risk.timezones import TIMEZONE
 
@@ -21,6 +23,7 @@ MANIFEST_KEYS: Final = (
     *("buckets", "tables", "data_end", "rows", "quarantine", "dropped"),
     *("files", "quarantine_files", "deliveries", "edition", "ends"),
 )
+PSEUDONYMS: Final = "pseudonyms"  # stores written before it do not say
 
 Entry = dict[str, Any]  # table, bucket, file, rows, bytes, sha256
 
@@ -113,6 +116,7 @@ def state_manifest(
     deliveries: Iterable[Mapping[str, Any]] = (),
     edition: int = 0,
     timezone: str = TIMEZONE,
+    pseudonyms: Pseudonyms | None = None,
 ) -> dict[str, Any]:
     """Say what a store holds."""
     held = list(files)
@@ -129,6 +133,7 @@ def state_manifest(
         "quarantine": quarantine.to_dicts(),
         "dropped": dropped.to_dicts(),
         "deliveries": list(deliveries),
+        PSEUDONYMS: None if pseudonyms is None else asdict(pseudonyms),
         "files": held,
         "quarantine_files": list(quarantine_files),
     }
@@ -160,6 +165,12 @@ def read_ends(manifest: Mapping[str, Any]) -> dict[str, datetime | None]:
 def read_timezone(manifest: Mapping[str, Any]) -> str:
     """Return the zone of the store's clocks; what older stores do not say is the usual one."""
     return str(manifest.get("timezone", TIMEZONE))
+
+
+def read_pseudonyms(manifest: Mapping[str, Any]) -> Pseudonyms | None:
+    """Return how the store's ids became pseudonyms; None if they did not, or it does not say."""
+    told = manifest.get(PSEUDONYMS)
+    return Pseudonyms(rule=told["rule"], key_check=told["key_check"]) if told else None
 
 
 def _write_moment(moment: datetime | None) -> str | None:

@@ -11,7 +11,13 @@ from somv_risk import schema as s
 from somv_risk.errors import SourceError
 from somv_risk.histories import Histories, Layout, Quarantine
 from somv_risk.store._files import BUCKET
-from somv_risk.store._manifest import Entry, read_data_end, read_manifest, read_timezone
+from somv_risk.store._manifest import (
+    Entry,
+    read_data_end,
+    read_manifest,
+    read_pseudonyms,
+    read_timezone,
+)
 from somv_risk.store._places import NUMBERS
 
 
@@ -101,6 +107,7 @@ def _scan_buckets(folder: Path, manifest: Mapping[str, Any], buckets: list[int])
         ),
         layout=Layout(tables, numbered=numbered),
         timezone=read_timezone(manifest),
+        pseudonyms=read_pseudonyms(manifest),
     )
 
 

@@ -15,14 +15,14 @@ from somv_risk import schema as s
 from somv_risk.checks import (
     Delivered,
     Surroundings,
-    check_identity,
     check_persons,
     convert_rows,
-    count_cpr,
+    find_delivered_numbers,
     keep_passed,
     settle,
 )
 from somv_risk.histories import Histories
+from somv_risk.identity_checks import add_found, check_identity
 from somv_risk.store._delivery import Delivery
 from somv_risk.store._files import BUCKET, GrowingFile
 from somv_risk.store._merge import Moves
@@ -76,19 +76,20 @@ def stage(delivery: Delivery, folder: Path, buckets: int) -> Staged:
     InputError
         If there are no rows of persons where the table was delivered.
     IdentityError
-        If ids look like civil registration numbers.
+        If a column holds civil registration numbers.
     """
     rows: Counter[tuple[str, int]] = Counter()
     digest = sha256(f"{delivery.data_end}".encode())
     for table in delivery.tables:
         digest.update(table.encode())
-        suspicious = 0
+        found: list[pl.DataFrame] = []
         with Shelf(folder, buckets) as shelf:
             for converted in _convert(delivery, table):
                 digest.update(converted.typed.drop(s.ROW).write_csv(include_header=False).encode())
-                suspicious += count_cpr(converted)
+                found = [add_found([*found, find_delivered_numbers(converted)])]
                 rows.update(_shelve(shelf, converted, buckets))
-        check_identity(table, suspicious)
+        for numbers in found:
+            check_identity(table, numbers)
         if table == s.PERSONS:
             check_persons(sum(rows[table, bucket] for bucket in range(buckets)))
         if table in GIVEN_ONCE:

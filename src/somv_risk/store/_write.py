@@ -60,6 +60,7 @@ def write_store(histories: Histories, path: str | Path, *, buckets: int = DEFAUL
             dropped=histories.dropped,
             quarantine_files=write_quarantine(histories.quarantine, folder),
             timezone=histories.timezone,
+            pseudonyms=histories.pseudonyms,
         )
         write_manifest(folder, manifest)
 

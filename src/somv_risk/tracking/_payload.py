@@ -12,9 +12,9 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from somv_risk import schema as s
+from somv_risk.civil_numbers import looks_like_number
 from somv_risk.errors import ConfigError, IdentityError, InputError, SomvRiskError
 from somv_risk.histories import Histories
-from somv_risk.identity import looks_like_cpr
 from somv_risk.languages import LANGUAGES
 from somv_risk.moments import parse_moment
 from somv_risk.scoring import Explain
@@ -190,7 +190,7 @@ def _build_frame(table: str, citizens: Sequence[Mapping[str, Any]]) -> pl.DataFr
 
 def _check_pseudonyms(persons: pl.DataFrame, place: str) -> None:
     """Check ids here too, since who asks can send another one, and cannot give a key."""
-    found = persons.select(looks_like_cpr(pl.col(s.PERSON_ID)).arg_true()).to_series()
+    found = persons.select(looks_like_number(pl.col(s.PERSON_ID)).arg_true()).to_series()
     if found.len():
         raise IdentityError(
             f"{place}[{found[0]}].{PERSON}.{s.PERSON_ID}: it looks like a CPR number. Send a pseudonym."

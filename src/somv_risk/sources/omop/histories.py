@@ -9,6 +9,7 @@ import polars as pl
 
 from somv_risk.histories import Histories
 from somv_risk.sources.frames import check_delivery, plan_delivery
+from somv_risk.sources.keys import Key
 from somv_risk.sources.omop.delivery import scan_omop
 from somv_risk.store import ROWS_PER_BATCH, Batches, Delivery
 
@@ -18,7 +19,7 @@ def from_omop(
     config: str | Path | None = None,
     *,
     data_end: datetime | None = None,
-    pseudonymise_key: str | bytes | None = None,
+    pseudonymise_key: Key | None = None,
 ) -> Histories:
     """Make checked histories of an OMOP CDM 5.3 or 5.4 folder of CSV or Parquet files.
 
@@ -56,7 +57,7 @@ def deliver_omop(
     config: str | Path | None = None,
     *,
     data_end: datetime | None = None,
-    pseudonymise_key: str | bytes | None = None,
+    pseudonymise_key: Key | None = None,
 ) -> Delivery:
     """Make a delivery of an OMOP folder, for `ingest`; a table is in memory whole while it is read."""
     omop = scan_omop(path, config)
