@@ -4,7 +4,7 @@ import os
 import stat
 import warnings
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 from somv_risk.errors import IdentityWarning, SourceError
 from somv_risk.keys import prepare_key
@@ -34,14 +34,15 @@ def read_key(path: str | Path) -> bytes:
     """
     try:
         with Path(path).open("rb") as file:
-            _warn_of_readers(file, path)
-            key = file.read(_MOST_BYTES + 1)
+            key, status = file.read(_MOST_BYTES + 1), os.fstat(file.fileno())
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "no such name"
         raise SourceError(f"Key file {path} cannot be read ({reason}). Give its path.") from None
     if len(key) > _MOST_BYTES:
         raise SourceError(f"Key file {path} has more than {_MOST_BYTES} bytes. Give a file with a key only.")
-    return prepare_key(key)
+    secret = prepare_key(key)
+    _warn_of_readers(path, status.st_mode)
+    return secret
 
 
 def load_key(key: Key | None) -> bytes | None:
@@ -57,11 +58,10 @@ def load_key(key: Key | None) -> bytes | None:
     return read_key(key) if isinstance(key, Path) else prepare_key(key)
 
 
-def _warn_of_readers(file: BinaryIO, path: str | Path) -> None:
-    status = os.fstat(file.fileno())
-    if stat.S_ISREG(status.st_mode) and status.st_mode & _OTHERS:
+def _warn_of_readers(path: str | Path, mode: int) -> None:
+    if stat.S_ISREG(mode) and mode & _OTHERS:
         warnings.warn(
-            f"Key file {path} is open to other users (mode {stat.S_IMODE(status.st_mode):04o}). "
+            f"Key file {path} is open to other users (mode {stat.S_IMODE(mode):04o}). "
             f"Close it: chmod 600 {path}",
             IdentityWarning,
             stacklevel=3,
