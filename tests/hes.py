@@ -73,6 +73,10 @@ def kind_of(row: Row) -> str | None:
     return "acute" if row["ADMIMETH"] in ACUTE else "planned"
 
 
+def has_no_icd10(row: Row) -> bool:
+    return row["DIAG_4_01"] != "" and not re.fullmatch(CODE, row["DIAG_4_01"])
+
+
 def start_of(row: Row) -> datetime:
     return datetime.combine(date.fromisoformat(row["EPISTART"]), time(0))
 
@@ -89,7 +93,6 @@ def find_faults(row: Row, born_too_early: set[str]) -> set[str]:
         "started_at|min": row["EPISTART"] == "1801-01-01",
         "ended_at|min": row["EPIEND"] == "1801-01-01",
         "admission_type|nullability": row["ADMIMETH"] == NOT_KNOWN,
-        "diagnosis|regex": row["DIAG_4_01"] != "" and not re.fullmatch(CODE, row["DIAG_4_01"]),
         "person_is_known": row["PSEUDO_HESID"] in born_too_early,
     }
     return {rule for rule, is_broken in faults.items() if is_broken}

@@ -21,6 +21,8 @@ FLOORS = {
     "codes": 0,
     "machine_code": 0,
     "moments": 0,
+    "nearest": 0,
+    "headers": 1,
     "timezones": 0,
     "arguments": 0,
     "origins": 0,

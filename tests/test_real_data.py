@@ -14,6 +14,7 @@ from hes import (
     end_of,
     find_born_too_early,
     find_faults,
+    has_no_icd10,
     is_acute_admission,
     left_early,
     list_stays,
@@ -393,7 +394,7 @@ def stays(episodes):
 def test_hes_episodes_are_set_aside_for_what_is_wrong_with_them(hes, episodes):
     born_too_early = find_born_too_early(episodes)
     faulty = {row["EPIKEY"] for row in episodes if find_faults(row, born_too_early)}
-    assert set(hes.quarantine["admissions"]["contact_id"]) == faulty
+    assert set(hes.quarantine.list_set_aside("admissions")["contact_id"]) == faulty
     assert set(hes.quarantine["persons"]["person_id"]) == born_too_early
     assert hes.admissions.collect().height == len(episodes) - len(faulty)
     assert hes.persons.collect().height == 994 - len(born_too_early)
@@ -402,8 +403,16 @@ def test_hes_episodes_are_set_aside_for_what_is_wrong_with_them(hes, episodes):
 def test_every_fault_of_hes_is_counted_under_its_rule(hes, episodes):
     born_too_early = find_born_too_early(episodes)
     faults = Counter(fault for row in episodes for fault in find_faults(row, born_too_early))
-    rules = hes.quarantine.summary().filter(table="admissions").select("rule", "rows")
+    rules = hes.quarantine.list_set_aside("admissions")["rule"].value_counts()
     assert dict(rules.iter_rows()) == faults
+
+
+def test_hes_episodes_with_a_diagnosis_that_is_no_icd10_are_kept_without_it(hes, episodes):
+    born_too_early = find_born_too_early(episodes)
+    bad = {row["EPIKEY"] for row in episodes if has_no_icd10(row) and not find_faults(row, born_too_early)}
+    assert set(hes.quarantine.list_kept_without("admissions")["contact_id"]) == bad
+    undiagnosed = hes.admissions.filter(pl.col("diagnosis").is_null()).collect()["contact_id"]
+    assert bad <= set(undiagnosed)
 
 
 def test_acute_admissions_of_hes_are_counted_as_its_episodes_say(hes, stays):

@@ -3,25 +3,38 @@
 This is the one place of its floor that looks at every row, so it works on collected frames.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 import polars as pl
 
 from somv_risk import schema as s
-from somv_risk.conversion import convert
+from somv_risk.conversion import (
+    ENDS_FIRST,
+    Converted,
+    clean_text,
+    compare_in_utc,
+    convert,
+    keep_for_quarantine,
+)
 from somv_risk.errors import InputError
+from somv_risk.headers import Header, read_header, warn_of_others
 from somv_risk.histories import Histories, Quarantine
 from somv_risk.identity import describe_pseudonyms, sign_person
 from somv_risk.identity_checks import check_identity, find_numbers
 
 FAILED_PREFIX = "failed:"
+NO_FAILURES = pl.DataFrame(schema={s.ROW: pl.UInt32, s.RULE: pl.String})
 
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """Rows of one delivered table: as they came, numbered, and as they read when typed."""
+    """Rows of one delivered table: as they came, numbered, and as they read when typed.
+
+    `delivered` has only columns that the table has, under its names for them. `failures` has one row per row
+    and rule that it broke.
+    """
 
     table: str
     delivered: pl.DataFrame
@@ -72,10 +85,16 @@ def check_tables(
         If a column holds civil registration numbers.
     """
     Histories(tables)  # fails on unknown and missing tables before any work starts
-    for table, frame in tables.items():
-        check_columns(table, frame.collect_schema().names())
+    headers = {table: read_header(table, frame.collect_schema().names()) for table, frame in tables.items()}
+    for table, header in headers.items():
+        warn_of_others(table, header)
     rows = [
-        convert_rows(table, frame.collect(), timezone=timezone, pseudonymise_key=pseudonymise_key)
+        convert_rows(
+            table,
+            frame.select(headers[table].names.values()).collect(),
+            timezone=timezone,
+            pseudonymise_key=pseudonymise_key,
+        )
         for table, frame in tables.items()
     ]
     _check_persons(rows)
@@ -87,22 +106,6 @@ def check_tables(
         timezone=timezone,
         pseudonyms=describe_pseudonyms(pseudonymise_key),
     )
-
-
-def check_columns(table: str, present: Collection[str]) -> None:
-    """Check that a table has the columns that it must have.
-
-    Raises
-    ------
-    InputError
-        If a required column is missing.
-    """
-    missing = [name for name in s.get_required_columns(table) if name not in present]
-    if missing:
-        raise InputError(
-            f"Table {table} has no column {missing}, only {len(present)} others. "
-            f"Deliver {list(s.get_required_columns(table))} under these names, in a file with a header."
-        )
 
 
 def convert_rows(
@@ -118,21 +121,58 @@ def convert_rows(
     Raises
     ------
     InputError
-        If a column has an unusable type.
+        If a column is missing, stands there twice, is misspelt, or has an unusable type.
     """
-    delivered = frame.drop(s.ROW, strict=False).with_row_index(s.ROW, offset=first_row)
+    read = _choose_columns(frame, read_header(table, frame.columns))
+    columns = _convert_columns(table, clean_text(read), timezone)
+    rows = pl.int_range(first_row, first_row + frame.height, dtype=pl.UInt32, eager=True).alias(s.ROW)
+    kept = [keep_for_quarantine(column) for column in read.get_columns()]
+    converted = Delivered(
+        table,
+        pl.DataFrame([rows, *kept]),
+        pl.DataFrame([rows, *(column.value.alias(name) for name, column in columns.items())]),
+        _list_broken(table, rows, columns),
+    )
+    return converted if pseudonymise_key is None else _hide_ids(converted, sign_person(pseudonymise_key))
+
+
+def _choose_columns(frame: pl.DataFrame, header: Header) -> pl.DataFrame:
+    """Choose the columns that the table has, under its names for them."""
+    return frame.select(pl.col(delivered).alias(name) for name, delivered in header.names.items())
+
+
+def _convert_columns(table: str, frame: pl.DataFrame, timezone: str) -> dict[str, Converted]:
     columns = {
-        name: convert(table, name, delivered.schema.get(name, pl.Null()), target, timezone)
+        name: convert(
+            table,
+            frame[name] if name in frame.columns else pl.Series(name, [None] * frame.height, dtype=pl.Null),
+            target,
+            timezone,
+        )
         for name, target in s.get_columns(table).items()
     }
-    wide = delivered.select(
-        s.ROW,
-        *(column.value.alias(name) for name, column in columns.items()),
-        *(column.failed.alias(f"{FAILED_PREFIX}{name}|{column.rule}") for name, column in columns.items()),
-    )
-    flags = [name for name in wide.columns if name.startswith(FAILED_PREFIX)]
-    converted = Delivered(table, delivered, wide.drop(flags), _list_failures(wide, flags))
-    return converted if pseudonymise_key is None else _hide_ids(converted, sign_person(pseudonymise_key))
+    if table != s.PERSONS:
+        columns[s.ENDED_AT] = compare_in_utc(columns[s.STARTED_AT], columns[s.ENDED_AT])
+    return columns
+
+
+def _list_broken(table: str, rows: pl.Series, columns: Mapping[str, Converted]) -> pl.DataFrame:
+    """List which row broke which rule when it was converted, one row each."""
+    broken = [
+        pl.DataFrame({s.ROW: rows.filter(mask)}).with_columns(
+            pl.lit(_name_rule(table, name, rule)).alias(s.RULE)
+        )
+        for name, column in columns.items()
+        for rule, mask in column.broken.items()
+    ]
+    return pl.concat([NO_FAILURES, *broken])
+
+
+def _name_rule(table: str, column: str, rule: str) -> str:
+    """Name a rule after the column that broke it, and say so where the row is kept without it."""
+    if rule == ENDS_FIRST:
+        return rule
+    return f"{s.KEPT_WITHOUT if s.is_attribute(table, column) else ''}{column}|{rule}"
 
 
 def settle(rows: list[Delivered], *, latest: datetime, around: Surroundings | None = None) -> Histories:
@@ -239,20 +279,26 @@ def _starts_after(table: str, latest: datetime) -> pl.Expr:
 
 
 def keep_passed(delivery: Delivered) -> pl.DataFrame:
-    """Keep the typed rows that have broken no rule so far."""
-    return delivery.typed.join(delivery.failures, on=s.ROW, how="anti", maintain_order="left")
+    """Keep the typed rows that have broken no rule so far that sets them aside."""
+    aside = delivery.failures.filter(~s.keeps_row(pl.col(s.RULE)))
+    return delivery.typed.join(aside, on=s.ROW, how="anti", maintain_order="left")
 
 
 def _build_quarantine(delivery: Delivered, details: pl.DataFrame | None) -> pl.DataFrame:
-    """Return the delivered rows that broke a rule, with the rule, one row per row and rule."""
-    failures = pl.concat([delivery.failures, _list_schema_failures(details)])
+    """Return the delivered rows that broke a rule, with the rule, one row per row and rule.
+
+    A row that is set aside is not kept without anything.
+    """
+    found = pl.concat([delivery.failures, _list_schema_failures(details)])
+    is_kept = s.keeps_row(pl.col(s.RULE))
+    failures = found.filter(~is_kept | is_kept.all().over(s.ROW))
     return failures.sort(s.ROW, s.RULE).join(delivery.delivered, on=s.ROW, how="left", maintain_order="left")
 
 
 def _list_schema_failures(details: pl.DataFrame | None) -> pl.DataFrame:
     """List rule breaks that dataframely found; rules follow the schema's own columns there."""
     if details is None:
-        return pl.DataFrame(schema={s.ROW: pl.UInt32, s.RULE: pl.String})
+        return NO_FAILURES
     verdict = pl.Enum(["valid", "invalid", "unknown"])
     rules = [name for name, dtype in details.schema.items() if dtype == verdict]
     return (

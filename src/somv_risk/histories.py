@@ -7,7 +7,6 @@ from types import MappingProxyType
 from typing import Final
 
 import polars as pl
-import polars.selectors as cs
 
 from somv_risk import schema as s
 from somv_risk.errors import InputError
@@ -22,16 +21,18 @@ NOTHING_DROPPED = pl.DataFrame(schema={"source_table": pl.String, "reason": pl.S
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Quarantine:
-    """Rows that were set aside, per table, each with the rule it broke.
+    """Rows that broke a rule, per table: those set aside, and those kept without an attribute.
 
-    `rows` maps a table to a frame of `row` (number in the delivered table, from 0), `rule`, and the
-    delivered columns. A row that breaks two rules stands there twice.
+    `rows` maps a table to a frame of `row` (number in the delivered table, from 0), `rule`, and those
+    delivered columns that the table has. A row that breaks two rules stands there twice. A rule that starts
+    with `kept_without_` names an attribute that could not be read: the row is among those kept, with null in
+    its place, and no other rule set it aside. So delivered = kept + set aside, in each table.
     """
 
     rows: Mapping[str, pl.DataFrame] = field(default_factory=lambda: MappingProxyType({}))
 
     def summary(self) -> pl.DataFrame:
-        """Count rows set aside: one row per table and rule (`table`, `rule`, `rows`)."""
+        """Count rows that broke a rule: one row per table and rule (`table`, `rule`, `rows`)."""
         counts = [
             frame.group_by(s.RULE)
             .agg(pl.len().cast(pl.Int64).alias("rows"))
@@ -43,13 +44,30 @@ class Quarantine:
 
     def count(self) -> int:
         """Count rows set aside; one that broke two rules counts once."""
-        return sum(frame.drop(s.RULE).select(~cs.object()).n_unique() for frame in self.rows.values())
+        return sum(self.count_set_aside(table) for table in self.rows)
+
+    def count_set_aside(self, table: str) -> int:
+        """Count the rows of a table that were set aside."""
+        return _count_different(self.list_set_aside(table))
+
+    def count_kept_without(self, table: str) -> int:
+        """Count the rows of a table that were kept without an attribute that could not be read."""
+        return _count_different(self.list_kept_without(table))
+
+    def list_set_aside(self, table: str) -> pl.DataFrame:
+        """List the rows of a table that were set aside, one row per row and rule."""
+        return self[table].filter(~s.keeps_row(pl.col(s.RULE)))
+
+    def list_kept_without(self, table: str) -> pl.DataFrame:
+        """List the rows of a table that were kept without an attribute, one row per row and attribute."""
+        return self[table].filter(s.keeps_row(pl.col(s.RULE)))
 
     def count_by_person(self, person_ids: pl.Series) -> pl.DataFrame:
         """Count the rows set aside of each of the persons who has some (`person_id`, `rows`)."""
         none = pl.DataFrame(schema={s.PERSON_ID: pl.String, "rows": pl.Int64})
         ids = person_ids.unique().to_frame(s.PERSON_ID)
-        counts = [_count_by_person(frame, ids) for frame in self.rows.values() if s.PERSON_ID in frame]
+        set_aside = [self.list_set_aside(table) for table in self.rows]
+        counts = [_count_by_person(frame, ids) for frame in set_aside if s.PERSON_ID in frame]
         return pl.concat([none, *counts]).group_by(s.PERSON_ID).sum().sort(s.PERSON_ID)
 
     def __repr__(self) -> str:
@@ -69,10 +87,14 @@ class Quarantine:
         return self.rows.get(table, pl.DataFrame(schema={s.ROW: pl.UInt32, s.RULE: pl.String}))
 
 
+def _count_different(frame: pl.DataFrame) -> int:
+    return frame.drop(s.RULE).n_unique()
+
+
 def _count_by_person(frame: pl.DataFrame, ids: pl.DataFrame) -> pl.DataFrame:
     """Count different rows; an id stands there as it was delivered."""
     own = frame.with_columns(pl.col(s.PERSON_ID).cast(pl.String, strict=False).str.strip_chars())
-    of_these = own.join(ids, on=s.PERSON_ID, how="semi").drop(s.RULE).select(~cs.object()).unique()
+    of_these = own.join(ids, on=s.PERSON_ID, how="semi").drop(s.RULE).unique()
     return of_these.group_by(s.PERSON_ID).agg(pl.len().cast(pl.Int64).alias("rows"))
 
 

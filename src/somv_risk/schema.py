@@ -43,6 +43,7 @@ PARAGRAPH: Final = "paragraph"
 
 ROW: Final = "row"
 RULE: Final = "rule"
+KEPT_WITHOUT: Final = "kept_without_"  # of a rule that costs a row one attribute, and not its place
 
 PERSONS: Final = "persons"
 ADMISSIONS: Final = "admissions"
@@ -89,6 +90,7 @@ PRIMARY_CARE_KINDS: Final = ("gp", "out_of_hours", "other")
 
 EARLIEST_DAY: Final = date(1850, 1, 1)
 
+# Codes are held against it when they are read, where one that does not fit can be left out of its row.
 ICD10_PATTERN: Final = r"^[A-Z][0-9][0-9A-Z]{1,5}$"
 
 
@@ -162,7 +164,7 @@ class AdmissionsSchema(_Event):
     admission_type = dy.Enum(ADMISSION_TYPES, nullable=False)
     hospital = dy.String(nullable=True)
     department = dy.String(nullable=True)
-    diagnosis = dy.String(nullable=True, regex=ICD10_PATTERN)
+    diagnosis = dy.String(nullable=True)
     discharge = dy.Enum(DISCHARGES, nullable=True)
 
 
@@ -170,7 +172,7 @@ class DiagnosesSchema(_Event):
     """One row per diagnosis of a contact, timed as the contact is; a null end means not yet closed."""
 
     contact_id = dy.String(nullable=False, min_length=1)
-    code = dy.String(nullable=False, regex=ICD10_PATTERN)
+    code = dy.String(nullable=False)
     kind = dy.Enum(DIAGNOSIS_KINDS, nullable=False)
 
 
@@ -180,7 +182,7 @@ class PsychiatricContactsSchema(_Event):
     contact_id = dy.String(nullable=False, min_length=1)
     contact_type = dy.Enum(CONTACT_TYPES, nullable=False)
     attendance = dy.Enum(ATTENDANCES, nullable=False)
-    diagnosis = dy.String(nullable=True, regex=ICD10_PATTERN)
+    diagnosis = dy.String(nullable=True)
     provider = dy.String(nullable=True)
 
 
@@ -232,6 +234,8 @@ class HistoriesCollection(dy.Collection):
 
 
 SCHEMAS: Final[Mapping[str, type[dy.Schema]]] = MappingProxyType(HistoriesCollection.member_schemas())
+MAY_BE_OPEN: Final = (ENDED_AT, DEATH_DATE, OBSERVED_FROM, OBSERVED_UNTIL)  # null says: none, or not known
+CODE_COLUMNS: Final = (DIAGNOSIS, CODE)
 REQUIRED_TABLES: Final = (PERSONS, ADMISSIONS)
 EVENT_TABLES: Final = tuple(name for name in SCHEMAS if name != PERSONS)
 POINT_TABLES: Final = (PSYCHIATRIC_CONTACTS, PRIMARY_CARE)
@@ -304,3 +308,17 @@ def get_required_columns(table: str) -> tuple[str, ...]:
     return tuple(
         name for name, column in SCHEMAS[table].columns().items() if name != ROW and not column.nullable
     )
+
+
+def keeps_row(rule: pl.Expr) -> pl.Expr:
+    """Whether a row that breaks a rule is kept, without the attribute that the rule names."""
+    return rule.str.starts_with(KEPT_WITHOUT)
+
+
+def is_attribute(table: str, name: str) -> bool:
+    """Whether a cell that cannot be read costs a row this column only, and not its place.
+
+    What may be null and is no moment: without a moment nobody knows when the row counts.
+    """
+    is_moment = isinstance(get_columns(table)[name], pl.Datetime | pl.Date)
+    return not is_moment and name not in get_required_columns(table)

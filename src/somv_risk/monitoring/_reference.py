@@ -147,8 +147,7 @@ def find_weekly(rows: npt.NDArray[np.float64], eligible: int) -> float | None:
 
 def share_set_aside(histories: Histories, table: str) -> float:
     """Return the share of delivered rows that the checks set aside."""
-    aside = histories.quarantine[table]
-    rows = aside[s.ROW].n_unique() if s.ROW in aside.columns else aside.height
+    rows = histories.quarantine.count_set_aside(table)
     kept = int(histories.table(table).select(pl.len()).collect().item())
     return rows / (rows + kept) if rows >= SMALLEST else 0.0
 

@@ -36,7 +36,7 @@ class Defect:
     columns: Sequence[str]
     rate: float
     act: Literal["rewrite", "lower_case", "move"]
-    outcome: Literal["set_aside", "kept"]
+    outcome: Literal["set_aside", "kept_without", "kept"]
     rule: str | None = None
     pattern: str = ""
     value: str = ""
@@ -57,7 +57,7 @@ class Delivery:
     """Tables as delivered, all text, and what was planted in them.
 
     `planted` has one row per defect: `table`, `row` (number in the delivered table, from 0, as in the
-    quarantine), `defect`, `outcome` (`set_aside` or `kept`) and `rule` (null where the row is kept).
+    quarantine), `defect`, `outcome` (`set_aside`, `kept_without` or `kept`) and `rule` (null where it is `kept`).
     """
 
     tables: Mapping[str, pl.DataFrame]

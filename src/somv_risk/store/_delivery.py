@@ -9,9 +9,8 @@ from typing import Final
 import polars as pl
 
 from somv_risk import schema as s
-from somv_risk.checks import check_columns
-from somv_risk.conversion import convert
 from somv_risk.errors import InputError
+from somv_risk.headers import read_header, warn_of_others
 from somv_risk.histories import NOTHING_DROPPED, Histories, Quarantine
 from somv_risk.identity import Pseudonyms, describe_pseudonyms
 from somv_risk.timezones import TIMEZONE
@@ -61,9 +60,7 @@ class Delivery:
         if unknown:
             raise InputError(f"Unknown table {sorted(unknown)}. Known tables are {list(s.SCHEMAS)}.")
         for table, batches in self.tables.items():
-            check_columns(table, list(batches.columns))
-            for name, target in s.get_columns(table).items():
-                convert(table, name, batches.columns.get(name, pl.Null()), target, self.timezone)
+            warn_of_others(table, read_header(table, list(batches.columns)))
 
     @property
     def pseudonyms(self) -> Pseudonyms | None:
