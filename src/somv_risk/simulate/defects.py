@@ -57,7 +57,7 @@ class Delivery:
     """Tables as delivered, all text, and what was planted in them.
 
     `planted` has one row per defect: `table`, `row` (number in the delivered table, from 0, as in the
-    quarantine), `defect`, `outcome` (`set_aside`, `kept_without` or `kept`) and `rule` (null where it is `kept`).
+    quarantine), `defect`, `outcome` (`set_aside`, `kept_without` or `kept`) and `rule` (null if `kept`).
     """
 
     tables: Mapping[str, pl.DataFrame]
