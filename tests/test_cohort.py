@@ -101,7 +101,7 @@ def test_a_cohort_needs_an_index_moment():
 
 @pytest.mark.parametrize("minimum", ["minimum_age_years", "minimum_residence_days"])
 def test_a_minimum_cannot_be_negative(minimum):
-    with pytest.raises(ConfigError, match="negative"):
+    with pytest.raises(ConfigError, match=f"{minimum} is -1. Give a whole number from 0"):
         make_cohort(draw_histories(), [INDEX], **{minimum: -1})
 
 

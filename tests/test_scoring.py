@@ -2,7 +2,9 @@
 
 from dataclasses import replace
 from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
+import numpy as np
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
@@ -224,12 +226,58 @@ def test_by_default_the_models_threshold_flags(scores, model):
         ({"explain": "some"}, "explain"),
         ({"language": "fi"}, "language"),
         ({"index_time": "soon"}, "not a moment"),
-        ({"index_time": "2026-01-01T00:00:00+01:00"}, "time zone"),
+        ({"index_time": None}, "not a moment"),
+        ({"index_time": datetime(1, 1, 1)}, "year 1"),
+        ({"capacity": "1"}, "capacity is '1'"),
+        ({"capacity": 1.5}, "capacity is 1.5"),
+        ({"capacity": True}, "capacity is True"),
+        ({"capacity": 10**30}, "capacity is a number beyond all counts"),
+        ({"threshold": "0.5"}, "threshold is '0.5'"),
+        ({"threshold": True}, "threshold is True"),
+        ({"reasons": True}, "reasons is True"),
+        ({"reasons": None}, "reasons is None"),
+        ({"language": ["da"]}, "language is of type list"),
+        ({"explain": ["all"]}, "explain is of type list"),
+        ({"person_ids": 1.5}, "person_ids is of type float"),
+        ({"person_ids": [None]}, "person_ids is or has a value None"),
+        ({"person_ids": pl.DataFrame({"person_id": ["ada"]})}, r"such as frame\['person_id'\]"),
+        ({"allow": None}, "allow is None"),
     ],
 )
 def test_an_argument_out_of_its_range_is_an_error_that_names_it(model, few, index, options, word):
     with pytest.raises(ConfigError, match=word):
         sr.score(model, few, **{"index_time": index} | options)
+
+
+IDS_OF_ANY_KIND = {
+    "column": pl.Series,
+    "array": lambda ids: pl.Series(ids).to_numpy(),
+    "pandas column": lambda ids: pl.Series(ids).to_pandas(),
+    "tuple": tuple,
+    "repeated": lambda ids: [*ids, *ids],
+    "used up": iter,
+}
+
+
+@pytest.mark.parametrize("kind", IDS_OF_ANY_KIND.values(), ids=IDS_OF_ANY_KIND)
+def test_ids_may_come_in_any_kind_of_list(model, few, index, some, kind):
+    expected = sr.score(model, few, index_time=index, person_ids=list(some))
+    assert sr.score(model, few, index_time=index, person_ids=kind(list(some))).equals(expected)
+
+
+def test_numbers_of_numpy_are_numbers(model, few, index):
+    expected = sr.score(model, few, index_time=index, capacity=2, reasons=2)
+    assert sr.score(model, few, index_time=index, capacity=np.int64(2), reasons=np.uint8(2)).equals(expected)
+    expected = sr.score(model, few, index_time=index, threshold=0.5)
+    assert sr.score(model, few, index_time=index, threshold=np.float32(0.5)).equals(expected)
+
+
+def test_an_index_time_with_a_zone_is_the_local_one(model, few, index):
+    expected = sr.score(model, few, index_time=index)
+    for zoned in ("2025-12-31T23:00:00Z", index.replace(tzinfo=ZoneInfo("Europe/Copenhagen"))):
+        assert sr.score(model, few, index_time=zoned).equals(expected)
+    east = replace(few, timezone="Europe/Helsinki")
+    assert sr.score(model, east, index_time="2025-12-31T22:00:00Z").equals(expected)
 
 
 # --- Who is scored

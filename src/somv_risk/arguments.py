@@ -1,14 +1,26 @@
-"""Arguments: the numbers and ids of a call, of whatever type they come, in one place."""
+"""Arguments: the numbers, ids, paths and moments of a call, of whatever type they come, in one place.
 
-from numbers import Integral
-from typing import Any
+An error names the argument and what was expected. It shows numbers and names, and never an id.
+"""
+
+import os
+from collections.abc import Collection, Iterable, Sequence
+from datetime import date, datetime
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any, Final
 
 import polars as pl
 
 from somv_risk.errors import ConfigError
+from somv_risk.moments import parse_moment
+from somv_risk.timezones import TIMEZONE
+
+MOST: Final = 2**63 - 1
+INDEX_YEARS: Final = (1850, 9000)  # windows and horizons around them stay within what Python can count
 
 
-def read_count(name: str, value: Any, *, least: int, most: int | None = None) -> int:  # noqa: ANN401 - whatever a caller takes for a number
+def read_count(name: str, value: object, *, least: int = 0, most: int = MOST) -> int:
     """Read a whole number of Python or numpy; True is none, nor is 1.0 or "1".
 
     Raises
@@ -18,14 +30,132 @@ def read_count(name: str, value: Any, *, least: int, most: int | None = None) ->
 
     Examples
     --------
-    >>> read_count("capacity", 100, least=0)
+    >>> read_count("capacity", 100)
     100
     """
-    is_whole = isinstance(value, Integral) and not isinstance(value, bool)
-    if not is_whole or value < least or (most is not None and value > most):
-        range_ = f"from {least}" if most is None else f"from {least} to {most:,}"
-        raise ConfigError(f"{name} is {show(value)}. Give a whole number {range_}.")
-    return int(value)
+    if isinstance(value, Integral) and not isinstance(value, bool) and least <= int(value) <= most:
+        return int(value)
+    limits = f"from {least}" if most == MOST else f"from {least} to {most}"
+    raise ConfigError(f"{name} is {show(value)}. Give a whole number {limits}.")
+
+
+def read_share(name: str, value: object) -> float:
+    """Read a number from 0 to 1 of Python or numpy.
+
+    Raises
+    ------
+    ConfigError
+        If it is none.
+    """
+    if isinstance(value, Real) and not isinstance(value, bool) and 0 <= float(value) <= 1:  # NaN is not
+        return float(value)
+    raise ConfigError(f"{name} is {show(value)}. Give a number from 0 to 1.")
+
+
+def check_choice(name: str, value: object, choices: Collection[str]) -> None:
+    """Check that an argument is one of some words.
+
+    Raises
+    ------
+    ConfigError
+        If it is none of them.
+    """
+    if not (isinstance(value, str) and value in choices):
+        raise ConfigError(f"{name} is {show(value)}. Give one of {list(choices)}.")
+
+
+def check_choices(name: str, values: object, choices: Collection[str]) -> None:
+    """Check that an argument is a collection of some words, and no word itself.
+
+    Raises
+    ------
+    ConfigError
+        If it is none, or one of its words is another.
+    """
+    listed = None if isinstance(values, str) else list_values(values)
+    if listed is None or not all(isinstance(value, str) and value in choices for value in listed):
+        raise ConfigError(f"{name} is {show(values)}. Give some of {list(choices)} in a list.")
+
+
+def read_path(name: str, value: object) -> Path:
+    """Read a path.
+
+    Raises
+    ------
+    ConfigError
+        If it is no text or `Path`, or has a character that no path has.
+    """
+    if isinstance(value, str | os.PathLike):
+        path = os.fspath(value)
+        if isinstance(path, str) and "\0" not in path and is_text(path):
+            return Path(path)
+    raise ConfigError(f"{name} is {show(value)}. Give the path of a file or folder.")
+
+
+def read_index_time(value: object, timezone: str = TIMEZONE, name: str = "index_time") -> datetime:
+    """Read an index moment; one with a time zone is converted.
+
+    Raises
+    ------
+    ConfigError
+        If it is none, or so far away that no horizon or window around it can be counted.
+    """
+    moment = parse_moment(value, timezone)
+    first, last = INDEX_YEARS
+    if not first <= moment.year < last:
+        raise ConfigError(f"{name} lies in the year {moment.year}. Give a moment from {first} on.")
+    return moment
+
+
+def read_index_times(values: object, timezone: str = TIMEZONE, name: str = "index_times") -> list[datetime]:
+    """Read index moments, a single one too, each once and in order.
+
+    Raises
+    ------
+    ConfigError
+        If there is none, or one cannot be read.
+    """
+    listed = [values] if isinstance(values, str | date) else list_values(values)
+    if not listed:
+        what = f"is {show(values)}" if listed is None else "has no index moment in it"
+        raise ConfigError(f"{name} {what}. Give at least one, such as ['2026-01-31'].")
+    return sorted({read_index_time(value, timezone, name) for value in listed})
+
+
+def list_ids(name: str, values: object) -> list[str]:
+    """List ids, a single one too, each once: text, or whole numbers as text.
+
+    Raises
+    ------
+    ConfigError
+        If something else is among them.
+    """
+    listed = [values] if isinstance(values, str | Integral) else list_values(values)
+    if listed is None:
+        raise ConfigError(f"{name} is {show_type(values)}. Give ids in a list, such as frame['person_id'].")
+    return list(dict.fromkeys(read_id(name, value) for value in listed))
+
+
+def read_id(name: str, value: object) -> str:
+    """Read an id: text, or a whole number as text.
+
+    Raises
+    ------
+    ConfigError
+        If it is something else.
+    """
+    if isinstance(value, str) and is_text(value):
+        return value
+    if isinstance(value, Integral) and not isinstance(value, bool):
+        return str(int(value))
+    raise ConfigError(f"{name} is or has a value {show_type(value)}. Give ids as text.")
+
+
+def list_values(values: Any) -> Sequence[object] | None:  # noqa: ANN401 - whatever a caller takes for a list
+    """List what stands in a collection, array or column; None if it is none, or a frame or a mapping."""
+    if isinstance(values, bytes | dict | pl.DataFrame) or hasattr(values, "columns"):
+        return None
+    return list(values) if isinstance(values, Iterable) and not isinstance(values, str | type) else None
 
 
 def read_ids(column: pl.Series) -> pl.Series | None:
@@ -43,7 +173,25 @@ def read_ids(column: pl.Series) -> pl.Series | None:
     return None
 
 
+def is_text(value: str) -> bool:
+    """Whether text can be written: halves of characters, as broken input has them, cannot."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def show(value: object) -> str:
-    """Show an argument that is a number, a name or the like, cut to a length that can be read."""
-    text = repr(value) if isinstance(value, str | int | float | None) else f"a {type(value).__name__}"
+    """Show an argument that is a number or a name, cut to a length that can be read; of others the type."""
+    if not isinstance(value, str | int | float | None):
+        return show_type(value)
+    if isinstance(value, int) and abs(value) > MOST:
+        return "a number beyond all counts"
+    text = ascii(value) if isinstance(value, str) and not is_text(value) else repr(value)
     return text if len(text) <= 40 else f"{text[:40]}..."
+
+
+def show_type(value: object) -> str:
+    """Show of what type an argument is."""
+    return "None" if value is None else f"of type {type(value).__name__}"

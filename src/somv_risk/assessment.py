@@ -12,6 +12,7 @@ from typing import Any, Final
 import polars as pl
 
 from somv_risk import schema as s
+from somv_risk.arguments import read_count, read_index_times
 from somv_risk.cases import Followed, Persons, find_head, follow
 from somv_risk.config import parse_config
 from somv_risk.definitions import check_definitions
@@ -27,9 +28,9 @@ from somv_risk.evaluation import (
 )
 from somv_risk.explanation_quality import measure_explanations
 from somv_risk.groupings import list_groupings
-from somv_risk.histories import Histories
-from somv_risk.model import RiskModel, compute_model_hash, describe_target, load_model
-from somv_risk.moments import Moment, parse_moment
+from somv_risk.histories import Histories, check_histories
+from somv_risk.model import RiskModel, compute_model_hash, describe_target, get_model
+from somv_risk.moments import Moment
 from somv_risk.monitoring import REFERENCE
 from somv_risk.pipeline import LIBRARIES, Progress, ignore_progress
 from somv_risk.refits import Judge, Refits, run_refits
@@ -198,11 +199,12 @@ def evaluate(
         If features count something else than when the model was trained, and that is not allowed.
     """
     check_allowed(allow)
-    fitted = model if isinstance(model, RiskModel) else load_model(model)
+    fitted = get_model(model)
     check_definitions(fitted, allow)
-    moments = sorted({parse_moment(moment) for moment in index_times})
-    if not moments:
-        raise ConfigError("An evaluation needs at least one index moment. Give index_times=[...].")
+    check_histories(histories)
+    moments = read_index_times(index_times, histories.timezone)
+    draws, seed = read_count("draws", draws), read_count("seed", seed)
+    explained = read_count("explained", explained)
     read_capacities([*capacities, working_capacity])
     _check_target(fitted, target, asks_for_more=refits is not None or explained > 0)
     config = parse_config(dict(fitted.facts["config"]))

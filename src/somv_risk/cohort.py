@@ -4,14 +4,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import partial
+from typing import Final
 
 import numpy as np
 import polars as pl
 
 from somv_risk import schema as s
-from somv_risk.errors import ConfigError
-from somv_risk.histories import Histories
-from somv_risk.moments import Moment, parse_moment
+from somv_risk.arguments import read_count, read_index_times
+from somv_risk.histories import Histories, check_histories
+from somv_risk.moments import Moment
+
+MOST_YEARS: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +50,18 @@ def make_cohort(
     Parameters
     ----------
     index_times
-        Moments; repeated ones count once.
+        Moments, or a single one; repeated ones count once. Those with a time zone are converted.
 
     Raises
     ------
     ConfigError
         If there is no index moment or a minimum is negative.
     """
-    moments = sorted({parse_moment(value) for value in index_times})
-    if not moments:
-        raise ConfigError("A cohort needs at least one index moment. Give index_times=[...].")
-    if minimum_age_years < 0 or minimum_residence_days < 0:
-        raise ConfigError("A minimum age or residence is negative. Give 0 or more.")
-    rules = [_list_rules(moment, minimum_age_years, minimum_residence_days) for moment in moments]
+    check_histories(histories)
+    moments = read_index_times(index_times, histories.timezone)
+    age = read_count("minimum_age_years", minimum_age_years, most=MOST_YEARS)
+    residence = read_count("minimum_residence_days", minimum_residence_days, most=MOST_YEARS * 365)
+    rules = [_list_rules(moment, age, residence) for moment in moments]
     eligible = [
         pl.all_horizontal(*of_moment.values()).fill_null(value=False).alias(str(place))
         for place, of_moment in enumerate(rules)

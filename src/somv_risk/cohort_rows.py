@@ -12,7 +12,7 @@ from somv_risk.arrow import ArrowFrame, read_frame
 from somv_risk.asof import KEY
 from somv_risk.cohort import Cohort
 from somv_risk.errors import InputError
-from somv_risk.histories import Histories
+from somv_risk.histories import Histories, check_histories
 from somv_risk.moments import read_moments
 
 COHORT: Final = "cohort"
@@ -47,8 +47,7 @@ def read_cohort(histories: Histories, cohort: CohortLike) -> pl.LazyFrame:
     InputError
         If the cohort is no frame, lacks a column or has one of an unusable type.
     """
-    if not isinstance(histories, Histories):
-        raise InputError(f"The histories are a {type(histories).__name__}. Give what from_frames returns.")
+    check_histories(histories)
     if isinstance(cohort, KnownRows):
         return cohort.rows.lazy().select(KEY)
     frame = cohort.lazy() if isinstance(cohort, Cohort) else read_frame(COHORT, cohort)

@@ -2,23 +2,25 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import polars as pl
 
 from somv_risk import schema as s
+from somv_risk.arguments import read_count, read_index_time
 from somv_risk.asof import KEY
 from somv_risk.contributions import Summary, compute_contributions, summarise_trees
 from somv_risk.definitions import check_definitions
 from somv_risk.errors import ConfigError
 from somv_risk.features import THEMES, Feature, list_evidence
-from somv_risk.histories import Histories
+from somv_risk.histories import Histories, check_histories
 from somv_risk.matrix import build_matrices
-from somv_risk.model import RiskModel
-from somv_risk.moments import Moment, parse_moment
+from somv_risk.model import RiskModel, get_model
+from somv_risk.moments import Moment
 from somv_risk.reasons import FeatureReason, Reason, Texts, build_feature_reasons, build_reasons, load_texts
-from somv_risk.scoring import RISK, Allowed, check_allowed, choose_persons, collect_features
+from somv_risk.scoring import RISK, Allowed, check_allowed, choose_persons, collect_features, keep_person
 
 SHOWN_EVENTS: Final = 5
 RAW, BASE, TOP = "raw", "base", "top"
@@ -57,7 +59,7 @@ class Explanation:
 
 
 def explain_person(
-    model: RiskModel,
+    model: RiskModel | str | Path,
     histories: Histories,
     person_id: str,
     index_time: Moment,
@@ -80,6 +82,7 @@ def explain_person(
         If features count something else than when the model was trained, and that is not allowed.
     """
     check_allowed(allow)
+    model = get_model(model)
     check_definitions(model, allow)
     own, rows = _find_person(model, histories, person_id, index_time)
     frame = collect_features(model, own, rows)
@@ -106,7 +109,7 @@ def explain_person(
 
 
 def list_reason_evidence(
-    model: RiskModel,
+    model: RiskModel | str | Path,
     histories: Histories,
     person_id: str,
     index_time: Moment,
@@ -137,6 +140,7 @@ def list_reason_evidence(
         If features count something else than when the model was trained, and that is not allowed.
     """
     check_allowed(allow)
+    model = get_model(model)
     check_definitions(model, allow)
     features = {each.name: each for each in model.features}
     if feature not in features:
@@ -148,8 +152,8 @@ def list_reason_evidence(
 def _find_person(
     model: RiskModel, histories: Histories, person_id: str, index_time: Moment
 ) -> tuple[Histories, pl.DataFrame]:
-    own = histories.keep_persons(pl.LazyFrame({s.PERSON_ID: [str(person_id)]}))
-    return own, choose_persons(model, own, parse_moment(index_time), None)
+    own = keep_person(histories, person_id)
+    return own, choose_persons(model, own, read_index_time(index_time, own.timezone), None)
 
 
 def _list_events(model: RiskModel, own: Histories, rows: pl.DataFrame, feature: Feature) -> pl.DataFrame:
@@ -157,7 +161,7 @@ def _list_events(model: RiskModel, own: Histories, rows: pl.DataFrame, feature: 
 
 
 def explain_region(
-    model: RiskModel,
+    model: RiskModel | str | Path,
     histories: Histories,
     index_time: Moment,
     *,
@@ -190,8 +194,11 @@ def explain_region(
         If features count something else than when the model was trained, and that is not allowed.
     """
     check_allowed(allow)
+    model = get_model(model)
     check_definitions(model, allow)
-    rows = choose_persons(model, histories, parse_moment(index_time), None)
+    check_histories(histories)
+    top = min(read_count("top", top, least=1), len(model.features))
+    rows = choose_persons(model, histories, read_index_time(index_time, histories.timezone), None)
     groups = [THEMES.index(feature.definition.theme) for feature in model.features]
     names = np.array([feature.name for feature in model.features])
     pieces = [

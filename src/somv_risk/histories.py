@@ -9,6 +9,7 @@ from typing import Final
 import polars as pl
 
 from somv_risk import schema as s
+from somv_risk.arguments import show_type
 from somv_risk.errors import InputError
 from somv_risk.identity import Pseudonyms, describe_pseudonyms, sign_person
 from somv_risk.timezones import TIMEZONE
@@ -273,4 +274,18 @@ class Histories:
             tables={name: frame.with_columns(signed) for name, frame in self.tables.items()},
             quarantine=Quarantine(set_aside),
             pseudonyms=describe_pseudonyms(key),
+        )
+
+
+def check_histories(value: object) -> None:
+    """Check that an argument is histories.
+
+    Raises
+    ------
+    InputError
+        If it is something else, such as a frame or a path.
+    """
+    if not isinstance(value, Histories):
+        raise InputError(
+            f"The histories are {show_type(value)}. Give what read_histories or from_frames returns."
         )

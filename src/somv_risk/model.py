@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from somv_risk.arguments import read_path
 from somv_risk.asof import Lags
 from somv_risk.calibration import Calibration, read_calibration
 from somv_risk.contributions import score_trees
@@ -143,12 +144,23 @@ def load_model(path: str | Path) -> RiskModel:
         If a file is missing, of another version or altered, or the trees name other features; if the
         registry has no model of that name.
     """
-    with open_folder(path) as folder:
+    with open_folder(read_path("model", path)) as folder:
         stored = read_model(folder)
         try:
             return _restore(stored.text, tuple(stored.trees.items()))
         except ModelError as error:
             raise ModelError(f"{folder}: {error}") from None
+
+
+def get_model(model: RiskModel | str | Path) -> RiskModel:
+    """Return a model that is given as such, or by the name that `load_model` takes.
+
+    Raises
+    ------
+    ModelError, ConfigError
+        As `load_model`.
+    """
+    return model if isinstance(model, RiskModel) else load_model(model)
 
 
 def _restore(text: str, trees: tuple[tuple[str, str], ...]) -> RiskModel:

@@ -106,7 +106,10 @@ def _show(value: object) -> str:
 
 
 def _parse_text(text: str, timezone: str) -> datetime | None:
-    found: datetime | None = _read_text(pl.Series([text.strip()]), timezone).local.item()
+    bare = text.strip()
+    if not bare.isascii():
+        return None  # no moment has such characters, and Polars cannot hold all of them
+    found: datetime | None = _read_text(pl.Series([bare]), timezone).local.item()
     return found
 
 

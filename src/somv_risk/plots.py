@@ -7,17 +7,17 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from somv_risk.arguments import read_index_time
 from somv_risk.contributions import compute_contributions
 from somv_risk.errors import CohortError, ConfigError
 from somv_risk.features import Feature
-from somv_risk.histories import Histories
+from somv_risk.histories import Histories, check_histories
 from somv_risk.matrix import Matrix
 from somv_risk.model import RiskModel
-from somv_risk.moments import Moment, parse_moment
+from somv_risk.moments import Moment
 from somv_risk.reasons import load_texts, sum_themes
 from somv_risk.report.timeline_picture import render_timeline
-from somv_risk.schema import PERSON_ID
-from somv_risk.scoring import choose_persons, collect_features
+from somv_risk.scoring import choose_persons, collect_features, keep_person
 from somv_risk.worklist import build_timeline_events
 
 if TYPE_CHECKING:
@@ -69,7 +69,8 @@ def make_explanation(
         raise ConfigError(f"by is {by!r}. Give 'feature' or 'theme'.")
     if language is not None:
         load_texts(language)  # refuses a language that there is not
-    rows = choose_persons(model, histories, parse_moment(index_time), person_ids)
+    check_histories(histories)
+    rows = choose_persons(model, histories, read_index_time(index_time, histories.timezone), person_ids)
     frame = collect_features(model, histories, rows)
     matrix = model.encoding.to_matrix(frame)
     contributions = compute_contributions(model.main.booster, matrix)
@@ -149,8 +150,8 @@ def draw_timeline(
     ConfigError
         If the language is not known.
     """
-    own = histories.keep_persons(pl.LazyFrame({PERSON_ID: [str(person_id)]}))
-    row = choose_persons(model, own, parse_moment(index_time), None)
+    own = keep_person(histories, person_id)
+    row = choose_persons(model, own, read_index_time(index_time, own.timezone), None)
     return render_timeline(row, build_timeline_events(own, row, model.lags), language=language)
 
 

@@ -11,6 +11,15 @@ import numpy as np
 import polars as pl
 
 from somv_risk import schema as s
+from somv_risk.arguments import (
+    check_choice,
+    check_choices,
+    list_ids,
+    read_count,
+    read_id,
+    read_index_time,
+    read_share,
+)
 from somv_risk.asof import KEY
 from somv_risk.cohort import Cohort, make_cohort
 from somv_risk.cohort_rows import KnownRows
@@ -18,10 +27,10 @@ from somv_risk.contributions import compute_contributions
 from somv_risk.definitions import check_definitions
 from somv_risk.errors import CohortError, ConfigError, EligibilityWarning
 from somv_risk.features import build_features
-from somv_risk.histories import Histories
+from somv_risk.histories import Histories, check_histories
 from somv_risk.matrix import Matrix
-from somv_risk.model import RiskModel, load_model
-from somv_risk.moments import Moment, parse_moment
+from somv_risk.model import RiskModel, get_model
+from somv_risk.moments import Moment
 from somv_risk.notes import WARNINGS, list_absent, list_warnings
 from somv_risk.outcomes import OUTCOME_EVENTS, UNFINISHED_TREATMENT, count_past_events
 from somv_risk.reasons import Reason, build_reasons, load_texts
@@ -74,7 +83,8 @@ def score(
     index_time
         Only what was known before this moment is used.
     person_ids
-        Score only these; risk, percentile and reasons are the same as in a whole region.
+        Score only these (one id, or ids in a list, a column or an array); risk, percentile and reasons are
+        the same as in a whole region.
     capacity
         Flag this many persons, highest first. Not together with `threshold`.
     threshold
@@ -117,9 +127,10 @@ def score(
     check_options(capacity, threshold, reasons, explain)
     check_allowed(allow)
     load_texts(language)
-    model = model if isinstance(model, RiskModel) else load_model(model)
+    model = get_model(model)
     check_definitions(model, allow)
-    moment = parse_moment(index_time)
+    check_histories(histories)
+    moment = read_index_time(index_time, histories.timezone)
     cohort = choose_persons(model, histories, moment, person_ids)
     frame = collect_features(model, histories, cohort)
     matrix = model.encoding.to_matrix(frame)
@@ -141,7 +152,7 @@ def choose_persons(
     model: RiskModel, histories: Histories, index_time: datetime, person_ids: Iterable[str] | None
 ) -> pl.DataFrame:
     """Choose the eligible persons, of all or of those named, in order of their id."""
-    chosen = None if person_ids is None else _list_ids(person_ids)
+    chosen = None if person_ids is None else list_ids("person_ids", person_ids)
     asked = histories if chosen is None else histories.keep_persons(_frame_ids(chosen))
     cohort = find_eligible(model, asked, index_time)
     rows = cohort.rows.collect()
@@ -169,11 +180,16 @@ def find_eligible(model: RiskModel, histories: Histories, index_time: datetime) 
     )
 
 
-def _list_ids(person_ids: Iterable[str]) -> list[str]:
-    listed = list(dict.fromkeys([person_ids] if isinstance(person_ids, str) else person_ids))
-    if not all(isinstance(value, str) for value in listed):
-        raise ConfigError("person_ids has something other than text in it. Give a list of ids as text.")
-    return [value for value in listed if isinstance(value, str)]
+def keep_person(histories: Histories, person_id: str) -> Histories:
+    """Keep the rows of the one person who is asked about.
+
+    Raises
+    ------
+    InputError, ConfigError
+        If the histories are none, or the id is no id.
+    """
+    check_histories(histories)
+    return histories.keep_persons(_frame_ids([read_id("person_id", person_id)]))
 
 
 def _frame_ids(ids: Sequence[str]) -> pl.LazyFrame:
@@ -308,14 +324,12 @@ def check_options(capacity: int | None, threshold: float | None, reasons: int, e
     """
     if capacity is not None and threshold is not None:
         raise ConfigError("Both capacity and threshold were given. Give one of them.")
-    if capacity is not None and capacity < 0:
-        raise ConfigError(f"capacity is {capacity}. Give 0 or more persons.")
-    if threshold is not None and not 0 <= threshold <= 1:
-        raise ConfigError(f"threshold is {threshold}. Give a risk from 0 to 1.")
-    if reasons < 1:
-        raise ConfigError(f"reasons is {reasons}. Give 1 or more.")
-    if explain not in {"flagged", "all", "none"}:
-        raise ConfigError(f"explain is {explain!r}. Give 'flagged', 'all' or 'none'.")
+    if capacity is not None:
+        read_count("capacity", capacity)
+    if threshold is not None:
+        read_share("threshold", threshold)
+    read_count("reasons", reasons, least=1)
+    check_choice("explain", explain, get_args(Explain))
 
 
 def check_allowed(allow: Collection[str]) -> None:
@@ -326,7 +340,4 @@ def check_allowed(allow: Collection[str]) -> None:
     ConfigError
         If it is not.
     """
-    known = get_args(Allowed)
-    unknown = [allow] if isinstance(allow, str) else sorted(set(allow) - set(known))
-    if unknown:
-        raise ConfigError(f"allow is {unknown}. Give some of {list(known)} in a list.")
+    check_choices("allow", allow, get_args(Allowed))

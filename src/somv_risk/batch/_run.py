@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from somv_risk.arguments import read_index_time, read_path
 from somv_risk.batch._bucket import Options
 from somv_risk.batch._checks import check_index_time, check_tables, count_persons
 from somv_risk.batch._earlier import find_earlier
@@ -21,8 +22,8 @@ from somv_risk.batch._tasks import RISKS_FOLDER, SCORES_FOLDER, WORK_FOLDER, Fai
 from somv_risk.batch._workers import start_workers
 from somv_risk.definitions import check_definitions
 from somv_risk.errors import ConfigError, ModelError, OtherRunError, SourceError
-from somv_risk.model import RiskModel, load_model
-from somv_risk.moments import Moment, parse_moment
+from somv_risk.model import RiskModel, get_model
+from somv_risk.moments import Moment
 from somv_risk.scoring import Allowed
 from somv_risk.sources import read_histories
 from somv_risk.store import is_store, read_manifest, write_store
@@ -95,12 +96,13 @@ def run_batch(
     CohortError
         If nobody is eligible.
     """
-    fitted = model if isinstance(model, RiskModel) else load_model(model)
+    fitted = get_model(model)
     check_definitions(fitted, allow)
-    moment, chosen, folder = parse_moment(index_time), options or Options(), Path(out)
-    if since is not None and Path(since).resolve() == folder.resolve():
+    moment, chosen, folder = read_index_time(index_time), options or Options(), read_path("out", out)
+    before = None if since is None else read_path("since", since)
+    if before is not None and before.resolve() == folder.resolve():
         raise ConfigError(f"{folder} is both the earlier run and this one. Name another folder for this one.")
-    with hold_folder(folder), _make_store(Path(store), folder) as stored:
+    with hold_folder(folder), _make_store(read_path("store", store), folder) as stored:
         if fresh:
             _forget(folder)
         check_tables(fitted, stored, allow)
@@ -109,7 +111,7 @@ def run_batch(
         _check_told(folder)
         check_same(folder, identity)
         persons, log = count_persons(stored), Log(folder / LOG_FILE)
-        earlier = None if since is None else find_earlier(Path(since), identity, moment, log)
+        earlier = None if before is None else find_earlier(before, identity, moment, log)
         job = Job(
             model=_copy_model(fitted, folder),
             model_hash=identity["model"],

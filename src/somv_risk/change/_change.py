@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -10,14 +11,15 @@ import numpy.typing as npt
 import polars as pl
 
 from somv_risk import schema as s
+from somv_risk.arguments import read_count, read_index_time
 from somv_risk.change._evidence import Evidence, compare_evidence
 from somv_risk.contributions import compute_contributions
 from somv_risk.definitions import check_definitions
-from somv_risk.errors import CohortError, ConfigError
+from somv_risk.errors import CohortError
 from somv_risk.features import EVENTS, Feature
 from somv_risk.histories import Histories
-from somv_risk.model import RiskModel
-from somv_risk.moments import Moment, parse_moment
+from somv_risk.model import RiskModel, get_model
+from somv_risk.moments import Moment
 from somv_risk.notes import list_warnings
 from somv_risk.reasons import (
     ChangeTexts,
@@ -26,7 +28,7 @@ from somv_risk.reasons import (
     render_change,
     sum_themes,
 )
-from somv_risk.scoring import Allowed, check_allowed, choose_persons, collect_features
+from somv_risk.scoring import Allowed, check_allowed, choose_persons, collect_features, keep_person
 
 SHOWN_EVENTS: Final = 5
 LEAST_SHARE: Final = 0.1
@@ -91,7 +93,7 @@ class Change:
 
 
 def explain_change(
-    model: RiskModel,
+    model: RiskModel | str | Path,
     histories: Histories,
     person_id: str,
     earlier: Moment,
@@ -124,11 +126,15 @@ def explain_change(
         If features count something else than when the model was trained, and that is not allowed.
     """
     check_allowed(allow)
+    model = get_model(model)
     check_definitions(model, allow)
-    moments = (parse_moment(earlier), parse_moment(later))
+    own = keep_person(histories, person_id)
+    moments = (
+        read_index_time(earlier, own.timezone, "earlier"),
+        read_index_time(later, own.timezone, "later"),
+    )
     _check_arguments(moments, reasons)
     load_change_texts(language)
-    own = histories.keep_persons(pl.LazyFrame({s.PERSON_ID: [str(person_id)]}))
     rows = _choose_rows(model, own, moments)
     frame = collect_features(model, own, rows)
     matrix = model.encoding.to_matrix(frame)
@@ -163,8 +169,7 @@ def _check_arguments(moments: tuple[datetime, datetime], reasons: int) -> None:
         raise CohortError(
             f"The earlier moment {earlier} does not lie before the later one {later}. Give them in order."
         )
-    if reasons < 1:
-        raise ConfigError(f"reasons is {reasons}. Give 1 or more.")
+    read_count("reasons", reasons, least=1)
 
 
 def _choose_rows(model: RiskModel, own: Histories, moments: Sequence[datetime]) -> pl.DataFrame:

@@ -9,16 +9,16 @@ from typing import Final
 import numpy as np
 import polars as pl
 
+from somv_risk.arguments import read_count, read_index_time
 from somv_risk.contributions import Contributions, explain_trees
-from somv_risk.errors import ConfigError
 from somv_risk.explanation_quality._deletion import Deletion, check_deletion
 from somv_risk.explanation_quality._exactness import measure_exactness
 from somv_risk.explanation_quality._measured import Measured, tell_median, tell_share
 from somv_risk.explanation_quality._stability import measure_stability
-from somv_risk.histories import Histories
+from somv_risk.histories import Histories, check_histories
 from somv_risk.matrix import build_matrices
-from somv_risk.model import RiskModel
-from somv_risk.moments import Moment, parse_moment
+from somv_risk.model import RiskModel, get_model
+from somv_risk.moments import Moment
 from somv_risk.scoring import choose_persons, collect_features
 
 MEASURES: Final[Mapping[str, str]] = MappingProxyType(
@@ -82,9 +82,11 @@ def measure_explanations(
     Samek et al., Evaluating the visualization of what a deep neural network has learned, IEEE Transactions on
     Neural Networks and Learning Systems 2017, doi:10.1109/TNNLS.2016.2599820, for deletion.
     """
-    if persons < 1:
-        raise ConfigError(f"persons is {persons}. Give 1 or more.")
-    flagged, drawn = _choose(model, histories, parse_moment(index_time), persons, seed)
+    check_histories(histories)
+    model, others = get_model(model), [get_model(other) for other in others]
+    persons, seed = read_count("persons", persons, least=1), read_count("seed", seed)
+    moment = read_index_time(index_time, histories.timezone)
+    flagged, drawn = _choose(model, histories, moment, persons, seed)
     frame = collect_features(model, histories, pl.concat([flagged, drawn]))
     matrix = model.encoding.to_matrix(frame)
     told = explain_trees(model.main.booster, matrix)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
@@ -11,11 +11,12 @@ from typing import Any, Final
 import polars as pl
 
 from somv_risk import schema as s
+from somv_risk.arguments import read_index_time, read_index_times
 from somv_risk.definitions import warn_of_definitions
 from somv_risk.errors import ConfigError
-from somv_risk.histories import Histories
-from somv_risk.model import RiskModel, compute_model_hash, load_model
-from somv_risk.moments import Moment, parse_moment
+from somv_risk.histories import Histories, check_histories
+from somv_risk.model import RiskModel, compute_model_hash, get_model
+from somv_risk.moments import Moment
 from somv_risk.monitoring._alarms import Alarm, tabulate_alarms
 from somv_risk.monitoring._features import find_feature_alarms, tabulate_features
 from somv_risk.monitoring._limits import Limits, read_limits
@@ -124,11 +125,12 @@ def monitor(
     DefinitionWarning
         If features count something else than when the model was trained.
     """
-    fitted = model if isinstance(model, RiskModel) else load_model(model)
+    fitted = get_model(model)
     warn_of_definitions(fitted)
     set_limits, reference = read_limits(limits), read_reference(fitted)
-    moment = parse_moment(index_time)
-    moments = _list_earlier(earlier, moment)
+    check_histories(histories)
+    moment = read_index_time(index_time, histories.timezone)
+    moments = _list_earlier(earlier, moment, histories.timezone)
     steps = ("reading the tables", "scoring", "following earlier scorings")
     progress(steps[0], 0, len(steps))
     seen = see(histories, moment, fitted.lags)
@@ -153,9 +155,10 @@ def monitor(
     )
 
 
-def _list_earlier(earlier: Moment | Sequence[Moment] | None, moment: datetime) -> list[datetime]:
-    given = [] if earlier is None else [earlier] if isinstance(earlier, str | date) else list(earlier)
-    moments = sorted({parse_moment(one) for one in given})
+def _list_earlier(
+    earlier: Moment | Sequence[Moment] | None, moment: datetime, timezone: str
+) -> list[datetime]:
+    moments = [] if earlier is None else read_index_times(earlier, timezone, "earlier")
     if moments and moments[-1] >= moment:
         raise ConfigError(
             f"The earlier moment {moments[-1]} is not before the index time {moment}. Give one that is."

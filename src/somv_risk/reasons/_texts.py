@@ -10,6 +10,7 @@ from string import Formatter
 from types import MappingProxyType
 from typing import Any, Final
 
+from somv_risk.arguments import check_choice
 from somv_risk.errors import ConfigError
 from somv_risk.features import BACKGROUND, THEMES, VIEWS, Definition, load_definitions
 from somv_risk.languages import LANGUAGES
@@ -150,7 +151,6 @@ class Texts:
         return self.directions["lowers"] if contribution < 0 else self.directions["neither"]
 
 
-@cache
 def load_texts(language: str) -> Texts:
     """Load the packaged texts of a language.
 
@@ -159,10 +159,12 @@ def load_texts(language: str) -> Texts:
     ConfigError
         If there are no texts in that language.
     """
-    if language not in LANGUAGES:
-        raise ConfigError(
-            f"There are no reason texts in language {language!r}. Known languages are {', '.join(LANGUAGES)}."
-        )
+    check_choice("language", language, LANGUAGES)
+    return _load_texts(language)
+
+
+@cache
+def _load_texts(language: str) -> Texts:
     text = resources.files("somv_risk.reasons").joinpath(f"{language}.toml").read_text(encoding="utf-8")
     return read_texts(language, tomllib.loads(text))
 
