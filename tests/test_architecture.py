@@ -73,6 +73,8 @@ FLOORS = {
     "volumes": 3,
     "config": 4,
     "sources": 4,
+    "parquet": 4,
+    "file_faults": 4,
     "store": 4,
     "batch": 4,
     "spark": 4,
@@ -135,6 +137,11 @@ FILE_FORMAT = "parquet|csv|ipc|ndjson|json|avro|excel|ods|delta|iceberg|database
 FILE_CALL = re.compile(
     rf"open|(read|write)_(text|bytes)|mkdir|unlink|rmtree|(scan|read)_({FILE_FORMAT})\w*|(write|sink)_[a-z]\w*"
 )
+# Polars takes names for patterns and addresses, and passes over rows that it cannot read.
+PATTERN_TAKERS = re.compile(
+    rf"polars\.((scan|read)_({FILE_FORMAT})(_schema|_metadata|_batched)?)|pyarrow\.(dataset|csv)\.\w+"
+)
+READERS = ("parquet.py", "sources/csv_file.py", "sources/omop/files.py", "sources/delta.py")
 PACKAGED_READ = ("read_text", "read_bytes", "open")
 CLOCK = re.compile(r"datetime\.(datetime|date)\.(now|utcnow|today)|time\.\w+")
 LOG_TOOLS = ("logging", "loguru", "structlog")
@@ -347,6 +354,12 @@ def find_heavy_imports(module: Module) -> Iterator[Finding]:
             yield line, f"imports {name} at module level: import it in the function that uses it"
 
 
+def find_names_taken_for_patterns(module: Module) -> Iterator[Finding]:
+    for call in module.calls if module.path not in READERS else ():
+        if PATTERN_TAKERS.fullmatch(name := full_name(call.func, module.aliases)):
+            yield call.lineno, f"calls {name}, which may take a name for a pattern: use somv_risk.parquet"
+
+
 def find_missing_floor(module: Module) -> Iterator[Finding]:
     if module.room not in {FRONT_DOOR, *FLOORS, *GARDEN}:
         yield 1, f"room {module.room} is on no floor: give it one in FLOORS"
@@ -412,6 +425,10 @@ def test_the_house_never_uses_the_garden():
 
 def test_floors_0_to_3_touch_no_files():
     check_house(find_file_access)
+
+
+def test_files_are_read_by_their_own_names():
+    check_house(find_names_taken_for_patterns)
 
 
 def test_floors_0_to_3_read_no_clock():
@@ -486,6 +503,8 @@ FAULTS = [
         "from importlib import resources\nresources.files().write_text('')",
     ),
     (find_file_access, "stays.py", "from importlib import resources\nresources.files('x').read_text()"),
+    (find_names_taken_for_patterns, "store/_x.py", "import polars as pl\npl.scan_parquet('x')"),
+    (find_names_taken_for_patterns, "batch/_x.py", "import polars as pl\npl.read_csv('x')"),
     (find_clocks, "stays.py", "from datetime import datetime\nnow = datetime.now()"),
     (find_clocks, "stays.py", "from datetime import datetime as moment\nnow = moment.now()"),
     (find_clocks, "model.py", "import datetime as dt\ntoday = dt.date.today()"),

@@ -12,13 +12,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-import polars as pl
-
 from somv_risk import errors
 from somv_risk.batch import BatchResult, Done, Failed, Options, Task, list_libraries, run_batch
 from somv_risk.errors import ConfigError, SomvRiskError, SourceError, SystemLibraryError
 from somv_risk.model import RiskModel
 from somv_risk.moments import Moment
+from somv_risk.parquet import scan_parquet
 from somv_risk.report.outputs import SCORES_FILE
 from somv_risk.scoring import Allowed, Explain
 from somv_risk.sources.delta import write_delta_table
@@ -105,7 +104,7 @@ def score_spark(
     )
     if format == "delta":
         write_delta_table(
-            pl.scan_parquet(result.folder / SCORES_FILE), result.folder / DELTA_FOLDER, mode="overwrite"
+            scan_parquet(result.folder / SCORES_FILE), result.folder / DELTA_FOLDER, mode="overwrite"
         )
     return result
 

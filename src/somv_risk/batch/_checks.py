@@ -9,6 +9,7 @@ import polars as pl
 from somv_risk import schema as s
 from somv_risk.errors import EmptyBucketError, IndexTimeError, OtherTablesError
 from somv_risk.model import RiskModel
+from somv_risk.parquet import DAMAGE, scan_parquet
 from somv_risk.scoring import Allowed
 from somv_risk.store import list_bucket_files, read_manifest
 
@@ -67,8 +68,8 @@ def _find_first_event(store: Path) -> datetime | None:
 
 def _read_first(file: Path) -> datetime | None:
     try:
-        first: datetime | None = pl.scan_parquet(file).select(pl.col(s.STARTED_AT).min()).collect().item()
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError):
+        first: datetime | None = scan_parquet(file).select(pl.col(s.STARTED_AT).min()).collect().item()
+    except DAMAGE:
         return None
     return first
 
@@ -96,7 +97,7 @@ def count_persons(store: Path) -> dict[int, int]:
 
 def _count(store: Path, bucket: int) -> int | None:
     try:
-        persons = pl.scan_parquet(list_bucket_files(store, bucket, s.PERSONS))
+        persons = scan_parquet(list_bucket_files(store, bucket, s.PERSONS))
         return int(persons.select(pl.len()).collect().item())
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError):
+    except DAMAGE:
         return None

@@ -12,6 +12,7 @@ from somv_risk.batch._tasks import DAMAGE, Job, read_columns, tell_damage
 from somv_risk.errors import SourceError
 from somv_risk.model import RiskModel
 from somv_risk.notes import list_common
+from somv_risk.parquet import read_parquet, scan_parquet
 from somv_risk.report.outputs import PAGE_FILE, SCORES_FILE, WORKLIST_FILE, render_flagged
 from somv_risk.scoring import FLAGGED, KNOWN_OR_NEW, RANK
 from somv_risk.store import scan_store
@@ -40,7 +41,7 @@ def write_outputs(model: RiskModel, job: Job, parts: Mapping[int, Path], made_fr
         If one cannot be written, or the events of the flagged cannot be read.
     """
     write_frames(job.out / SCORES_FILE, _slice_by_rank(parts), made_from)
-    flagged = {bucket: pl.scan_parquet(part).filter(FLAGGED).collect() for bucket, part in parts.items()}
+    flagged = {bucket: scan_parquet(part).filter(FLAGGED).collect() for bucket, part in parts.items()}
     listed = pl.concat(flagged.values()).sort(RANK)
     table = build_worklist(listed).write_csv().encode()
     write_whole(job.out / WORKLIST_FILE, lambda file: file.write(table))
@@ -55,7 +56,7 @@ def _slice_by_rank(parts: Mapping[int, Path]) -> Iterator[pl.DataFrame]:
     last = int(read_columns(parts, RANK)[RANK].to_numpy().max(initial=0))
     for first in range(1, last + 1, _ROWS_AT_ONCE):
         of_slice = pl.col(RANK).is_between(first, first + _ROWS_AT_ONCE - 1)
-        frames = [pl.scan_parquet(part).filter(of_slice).collect() for part in parts.values()]
+        frames = [scan_parquet(part).filter(of_slice).collect() for part in parts.values()]
         yield pl.concat(frames).sort(RANK)
 
 
@@ -72,7 +73,7 @@ def _tell_bucket(
 
 def count_scores(parts: Mapping[int, Path]) -> Counts:
     """Count what was scored."""
-    scores, new = pl.scan_parquet(list(parts.values())), pl.col(KNOWN_OR_NEW) == "new"
+    scores, new = scan_parquet(list(parts.values())), pl.col(KNOWN_OR_NEW) == "new"
     counted = scores.select(
         pl.len().cast(pl.Int64),
         pl.col(FLAGGED).sum().cast(pl.Int64),
@@ -84,7 +85,7 @@ def count_scores(parts: Mapping[int, Path]) -> Counts:
 
 def describe_parts(parts: Mapping[int, Path], out: Path) -> dict[str, Any]:
     """Describe what was written: rows and hashes."""
-    rows = {bucket: pl.read_parquet(part, columns=[FLAGGED])[FLAGGED] for bucket, part in parts.items()}
+    rows = {bucket: read_parquet(part, [FLAGGED])[FLAGGED] for bucket, part in parts.items()}
     return {
         "parts": [
             {

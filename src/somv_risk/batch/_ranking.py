@@ -10,6 +10,7 @@ import numpy.typing as npt
 import polars as pl
 
 from somv_risk import schema as s
+from somv_risk.parquet import read_parquet, scan_parquet
 from somv_risk.scoring import PLACE, RAW
 
 Ranks = npt.NDArray[np.int64]
@@ -29,7 +30,7 @@ def rank_parts(parts: Sequence[Path], at_once: int = RANKED_AT_ONCE) -> list[Ran
     -------
     For each part the ranks of its rows, as they stand there.
     """
-    raws = [pl.read_parquet(part, columns=[RAW])[RAW].to_numpy() for part in parts]
+    raws = [read_parquet(part, [RAW])[RAW].to_numpy() for part in parts]
     ranks = [np.zeros(len(raw), dtype=np.int64) for raw in raws]
     first = 1
     for high, low in _cut(np.concatenate([np.empty(0), *raws]), at_once):
@@ -53,9 +54,7 @@ def _cut(raws: Floats, at_once: int) -> Iterator[tuple[float, float]]:
 
 def _read(part: Path, rows: npt.NDArray[np.intp], number: int) -> pl.DataFrame:
     # A part lies in order of the raw score, so that those wanted stand together.
-    columns = (
-        pl.scan_parquet(part).select(RAW, s.PERSON_ID).slice(int(rows[0]) if len(rows) else 0, len(rows))
-    )
+    columns = scan_parquet(part).select(RAW, s.PERSON_ID).slice(int(rows[0]) if len(rows) else 0, len(rows))
     told = columns.collect()
     return told.with_columns(pl.Series(PLACE, rows, pl.Int64), pl.lit(number, pl.Int64).alias(_PART))
 

@@ -10,6 +10,7 @@ from typing import Final
 
 import polars as pl
 
+from somv_risk import parquet
 from somv_risk import schema as s
 from somv_risk.batch._bucket import Options, explain_bucket, keep_reasons, keep_unchanged, score_bucket
 from somv_risk.batch._earlier import Earlier
@@ -19,14 +20,14 @@ from somv_risk.batch._rest import BACKGROUND
 from somv_risk.errors import InputError, MisplacedPersonError, OtherRunError, SourceError
 from somv_risk.histories import Histories
 from somv_risk.model import RiskModel, load_model
+from somv_risk.parquet import count_rows, read_parquet, scan_parquet
 from somv_risk.scoring import RANK, REASONS
-from somv_risk.store import find_bucket, list_bucket_files, scan_store
+from somv_risk.store import find_altered, find_bucket, list_bucket_files, scan_store
 
 RISKS_FOLDER: Final = "risks"
 SCORES_FOLDER: Final = "scores"
 WORK_FOLDER: Final = ".work"
-# What reading damaged files may come to; Polars panics on some.
-DAMAGE: Final = (SourceError, InputError, pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
+DAMAGE: Final = (InputError, *parquet.DAMAGE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,7 @@ def score_part(job: Job, bucket: int) -> Done | Failed:
         )
     try:
         _check_homes(job, bucket)
+        _check_bytes(job, bucket)
         histories = scan_store(job.store, bucket)
         model = _load_once(job.model, job.model_hash)
         kept = _keep_earlier(job, bucket, model, histories)
@@ -130,8 +132,8 @@ def explain_part(job: Job, bucket: int, made_from: str) -> Done | Failed:
     if read_origin(part) == made_from:
         return Done(bucket, _count_rows(part), None, read_peak_mb())
     try:
-        risks = pl.read_parquet(name_part(job.out / RISKS_FOLDER, bucket))
-        ranked = risks.with_columns(pl.read_parquet(name_part(job.ranks, bucket))[RANK])
+        risks = read_parquet(name_part(job.out / RISKS_FOLDER, bucket))
+        ranked = risks.with_columns(read_parquet(name_part(job.ranks, bucket))[RANK])
         kept = _keep_reasons(job, bucket, risks)
         model = _load_once(job.model, job.model_hash)
         scores = explain_bucket(model, scan_store(job.store, bucket), ranked, job.options, kept)
@@ -153,7 +155,7 @@ def _count_told(scores: pl.DataFrame, kept: pl.DataFrame | None) -> int | None:
 
 def read_columns(parts: Mapping[int, Path], *columns: str) -> pl.DataFrame:
     """Read some columns of all parts."""
-    return pl.concat(pl.read_parquet(part, columns=list(columns)) for part in parts.values())
+    return pl.concat(read_parquet(part, columns) for part in parts.values())
 
 
 @lru_cache(maxsize=1)
@@ -162,7 +164,7 @@ def _load_once(model: Path, _hash: str) -> RiskModel:
 
 
 def _count_rows(part: Path) -> int:
-    return int(pl.scan_parquet(part).select(pl.len()).collect().item())
+    return count_rows(part)
 
 
 def _keep_earlier(job: Job, bucket: int, model: RiskModel, histories: Histories) -> pl.DataFrame | None:
@@ -186,7 +188,7 @@ def _read_earlier(job: Job, bucket: int, folder: str, *columns: str) -> pl.DataF
     if part is None or read_origin(part) is None:
         return None
     try:
-        return pl.read_parquet(part, columns=list(columns) or None)
+        return read_parquet(part, columns or None)
     except DAMAGE:  # whatever is not taken over is computed, and the log counts nobody as kept
         return None
 
@@ -194,13 +196,23 @@ def _read_earlier(job: Job, bucket: int, folder: str, *columns: str) -> pl.DataF
 def _check_homes(job: Job, bucket: int) -> None:
     """Check who is in a bucket, whatever the size of its files: a person put there is worse than damage."""
     files = list_bucket_files(job.store, bucket, s.PERSONS)
-    persons = pl.scan_parquet(files).select(s.PERSON_ID).collect()
+    persons = scan_parquet(files).select(s.PERSON_ID).collect()
     strangers = persons.filter(find_bucket(job.buckets) != bucket).height
     twice = persons.height - persons.n_unique()
     if strangers or twice:
         raise MisplacedPersonError(
             f"In bucket {bucket} of store {job.store}, {strangers} persons belong to another bucket and "
             f"{twice} stand twice, so that they would be scored twice. Ingest again."
+        )
+
+
+def _check_bytes(job: Job, bucket: int) -> None:
+    """Check that the files of a bucket are those that were written; others may be read as something else."""
+    altered = find_altered(job.store, bucket)
+    if altered:
+        raise SourceError(
+            f"Bucket {bucket} of store {job.store} has files that were altered or damaged, "
+            f"{', '.join(altered)}. Ingest again."
         )
 
 

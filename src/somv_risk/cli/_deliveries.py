@@ -8,7 +8,7 @@ import typer
 
 from somv_risk import sources
 from somv_risk.cli._exit_codes import EXIT_ROWS_SET_ASIDE
-from somv_risk.cli._options import BucketsOption, DataEndOption, KeyOption, Origin
+from somv_risk.cli._options import BucketsOption, DataEndOption, EncodingOption, KeyOption, Origin
 from somv_risk.console import print_frame, print_histories, say
 from somv_risk.errors import SourceError
 from somv_risk.moments import parse_moment
@@ -47,6 +47,7 @@ def ingest(
     key_file: KeyOption = None,
     buckets: BucketsOption = DEFAULT_BUCKETS,
     *,
+    encoding: EncodingOption = None,
     as_of: Annotated[
         str | None, typer.Option(help="With --source delta: the tables as they were at this moment.")
     ] = None,
@@ -63,9 +64,11 @@ def ingest(
         raise typer.BadParameter("Give --append and --delivered-at together.")
     if as_of is not None and source is not Origin.delta:
         raise typer.BadParameter("Give --as-of with --source delta only.")
+    if encoding is not None and source is not Origin.canonical:
+        raise typer.BadParameter("Give --encoding with --source canonical only.")
     if not later:
         check_is_new(store, "store")
-    delivery = _scan(source, origin, config, schema, as_of, _read_terms(data_end, key_file))
+    delivery = _scan(source, origin, config, schema, as_of, encoding, _read_terms(data_end, key_file))
     if delivered_at is None:
         ingest_delivery(delivery, store, buckets=buckets)
     else:
@@ -79,11 +82,12 @@ def check(
     store: Annotated[Path, typer.Argument(help="A store, or a folder of canonical tables.")],
     data_end: DataEndOption = None,
     key_file: KeyOption = None,
+    encoding: EncodingOption = None,
 ) -> None:
     """Check a delivery or a store and tell what was set aside (exit code 10) or is damaged (3)."""
     if is_store(store):
         _verify(store)
-    histories = sources.read_histories(store, **_read_terms(data_end, key_file))
+    histories = sources.read_histories(store, encoding=encoding, **_read_terms(data_end, key_file))
     print_histories(histories)
     if histories.quarantine.count():
         raise typer.Exit(EXIT_ROWS_SET_ASIDE)
@@ -97,11 +101,17 @@ def _read_terms(data_end: str | None, key_file: Path | None) -> Terms:
 
 
 def _scan(
-    source: Origin, origin: str, config: Path | None, schema: str, as_of: str | None, terms: Terms
+    source: Origin,
+    origin: str,
+    config: Path | None,
+    schema: str,
+    as_of: str | None,
+    encoding: str | None,
+    terms: Terms,
 ) -> Delivery:
     match source:
         case Origin.canonical:
-            return sources.scan_folder(origin, **terms)
+            return sources.scan_folder(origin, encoding=encoding, **terms)
         case Origin.omop:
             return sources.deliver_omop(origin, config, **terms)
         case Origin.delta:

@@ -56,6 +56,10 @@ class Allowed(StrEnum):
 
 
 StoreOption = Annotated[Path, typer.Option("--store", "-s", help="A store, or a folder of canonical tables.")]
+EncodingOption = Annotated[
+    str | None,
+    typer.Option("--encoding", help="How CSV files are written, such as cp1252 (Windows, Excel) or utf-16."),
+]
 ModelOption = Annotated[
     Path, typer.Option("--model", "-m", help="Folder of a trained model, or models:/somv-risk@champion.")
 ]

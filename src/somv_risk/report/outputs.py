@@ -15,6 +15,7 @@ from somv_risk.errors import SourceError
 from somv_risk.histories import Histories
 from somv_risk.model import RiskModel
 from somv_risk.outcomes import Target
+from somv_risk.parquet import write_parquet
 from somv_risk.reasons import load_texts
 from somv_risk.report.worklist_page import render_worklist
 from somv_risk.scoring import FLAGGED
@@ -43,8 +44,8 @@ def write_outputs(
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        scores.write_parquet(folder / SCORES_FILE)
-        build_worklist(scores).write_csv(folder / WORKLIST_FILE)
+        write_parquet(scores, folder / SCORES_FILE)
+        build_worklist(scores).write_csv((folder / WORKLIST_FILE).absolute())
         page = render_page(model, histories, scores, language=language, notes=notes)
         (folder / PAGE_FILE).write_text(page, encoding="utf-8")
     except OSError as error:

@@ -52,7 +52,7 @@ def write_page(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, table in tables.items():
-            table.write_csv(folder / f"{name}.csv")
+            table.write_csv((folder / f"{name}.csv").absolute())
         for name, text in texts.items():
             page.with_name(name).write_text(text, encoding="utf-8")
         page.write_text(html, encoding="utf-8")

@@ -1,22 +1,23 @@
 """Canonical folders: one Parquet or CSV file per table, with the schema's own names."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import Final
 
 import polars as pl
 
-from somv_risk import schema as s
-from somv_risk.errors import ConfigError, SourceError
+from somv_risk.errors import ConfigError
 from somv_risk.histories import Histories
 from somv_risk.sources.frames import check_delivery, plan_delivery
 from somv_risk.sources.keys import Key
-from somv_risk.store import Batches, Delivery, deliver_frames, deliver_histories, is_store, scan_store
 from somv_risk.timezones import TIMEZONE
+from somv_risk.sources.csv_file import CsvFile, check_encoding
+from somv_risk.sources.folder import check_required, find_tables, open_folder
+from somv_risk.sources.parquet_table import ParquetTable
+from somv_risk.store import Batches, Delivery, deliver_histories, is_store, scan_store
 
-SUFFIXES = (".parquet", ".csv", ".csv.gz")
-SEPARATORS = (";", "\t", ",")
+_WANTED: Final = "a store or a folder of Parquet or CSV tables"
 
 
 def read_histories(
@@ -25,31 +26,38 @@ def read_histories(
     data_end: datetime | None = None,
     pseudonymise_key: Key | None = None,
     timezone: str = TIMEZONE,
+    encoding: str | None = None,
 ) -> Histories:
     """Read histories from a store, or from a folder of canonical tables.
 
     A store (written by `ingest`) was checked when it was written and is scanned lazily. A folder holds
-    `persons.parquet`, `admissions.csv`, ... (Parquet, CSV or gzipped CSV; the separator of a CSV is
-    read from its header) and is checked row by row.
+    `persons.parquet`, `admissions.csv`, ... (Parquet, also as a folder of parts; CSV or gzipped CSV, whose
+    separator and line ends are read from its header) and is checked row by row. Paths are taken
+    literally, and as many rows are read as a file has.
 
     Parameters
     ----------
     data_end, pseudonymise_key, timezone
         As in `from_frames`; a store has its own and takes none.
+    encoding
+        In which CSV files are written, such as "cp1252" (Windows, Excel), "latin-1" or "utf-16"; by default
+        UTF-8.
 
     Raises
     ------
     SourceError
         If the folder or a file is missing or cannot be read.
     ConfigError
-        If a store is given a data end or a key.
+        If a store is given a data end, a key or an encoding, or the encoding is unknown.
     InputError, IdentityError
         As in `from_frames`.
     """
-    folder = Path(path)
-    if _holds_store(folder, has_own=data_end is not None or pseudonymise_key is not None):
+    folder = open_folder(path, _WANTED)
+    if _holds_store(folder, data_end, pseudonymise_key, encoding):
         return scan_store(folder)
-    tables = {table: _read(file) for table, file in _find_all(folder).items()}
+    files = find_tables(folder)
+    check_required(folder, list(files))
+    tables = {table: _open(file, encoding).read_whole().lazy() for table, file in files.items()}
     return check_delivery(tables, data_end=data_end, pseudonymise_key=pseudonymise_key, timezone=timezone)
 
 
@@ -59,6 +67,7 @@ def scan_folder(
     data_end: datetime | None = None,
     pseudonymise_key: Key | None = None,
     timezone: str = TIMEZONE,
+    encoding: str | None = None,
 ) -> Delivery:
     """Scan a folder as `read_histories` reads it, for `ingest`: nothing is checked or in memory yet.
 
@@ -67,77 +76,29 @@ def scan_folder(
     SourceError, ConfigError, InputError
         As `read_histories`; of rows, only once they are read.
     """
-    folder = Path(path)
-    if _holds_store(folder, has_own=data_end is not None or pseudonymise_key is not None):
+    folder = open_folder(path, _WANTED)
+    if _holds_store(folder, data_end, pseudonymise_key, encoding):
         return deliver_histories(scan_store(folder))
-    tables = {table: _batch(table, file) for table, file in _find_all(folder).items()}
+    tables = {table: _batch(_open(file, encoding)) for table, file in find_tables(folder).items()}
     return plan_delivery(tables, data_end=data_end, pseudonymise_key=pseudonymise_key, timezone=timezone)
 
 
-def _holds_store(folder: Path, *, has_own: bool) -> bool:
-    if not folder.is_dir():
-        raise SourceError(f"There is no folder {folder}. Give a store or a folder of Parquet or CSV tables.")
-    if is_store(folder) and has_own:
+def _holds_store(folder: Path, *own: object) -> bool:
+    if is_store(folder) and any(one is not None for one in own):
         raise ConfigError(
             f"{folder} is a store with a data end and pseudonyms of its own. Give yours to ingest."
         )
     return is_store(folder)
 
 
-def _find_all(folder: Path) -> dict[str, Path]:
-    files = {table: file for table in s.SCHEMAS if (file := _find(folder, table))}
-    if not files:
-        raise SourceError(
-            f"Folder {folder} holds none of the tables {list(s.SCHEMAS)}. Name the files after the tables."
-        )
-    return files
+def _open(file: Path, encoding: str | None) -> CsvFile | ParquetTable:
+    known = check_encoding(encoding)
+    return ParquetTable.open(file) if file.suffix.lower() == ".parquet" else CsvFile.open(file, known)
 
 
-def _find(folder: Path, table: str) -> Path | None:
-    files = [folder / f"{table}{suffix}" for suffix in SUFFIXES if (folder / f"{table}{suffix}").exists()]
-    if len(files) > 1:
-        raise SourceError(
-            f"Table {table} is there twice: {[file.name for file in files]}. Keep one of the files."
-        )
-    return files[0] if files else None
-
-
-def _read(file: Path) -> pl.LazyFrame:
-    with _name_file(file):
-        if file.suffix == ".parquet":
-            return pl.read_parquet(file).lazy()
-        return pl.read_csv(file, separator=_sniff_separator(file), infer_schema=False).lazy()
-
-
-def _batch(table: str, file: Path) -> Batches:
-    with _name_file(file):
-        frame = (
-            pl.scan_parquet(file)
-            if file.suffix == ".parquet"
-            else pl.scan_csv(file, separator=_sniff_separator(file), infer_schema=False)
-        )
-        batches = deliver_frames({table: frame})[table]
-
+def _batch(table: CsvFile | ParquetTable) -> Batches:
     def read() -> Iterator[pl.DataFrame]:
-        with _name_file(file):
-            yield from batches.read()
+        yield pl.DataFrame(schema=table.columns)
+        yield from table.read()
 
-    return Batches(batches.columns, read)
-
-
-@contextmanager
-def _name_file(file: Path) -> Iterator[None]:
-    """Make one sentence of whatever is wrong with a file."""
-    try:
-        yield
-    except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
-        raise SourceError(f"File {file} cannot be read ({type(error).__name__}). Deliver it again.") from None
-
-
-def _sniff_separator(file: Path) -> str:
-    # The header as one cell: quotes count for nothing there, or a quoted first cell would break the line.
-    header = pl.read_csv(
-        file, has_header=False, n_rows=1, infer_schema=False, separator="\x1f", quote_char=None
-    ).item(0, 0)
-    counts = {separator: str(header).count(separator) for separator in SEPARATORS}
-    return max(SEPARATORS, key=lambda separator: counts[separator])
+    return Batches(table.columns, read)

@@ -14,6 +14,7 @@ from somv_risk.headers import read_header, warn_of_others
 from somv_risk.histories import NOTHING_DROPPED, Histories, Quarantine
 from somv_risk.identity import Pseudonyms, describe_pseudonyms
 from somv_risk.timezones import TIMEZONE
+from somv_risk.parquet import check_rows
 
 ROWS_PER_BATCH: Final = 100_000
 
@@ -70,7 +71,7 @@ class Delivery:
 
 def deliver_frames(tables: Mapping[str, pl.LazyFrame]) -> Mapping[str, Batches]:
     """Make batches of lazy frames, whose rows keep their order."""
-    return MappingProxyType({table: _batch(frame) for table, frame in tables.items()})
+    return MappingProxyType({table: _batch(table, frame) for table, frame in tables.items()})
 
 
 def deliver_histories(histories: Histories) -> Delivery:
@@ -86,11 +87,16 @@ def deliver_histories(histories: Histories) -> Delivery:
     )
 
 
-def _batch(frame: pl.LazyFrame) -> Batches:
+def _batch(table: str, frame: pl.LazyFrame) -> Batches:
     columns = frame.collect_schema()
 
     def read() -> Iterator[pl.DataFrame]:
         yield pl.DataFrame(schema=columns)
-        yield from frame.collect_batches(chunk_size=ROWS_PER_BATCH, maintain_order=True)
+        rows = 0
+        # A panic of Polars ends the batches as if there were no more rows.
+        for batch in frame.collect_batches(chunk_size=ROWS_PER_BATCH, maintain_order=True):
+            rows += batch.height
+            yield batch
+        check_rows(f"Table {table}", rows, frame.select(pl.len()).collect().item())
 
     return Batches(columns, read)

@@ -60,8 +60,9 @@ class GrowingFile:
             # Times one after the other differ little: small as differences, and read twice as fast as zstd.
             times = {name: "DELTA_BINARY_PACKED" for name in table.column_names if name in _TIMES}
             others = [name for name in table.column_names if name not in _TIMES]
+            path = self._path.absolute()
             self._writer = ParquetWriter(
-                self._path, table.schema, compression="lz4", use_dictionary=others, column_encoding=times
+                path, table.schema, compression="lz4", use_dictionary=others, column_encoding=times
             )
         self._writer.write_table(table)
 

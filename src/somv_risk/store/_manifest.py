@@ -78,6 +78,22 @@ def list_bucket_files(folder: Path, bucket: int, table: str | None = None) -> li
     ]
 
 
+def find_altered(folder: Path, bucket: int) -> list[str]:
+    """Find the files of a bucket whose bytes are not those that were written, or that are missing."""
+    return [
+        entry["file"]
+        for entry in read_manifest(folder)["files"]
+        if entry["bucket"] == bucket and not _is_as_written(folder / entry["file"], entry["sha256"])
+    ]
+
+
+def _is_as_written(file: Path, written: str) -> bool:
+    try:
+        return hash_file(file) == written
+    except OSError:
+        return False
+
+
 def write_manifest(folder: Path, facts: Mapping[str, Any]) -> None:
     """Write the manifest at once and whole: this is the moment at which a store becomes another."""
     unfinished = folder / f".{MANIFEST}"

@@ -10,6 +10,7 @@ import polars as pl
 from somv_risk import schema as s
 from somv_risk.errors import SourceError
 from somv_risk.histories import Histories, Layout, Quarantine
+from somv_risk.parquet import DAMAGE, count_rows, read_parquet, scan_parquet
 from somv_risk.store._files import BUCKET
 from somv_risk.store._manifest import (
     Entry,
@@ -59,14 +60,15 @@ def read_table(
     SourceError
         If the file is missing or damaged.
     """
+    rows = _scan_table(folder, manifest, table, [bucket])
+    entry = next(e for e in manifest["files"] if (e["table"], e[BUCKET]) == (table, bucket))
     try:
-        rows = _scan_table(folder, manifest, table, [bucket])
-        return rows.select(columns or list(s.get_columns(table))).collect()
-    except pl.exceptions.PolarsError as error:
-        file = next(e["file"] for e in manifest["files"] if (e["table"], e[BUCKET]) == (table, bucket))
-        raise SourceError(
-            f"Store {folder} has a damaged file {file} ({type(error).__name__}). Ingest again."
-        ) from None
+        read = rows.select(columns or list(s.get_columns(table))).collect()
+    except DAMAGE:
+        read = None
+    if read is None or read.height != entry["rows"]:
+        raise SourceError(f"Store {folder} has a damaged file {entry['file']}. Ingest again.")
+    return read
 
 
 def read_quarantine(folder: Path, manifest: Mapping[str, Any]) -> Quarantine:
@@ -74,7 +76,7 @@ def read_quarantine(folder: Path, manifest: Mapping[str, Any]) -> Quarantine:
     frames: dict[str, list[pl.DataFrame]] = {}
     for entry in manifest["quarantine_files"]:
         _check_files(folder, entry["table"], [entry])
-        frames.setdefault(entry["table"], []).append(pl.read_parquet(folder / entry["file"]))
+        frames.setdefault(entry["table"], []).append(read_parquet(folder / entry["file"]))
     return Quarantine({table: _join(frames[table]) for table in s.SCHEMAS if table in frames})
 
 
@@ -120,11 +122,11 @@ def _scan_table(folder: Path, manifest: Mapping[str, Any], table: str, buckets: 
             "Ingest again."
         )
     _check_files(folder, table, entries)
-    return pl.scan_parquet([folder / entry["file"] for entry in entries], hive_partitioning=False)
+    return scan_parquet([folder / entry["file"] for entry in entries])
 
 
 def _check_files(folder: Path, table: str, entries: list[Entry]) -> None:
-    damaged = [entry["file"] for entry in entries if not is_readable(folder / entry["file"], entry["bytes"])]
+    damaged = [entry["file"] for entry in entries if not is_readable(folder, entry)]
     if damaged:
         raise SourceError(
             f"Store {folder} has {len(damaged)} {table} files missing or damaged, the first {damaged[0]}. "
@@ -132,10 +134,10 @@ def _check_files(folder: Path, table: str, entries: list[Entry]) -> None:
         )
 
 
-def is_readable(file: Path, size: int) -> bool:
-    """Tell whether a Parquet file is there, has its size, and tells its columns."""
+def is_readable(folder: Path, entry: Entry) -> bool:
+    """Tell whether a file is there, has its size, and says that it has its rows."""
+    file = folder / entry["file"]
     try:
-        pl.read_parquet_schema(file)
-        return file.stat().st_size == size
-    except (OSError, pl.exceptions.PolarsError):
+        return (file.stat().st_size, count_rows(file)) == (entry["bytes"], entry["rows"])
+    except DAMAGE:
         return False

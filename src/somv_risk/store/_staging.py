@@ -23,6 +23,7 @@ from somv_risk.checks import (
 )
 from somv_risk.histories import Histories
 from somv_risk.identity_checks import add_found, check_identity
+from somv_risk.parquet import read_parquet
 from somv_risk.store._delivery import Delivery
 from somv_risk.store._files import BUCKET, GrowingFile
 from somv_risk.store._merge import Moves
@@ -140,7 +141,7 @@ def keep_checked(shelf: "Shelf", histories: Histories, tables: Iterable[str], bu
 def read_part(folder: Path, what: str, table: str, bucket: int) -> pl.DataFrame | None:
     """Read what was staged for a bucket, if anything was."""
     file = folder / what / f"{table}.{bucket}.parquet"
-    return pl.read_parquet(file) if file.exists() else None
+    return read_parquet(file) if file.exists() else None
 
 
 def _convert(delivery: Delivery, table: str) -> Iterator[Delivered]:

@@ -10,6 +10,7 @@ import polars as pl
 from somv_risk import schema as s
 from somv_risk.errors import IdentityError, InputError
 from somv_risk.histories import CONTACT, NOBODY, PERSON, Histories
+from somv_risk.parquet import DAMAGE, read_parquet, scan_parquet
 from somv_risk.store._files import BUCKET, hash_file
 from somv_risk.store._manifest import Entry, read_manifest
 from somv_risk.store._places import NUMBERS, find_bucket, list_order
@@ -88,8 +89,8 @@ def _verify_file(folder: Path, entry: Entry) -> tuple[pl.DataFrame | None, list[
     try:
         is_altered = hash_file(file) != entry["sha256"]
         found = [_Finding(name, "file_altered")] if is_altered else []
-        rows = pl.read_parquet(file)
-    except (OSError, pl.exceptions.PolarsError):
+        rows = scan_parquet(file).collect()
+    except DAMAGE:
         return None, [_Finding(name, "file_unreadable")]
     if rows.height != entry["rows"]:
         found.append(_Finding(name, "row_count_differs", abs(rows.height - entry["rows"])))
@@ -129,7 +130,7 @@ def _place_strangers(
             home = named.get((s.PERSONS, bucket))
             if home is None or not (folder / home["file"]).is_file():
                 continue
-            ids = pl.read_parquet(folder / home["file"], columns=[s.PERSON_ID])
+            ids = read_parquet(folder / home["file"], [s.PERSON_ID])
             both += part.join(ids, on=s.PERSON_ID, how="semi").height
         if both:
             yield _Finding(entry["file"], "person_in_two_buckets", both)

@@ -13,6 +13,7 @@ import polars as pl
 from somv_risk import schema as s
 from somv_risk.errors import ConfigError, InputError
 from somv_risk.histories import NOBODY, NOTHING_DROPPED, PERSON, Histories, Quarantine
+from somv_risk.parquet import write_parquet
 from somv_risk.store._files import BUCKET, GrowingFile, make_folder, name_file
 from somv_risk.store._manifest import (
     Entry,
@@ -140,7 +141,7 @@ def write_quarantine(quarantine: Quarantine, folder: Path, delivery: int = 0) ->
     entries = []
     for table, frame in quarantine.rows.items():
         name = f"{QUARANTINE}/{table}{later}.parquet"
-        frame.write_parquet(folder / name)
+        write_parquet(frame, folder / name)
         entries.append(describe_quarantine(folder, table, name, frame.height))
     return entries
 
