@@ -511,7 +511,7 @@ def test_a_broken_file_is_named_and_no_store_is_left(tmp_path):
         folder / "admissions.parquet", compression="uncompressed"
     )
     damage(folder / "admissions.parquet")
-    with pytest.raises(SourceError, match=r"admissions\.parquet cannot be read"):
+    with pytest.raises(SourceError, match=r"admissions\.parquet is a damaged Parquet file"):
         ingest(scan_folder(folder), tmp_path / "store")
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
 

@@ -47,6 +47,7 @@ class CsvFile:
     separator: str
     line_end: bytes
     header: bytes
+    lines_of_header: int
     names: tuple[str, ...]
 
     @classmethod
@@ -71,7 +72,8 @@ class CsvFile:
             raise _refuse(path, "is empty. Deliver it with a line of column names")
         separator = max(SEPARATORS, key=lambda mark: header.count(mark.encode()))
         names = _read_names(path, header, separator, encoding)
-        return cls(path, encoding, separator, line_end, header, names)
+        lines = 1 + _count_lines(start[: len(start) - len(bare)] + header, line_end)
+        return cls(path, encoding, separator, line_end, header, lines, names)
 
     @property
     def columns(self) -> pl.Schema:
@@ -100,14 +102,9 @@ class CsvFile:
 
     def _cut(self) -> Iterator[Block]:
         """Cut the lines below the header into blocks; only the last one may lack its line end."""
-        waiting, lines, is_first = b"", 1, True
-        for text in _read_text(self.path, self.encoding):
+        waiting, lines = b"", self.lines_of_header
+        for text in self._read_below_header():
             waiting += text
-            if is_first:
-                bare = waiting.lstrip(b"\r\n")
-                lines += _count_lines(waiting[: len(waiting) - len(bare)], self.line_end)
-                lines += _count_lines(self.header, self.line_end)
-                waiting, is_first = _drop_line_end(bare[len(self.header) :]), False
             rows, end = _find_ends(waiting, self.line_end)
             if not end and len(waiting) > LONGEST_LINE:
                 raise self._refuse_open_quote(lines)
@@ -119,6 +116,14 @@ class CsvFile:
         if waiting and waiting != b"\x1a":  # DOS marks the end of a file so
             yield self._check_last(Block(waiting, 1, lines))
 
+    def _read_below_header(self) -> Iterator[bytes]:
+        pieces, start = _read_text(self.path, self.encoding), b""
+        for piece in pieces:
+            start = (start + piece).lstrip(b"\r\n")
+            if len(start) > len(self.header) + len(b"\r\n"):
+                break
+        yield from chain([_drop_line_end(start[len(self.header) :])], pieces)
+
     def _check(self, block: Block) -> Block:
         """Check what Polars would pass over: bytes of no text, and lines that end otherwise."""
         if b"\0" in block.content:
@@ -126,8 +131,8 @@ class CsvFile:
         if _has_other_line_ends(block.content, self.line_end):
             raise _refuse(
                 self.path,
-                "has lines that end in a carriage return (CR) and others that end in a line feed (LF): its rows "
-                "are not certain. Write it with one kind of line ends",
+                "has lines that end in a carriage return (CR) and others that end in a line feed (LF): its "
+                "rows are not certain. Write it with one kind of line ends",
             )
         return block
 
@@ -275,7 +280,9 @@ def _decode(path: Path, pieces: Iterator[bytes], encoding: str) -> Iterator[byte
 def _describe_encoding(content: bytes, encoding: str) -> str:
     """Say in what encoding a text seems to be written, and how to say so."""
     if encoding != UTF_8:
-        return f"is damaged, or not written in the encoding {encoding}. Deliver it again, or name its encoding"
+        return (
+            f"is damaged, or not written in the encoding {encoding}. Deliver it again, or name its encoding"
+        )
     if content.startswith(_WIDE_MARKS):
         return (
             "is written in the encoding UTF-16, not UTF-8. Read it with encoding utf-16, or write it in UTF-8"
@@ -340,7 +347,7 @@ def _find_outside(text: bytes, mark: bytes) -> Places:
     places: Places = np.flatnonzero(values == ord(mark))
     if not len(places) or _QUOTE not in text:
         return places
-    is_quote = (values == ord(_QUOTE)).view(np.uint8)
+    is_quote = (values[: places[-1] + 1] == ord(_QUOTE)).view(np.uint8)
     between = np.add.reduceat(is_quote, np.concatenate([[0], places[:-1]]), dtype=np.uint8)
     is_outside = np.cumsum(between, dtype=np.uint8) % 2 == 0  # what overflows is even
     outside: Places = places[is_outside]

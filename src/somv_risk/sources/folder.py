@@ -10,7 +10,7 @@ from somv_risk.errors import InputError, SourceError
 from somv_risk.file_faults import describe_fault
 
 SUFFIXES: Final = (".parquet", ".csv", ".csv.gz")
-_ADDRESS: Final = re.compile(r"[a-z][a-z0-9+.-]*://|file:|dbfs:", re.IGNORECASE)
+_ADDRESS: Final = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)
 _NAMES_SHOWN: Final = 10
 
 
@@ -22,14 +22,14 @@ def open_folder(path: str | Path, holds: str) -> Path:
     SourceError
         If there is no such folder, or the path is the address of something elsewhere.
     """
+    if Path(path).is_dir():
+        return Path(path)
     if _ADDRESS.match(str(path)):
         raise SourceError(
             f"{path} is an address, and only folders of this machine are read. Copy or mount what is there, "
             "and give its path."
         )
-    if not Path(path).is_dir():
-        raise SourceError(f"There is no folder {path}. Give {holds}.")
-    return Path(path)
+    raise SourceError(f"There is no folder {path}. Give {holds}.")
 
 
 def list_entries(folder: Path) -> list[Path]:
