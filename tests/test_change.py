@@ -42,6 +42,7 @@ def admit(*stays):
             "known_at": None if known is None else before(known),
             "sector": "somatic",
             "admission_type": "acute",
+            "department": "1",
             "discharge": None if end is None else "completed",
         }
         for number, (start, end, known) in enumerate(stays)
