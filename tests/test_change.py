@@ -329,8 +329,10 @@ READ = {
     "en": (
         "31 December 2024 -> 31 December 2025 at 12:30: 4.5% -> 12.0%",
         "+0.25  Flere.",
-        "         new: contact with the general practitioner or the out-of-hours doctor: "
-        "26 December 2025 at 00:23",
+        (
+            "         new: contact with the general practitioner or the out-of-hours doctor: "
+            "26 December 2025 at 00:23"
+        ),
         "         new: admission: 1 November 2025 to 3 November 2025",
         "         no longer counted: admission: from 1 January 2023",
     ),

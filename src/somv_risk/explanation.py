@@ -204,7 +204,7 @@ def explain_region(
     model = get_model(model)
     check_definitions(model, allow)
     check_histories(histories)
-    top = min(read_count("top", top, least=1), len(model.features))
+    top = min(read_count("top", top), len(model.features))
     rows = choose_persons(model, histories, read_index_time(index_time, histories.timezone), None)
     groups = [THEMES.index(feature.definition.theme) for feature in model.features]
     names = np.array([feature.name for feature in model.features])
