@@ -31,6 +31,7 @@ READMISSION_SPAN = 30 * DAY
 EARLY_READMISSION_SPAN = RETURN_SPAN = 72 * HOUR
 WEEK = 7 * DAY
 FOLLOW_UP_DAYS = (14, 30)
+LONGEST_OPEN = {"somatic": 120 * DAY, "psychiatric": 400 * DAY}  # of a contact whose end is not known
 HALF_LIFE = 100 * DAY
 LONG_AGO, NEVER = datetime(1, 1, 1), datetime(9999, 12, 31)
 
@@ -88,7 +89,9 @@ def cut_to_known(tables: Tables, person_id: str, index: datetime, lags: Lags) ->
         if name != "persons"
     }
     (person,) = of_person(tables["persons"], person_id)
-    return Known(index, person, events)
+    alive_until = last_midnight(person.get("death_date"))
+    bounded = {name: bound_rows(rows, name, index, alive_until) for name, rows in events.items()}
+    return Known(index, person, bounded)
 
 
 def of_person(rows: Rows, person_id: str) -> Rows:
@@ -114,6 +117,53 @@ def mask_unknown_end(row: Row, table: str, index: datetime, lag: timedelta) -> R
     if end is not None and end + lag < index:
         return row | {"ended_at": end}
     return {name: None if name in LEARNT_AT_END else value for name, value in row.items()}
+
+
+# Within bounds
+
+
+def last_midnight(day: date | None) -> datetime | None:
+    """24:00 of a day."""
+    return None if day is None else datetime(day.year, day.month, day.day) + DAY
+
+
+def bound_rows(rows: Rows, table: str, until: datetime, alive_until: datetime | None) -> Rows:
+    """Nothing starts after the death or outlasts it, and a contact open for too long has an assumed end."""
+    counted = [row for row in rows if alive_until is None or row["started_at"] <= alive_until]
+    if table != "admissions":
+        return [end_at_death(row, until, alive_until) for row in counted]
+    return [
+        assume_end(row, counted)
+        if is_open_too_long(row, until, alive_until)
+        else end_at_death(row, until, alive_until)
+        for row in counted
+    ]
+
+
+def is_open(row: Row, until: datetime) -> bool:
+    """Whether the end was not known; one that lies ahead is not known."""
+    return row["ended_at"] is None or row["ended_at"] > max(until, row["started_at"])
+
+
+def is_open_too_long(contact: Row, until: datetime, alive_until: datetime | None) -> bool:
+    lasted_until = until if alive_until is None else min(until, alive_until)
+    bound = LONGEST_OPEN[contact["sector"]]
+    return is_open(contact, until) and lasted_until - contact["started_at"] > bound
+
+
+def assume_end(contact: Row, contacts: Rows) -> Row:
+    """At the start of the next contact, or when the bound is reached; nobody knows how it was discharged."""
+    later = [row["started_at"] for row in contacts if row["started_at"] > contact["started_at"]]
+    bound = contact["started_at"] + LONGEST_OPEN[contact["sector"]]
+    return contact | {"ended_at": min([bound, *later]), "discharge": None, "assumed": True}
+
+
+def end_at_death(row: Row, until: datetime, alive_until: datetime | None) -> Row:
+    if alive_until is None:
+        return row
+    if is_open(row, until) and alive_until < max(until, row["started_at"]):
+        return row | {"ended_at": alive_until} | {name: None for name in ("discharge",) if name in row}
+    return row if row["ended_at"] is None else row | {"ended_at": min(row["ended_at"], alive_until)}
 
 
 # Stays
@@ -848,7 +898,9 @@ def reference_outcome(
         min(data_end, midnight(person["observed_until"]) or NEVER),
         midnight(person["death_date"]),
     )
-    stays = reference_stays(of_person(tables["admissions"], person_id), data_end)
+    contacts = of_person(tables["admissions"], person_id)
+    contacts = bound_rows(contacts, "admissions", data_end, last_midnight(person["death_date"]))
+    stays = reference_stays(contacts, data_end)
     events = sum(is_target_event(stay, target, followed) for stay in stays)
     return events, label(events, target, followed)
 

@@ -1,7 +1,8 @@
 """The small world: Hypothesis draws of three persons around the index moment, rich in exact coincidences.
 
 Days run from -6 to 3 with few hours of the day, so that events often touch each other and the index; some
-lie exactly one window back or one horizon on, or a microsecond or a minute beside it.
+lie exactly one window back or one horizon on, or a microsecond or a minute beside it. Some contacts were
+never closed: their longest time is over at such a moment.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,7 +14,7 @@ import polars as pl
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from reference import Row, Rows
+from reference import LONGEST_OPEN, Row, Rows
 from somv_risk import schema as s
 from somv_risk.histories import Histories
 
@@ -129,6 +130,24 @@ def chained(draw: st.DrawFn, drawn: st.SearchStrategy[Rows]) -> Rows:
     return chain
 
 
+FORGOTTEN_BESIDE = (*BESIDE, *(sign * gap for gap in GAPS[2:5] for sign in (1, -1)))
+NEVER_CLOSED = (None, None, INDEX.replace(year=2209))
+
+
+@st.composite
+def forgotten(draw: st.DrawFn, drawn: st.SearchStrategy[Rows]) -> Rows:
+    """Sometimes let the end of a few contacts never come."""
+    rows = draw(drawn)
+    places = draw(st.sampled_from([(), (), (0,), (1,), (0, 1), (0, 2), (0, 1, 2)]))
+    return [leave_open(draw, row) if place in places else row for place, row in enumerate(rows)]
+
+
+def leave_open(draw: st.DrawFn, row: Row) -> Row:
+    over = draw(moments) + draw(st.sampled_from(FORGOTTEN_BESIDE))
+    start = over - LONGEST_OPEN[row["sector"]]
+    return row | {"started_at": start, "ended_at": draw(st.sampled_from(NEVER_CLOSED)), "known_at": None}
+
+
 days_around = st.sampled_from(
     [
         *(None, None, None),
@@ -167,17 +186,19 @@ def person_rows(draw: st.DrawFn, person_id: str) -> Row:
 
 TABLES: dict[str, st.SearchStrategy[Rows]] = {
     "persons": st.tuples(*map(person_rows, PERSONS)).map(list),
-    "admissions": chained(
-        numbered_rows(
-            14,
-            "contact_id",
-            "a",
-            sector=one_of(s.SECTORS),
-            admission_type=one_of(s.ADMISSION_TYPES),
-            hospital=one_of(HOSPITALS),
-            department=one_of(DEPARTMENTS),
-            diagnosis=one_of(CODES),
-            discharge=one_of((*s.DISCHARGES, "left_early", None)),
+    "admissions": forgotten(
+        chained(
+            numbered_rows(
+                14,
+                "contact_id",
+                "a",
+                sector=one_of(s.SECTORS),
+                admission_type=one_of(s.ADMISSION_TYPES),
+                hospital=one_of(HOSPITALS),
+                department=one_of(DEPARTMENTS),
+                diagnosis=one_of(CODES),
+                discharge=one_of((*s.DISCHARGES, "left_early", None)),
+            )
         )
     ),
     "diagnoses": rows_of(

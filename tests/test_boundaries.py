@@ -234,7 +234,8 @@ def test_bed_days_are_cut_at_both_edges_of_the_window():
     assert look_back(admissions=admit("-31d -29d"))["bed_days_30d"] == 1.0
     assert look_back(admissions=admit("-32d -30d"))["bed_days_30d"] == 0.0
     assert look_back(admissions=admit("-6h-1d +3d"))["bed_days_30d"] == 1.25
-    assert look_back(admissions=admit("-900d ."))["bed_days_730d"] == 730.0
+    assert look_back(admissions=admit("-900d -9d"))["bed_days_730d"] == 721.0
+    assert look_back(admissions=admit("-100d ."))["bed_days_90d"] == 90.0
 
 
 def test_overlapping_contacts_count_their_days_once():
@@ -470,7 +471,13 @@ def test_a_death_in_the_horizon_is_labelled_as_the_target_says(death, expected):
 
 
 def test_a_person_who_was_dead_before_the_index_has_no_label():
-    assert label(admit("+3d +5d"), death_date=days_on(-1)) == (1, None)
+    assert label(death_date=days_on(-1)) == (0, None)
+
+
+def test_what_starts_after_a_death_is_no_event():
+    assert label(admit("+3d +5d"), death_date=days_on(-1)) == (0, None)
+    assert label(admit("+3d+12h +5d"), death_date=days_on(2)) == (0, False)
+    assert label(admit("+3d+12h +5d"), death_date=days_on(3)) == (1, False)
 
 
 @pytest.mark.parametrize("death", ["negative", "exclude", "event"])

@@ -11,7 +11,16 @@ from sklearn.metrics import roc_auc_score
 
 import somv_risk as sr
 from drawn import draw_histories
-from reference import DAY, cut_to_known, midnight, of_person, reference_outcome, reference_stays
+from reference import (
+    DAY,
+    bound_rows,
+    cut_to_known,
+    last_midnight,
+    midnight,
+    of_person,
+    reference_outcome,
+    reference_stays,
+)
 from small_world import INDEX, build_cohort, hospital_worlds
 from somv_risk.assessment import _compare_lists
 from somv_risk.cases import Followed, follow
@@ -36,7 +45,9 @@ def reference_burden(tables, person_id, index, days, data_end) -> tuple[int, flo
     contacts = tables["admissions"]
     until = data_end or max((row["started_at"] for row in contacts), default=datetime(1, 1, 1))
     end, admissions, bed_days = index + days * DAY, 0, timedelta(0)
-    for stay in reference_stays(of_person(contacts, person_id), until):
+    (person,) = of_person(tables["persons"], person_id)
+    own = bound_rows(of_person(contacts, person_id), "admissions", until, last_midnight(person["death_date"]))
+    for stay in reference_stays(own, until):
         if stay["is_acute"] and stay["is_admission"] and index <= stay["started_at"] < end:
             admissions += 1
             bed_days += min(stay["started_at"] + stay["lasted"], end) - stay["started_at"]

@@ -228,6 +228,15 @@ def tables(draw):
     return [(person, start, max(start, end), known) for person, start, end, known in rows]
 
 
+def _freeze(values):
+    array = np.array(values, dtype=np.int64)
+    array.flags.writeable = False
+    return array
+
+
+deaths = st.lists(st.just(NEVER) | st.integers(0, 14), min_size=SIZE, max_size=SIZE).map(_freeze)
+
+
 def _to_arrays(rows):
     columns = np.array(rows, dtype=np.int64).reshape(-1, 4).T
     offsets = np.searchsorted(columns[0], np.arange(SIZE + 1))
@@ -242,35 +251,49 @@ def _to_arrays(rows):
     moments=st.lists(st.tuples(st.integers(0, SIZE - 1), st.integers(0, 14)), max_size=4),
     lag=st.integers(0, 3),
     reach=st.integers(1, 12) | st.just(NEVER),
+    deaths=deaths,
 )
-def test_what_is_seen_was_known_before_the_index(rows, moments, lag, reach):
+def test_what_is_seen_was_known_before_the_index_and_came_before_the_death(rows, moments, lag, reach, deaths):
     person, index = (np.array([m[i] for m in moments], dtype=t) for i, t in ((0, np.int32), (1, np.int64)))
-    found = loops.find_seen(person, index, *_to_arrays(rows), lag, reach)
+    found = loops.find_seen(person, index, *_to_arrays(rows), lag, reach, deaths)
     expected = [
-        (place, number, now - start, now - end if end != NEVER and end + lag < now else 0)
+        (
+            place,
+            number,
+            now - start,
+            max(now - end if end != NEVER and end + lag < now else 0, now - deaths[who]),
+        )
         for number, (who, now) in enumerate(moments)
         for place, (owner, start, end, known) in enumerate(rows)
         if owner == who
         and start < now
+        and start <= deaths[who]
         and now - start <= reach
         and (start + lag if known == UNTOLD else known) < now
     ]
     assert list(zip(*(column.tolist() for column in found), strict=True)) == expected
 
 
-@given(rows=tables(), others=tables(), contacts=st.lists(st.integers(-1, 2), min_size=20, max_size=20))
-def test_a_contact_is_known_since_its_earliest_row_was(rows, others, contacts):
+@given(
+    rows=tables(),
+    others=tables(),
+    contacts=st.lists(st.integers(-1, 2), min_size=20, max_size=20),
+    deaths=deaths,
+)
+def test_a_contact_is_known_since_its_earliest_row_was(rows, others, contacts, deaths):
     own, other = np.array(contacts[: len(rows)], np.int32), np.array(contacts[10:], np.int32)[: len(others)]
     for array in (own, other):
         array.flags.writeable = False
     offsets, other_arrays = _to_arrays(rows)[0], _to_arrays(others)
-    found = loops.find_since(offsets, own, other_arrays[0], other, other_arrays[1], other_arrays[3], 2, 3)
+    found = loops.find_since(
+        offsets, own, other_arrays[0], other, other_arrays[1], other_arrays[3], 2, 3, deaths
+    )
     expected = [
         min(
             (
                 max(start, start + 2 if known == UNTOLD else known)
                 for place, (who, start, _, known) in enumerate(others)
-                if who == row[0] and other[place] == contact >= 0
+                if start <= deaths[who] and who == row[0] and other[place] == contact >= 0
             ),
             default=NEVER,
         )

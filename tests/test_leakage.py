@@ -1,6 +1,7 @@
 """Leakage: the proof passes for the library's features and catches every planted leak."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import polars as pl
 import pytest
@@ -11,11 +12,13 @@ from reference import is_known, mask_unknown_end
 from small_world import INDEX, SELDOM, lags, worlds
 from somv_risk import schema as s
 from somv_risk.asof import KEY, NO_LAGS, Lags, build_asof_view
+from somv_risk.bounds import add_alive_until, bound_contacts, see_all_contacts
 from somv_risk.errors import LeakageError
 from somv_risk.features import build_features, load_catalogue
 from somv_risk.stays import build_stays
 from somv_risk.testing import assert_no_future_leakage
 
+DAY = timedelta(days=1)
 HAND_MADE = draw_histories(
     admissions="""
         started_at ended_at known_at discharge
@@ -29,6 +32,19 @@ HAND_MADE = draw_histories(
     psychiatric_contacts="started_at known_at attendance\n-9d . no_show\n+9d -9d attended",
     social_benefits="started_at ended_at\n-400d .",
 )
+NEVER_CLOSED = {
+    "admissions": """
+        started_at ended_at known_at sector
+        -900d      .        .        somatic
+        -890d      +9d      .        psychiatric
+        -300d      -298d    .        somatic
+        -200d      .        .        somatic
+        -190d      -188d    +1d      somatic
+        -130d      -3d      .        somatic
+        -20d       .        .        somatic
+        """,
+    "substance_abuse": "started_at ended_at\n-99d .",
+}
 WITHOUT_A_FUTURE = draw_histories(admissions="started_at ended_at\n-60h -52h\n-40h -30h")
 
 
@@ -81,7 +97,7 @@ def see_an_end_at_the_index(histories, cohort, features=None, *, lags=NO_LAGS): 
 
 
 def merge_before_cutting(histories, cohort, features=None, *, lags=NO_LAGS):  # noqa: ARG001
-    contacts = histories.admissions.join(cohort.lazy(), on=s.PERSON_ID)
+    contacts = add_alive_until(histories.admissions.join(cohort.lazy(), on=s.PERSON_ID), histories.persons)
     stays = build_stays(contacts.with_columns(pl.col(s.INDEX_TIME).alias("until")), by=KEY)
     known = pl.col(s.STARTED_AT) < pl.col(s.INDEX_TIME)
     return count_rows(cohort, stays.filter(known))
@@ -90,6 +106,14 @@ def merge_before_cutting(histories, cohort, features=None, *, lags=NO_LAGS):  # 
 def know_who_will_die(histories, cohort, features=None, *, lags=NO_LAGS):  # noqa: ARG001
     fates = histories.persons.select(s.PERSON_ID, pl.col(s.DEATH_DATE).is_not_null().alias("events"))
     return cohort.lazy().join(fates, on=s.PERSON_ID, how="left", maintain_order="left")
+
+
+def bound_before_cutting(histories, cohort, features=None, *, lags=NO_LAGS):
+    """Let contacts end when another starts that is not known yet, and those of who will die at the death."""
+    in_order = see_all_contacts(histories).sort(s.PERSON_ID, s.STARTED_AT)
+    bounded = bound_contacts(in_order, by=[s.PERSON_ID]).select(*s.get_columns(s.ADMISSIONS))
+    tables = {**histories.tables, s.ADMISSIONS: bounded}
+    return build_features(replace(histories, tables=tables), cohort, features, lags=lags)
 
 
 LEAKS = {
@@ -125,6 +149,20 @@ def test_histories_without_persons_pass():
 def test_a_planted_leak_is_caught(leak):
     with pytest.raises(LeakageError, match=LEAKS[leak]):
         assert_no_future_leakage(HAND_MADE, INDEX, build=leak)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("person", [{}, {"death_date": (INDEX - 9 * DAY).date()}], ids=["alive", "dead"])
+def test_no_feature_sees_what_becomes_of_a_contact_that_was_never_closed(person, seed):
+    assert_no_future_leakage(
+        draw_histories(person=person, **NEVER_CLOSED), INDEX, lags=Lags({s.ADMISSIONS: 7}), seed=seed
+    )
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_bounds_found_before_the_cut_are_caught(seed):
+    with pytest.raises(LeakageError, match=s.ADMISSIONS):
+        assert_no_future_leakage(draw_histories(**NEVER_CLOSED), INDEX, build=bound_before_cutting, seed=seed)
 
 
 @pytest.mark.parametrize("seed", range(5))

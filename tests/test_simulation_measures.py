@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from reference import bound_rows
 from somv_risk import schema
 from somv_risk.errors import ConfigError, InputError, SourceError
 from somv_risk.histories import Histories
@@ -152,7 +153,8 @@ class Reference:
         leaves = [self.midnight(person["observed_until"])] if person["observed_until"] else []
         dies = [self.midnight(person["death_date"]) + DAY] if person["death_date"] else []
         until = min([*leaves, *dies, datetime.max])
-        stays = merge(own["admissions"], self.end)
+        contacts = bound_rows(own["admissions"], "admissions", self.end, dies[0] if dies else None)
+        stays = merge(contacts, self.end)
         admissions = [stay for stay in stays if stay.length >= 12 * HOUR]
         year_starts = {k: self.end - (k + 1) * YEAR for k in range(self.years)}
         resident = {k: start for k, start in year_starts.items() if since <= start < until}

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drawn import draw_rows, read_moment
-from reference import MERGE_GAP, Rows, of_person, reference_stays
+from reference import MERGE_GAP, Rows, bound_rows, of_person, reference_stays
 from small_world import INDEX, OFTEN, PERSONS, TABLES
 from somv_risk import schema as s
 from somv_risk.stays import build_stays
@@ -17,9 +17,14 @@ UNTIL = INDEX + timedelta(days=2000)  # no contact of the small world starts lat
 contacts_of_all = TABLES["admissions"]
 
 
+def see(contacts: Rows, until=UNTIL) -> pl.LazyFrame:
+    """See the contacts of persons who are alive."""
+    frame = pl.LazyFrame(contacts, schema=s.get_columns(s.ADMISSIONS))
+    return frame.with_columns(until=pl.lit(until), alive_until=pl.lit(None, pl.Datetime("us")))
+
+
 def build(contacts: Rows, until=UNTIL) -> Rows:
-    frame = pl.LazyFrame(contacts, schema=s.get_columns(s.ADMISSIONS)).with_columns(until=pl.lit(until))
-    stays = build_stays(frame, by=[s.PERSON_ID]).sort(s.PERSON_ID, s.STARTED_AT)
+    stays = build_stays(see(contacts, until), by=[s.PERSON_ID]).sort(s.PERSON_ID, s.STARTED_AT)
     return stays.collect().to_dicts()
 
 
@@ -31,13 +36,17 @@ def spans(stays: Rows) -> list[tuple]:
     return [(stay["started_at"], stay["ended_at"]) for stay in stays]
 
 
+def bound(contacts: Rows, person_id: str) -> Rows:
+    return bound_rows(of_person(contacts, person_id), s.ADMISSIONS, UNTIL, None)
+
+
 @OFTEN
 @given(contacts_of_all)
 def test_stays_are_what_the_reference_says(contacts):
     expected = [
         {s.PERSON_ID: person_id} | stay
         for person_id in PERSONS
-        for stay in reference_stays(of_person(contacts, person_id), UNTIL)
+        for stay in reference_stays(bound(contacts, person_id), UNTIL)
     ]
     assert build(contacts) == expected
 
@@ -110,7 +119,7 @@ def test_contacts_of_different_persons_never_merge():
 
 
 def test_stays_are_built_per_person_and_index_moment_if_so_asked():
-    contacts = pl.LazyFrame(draw_rows(s.ADMISSIONS, "started_at ended_at\n-40h -20h\n-18h -9h"))
+    contacts = see(draw_rows(s.ADMISSIONS, "started_at ended_at\n-40h -20h\n-18h -9h"))
     asked = pl.LazyFrame({s.INDEX_TIME: [INDEX, INDEX + timedelta(days=1)]})
     crossed = contacts.join(asked, how="cross").with_columns(pl.col(s.INDEX_TIME).alias("until"))
     stays = build_stays(crossed, by=[s.PERSON_ID, s.INDEX_TIME]).collect()

@@ -6,7 +6,14 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.kernel.columns import compiled, find_column, find_columns, find_single
-from benchmarks.kernel.events import find_end_age, find_start_age, is_seen, look_at
+from benchmarks.kernel.events import (
+    Events,
+    find_end_age,
+    find_start_age,
+    is_end_seen,
+    is_seen,
+    look_at,
+)
 from benchmarks.kernel.loading import Contacts
 from benchmarks.kernel.measures import (
     Integers,
@@ -39,6 +46,8 @@ ADMISSION_MINIMUM = 12 * HOUR
 RETURN = 72 * HOUR
 WEEK = 7 * DAY
 READMISSION = 30 * DAY
+
+LONGEST_SOMATIC, LONGEST_PSYCHIATRIC = 120 * DAY, 400 * DAY  # that a contact is open
 
 PSYCHIATRIC_SECTOR = s.SECTORS.index("psychiatric")
 ACUTE = s.ADMISSION_TYPES.index("acute")
@@ -124,13 +133,28 @@ def merge_stays(stays: Stays, contacts: Contacts, person: int, index: int) -> No
     for r in range(events.begin, events.end):
         if not is_seen(events, r):
             continue
-        start_age, end_age = find_start_age(events, r), find_end_age(events, r)
+        start_age, end_age = find_start_age(events, r), _find_bounded_end(events, contacts, r)
         if found == 0 or start_age < stays.end_age[found - 1] - MERGE_GAP:
             _begin_stay(stays, found, contacts, r, start_age, end_age)
             found += 1
         else:
             _extend_stay(stays, found - 1, contacts, r, start_age, end_age)
+        if stays.last_contact[found - 1] == r:
+            stays.left_early[found - 1] = is_end_seen(events, r) and contacts.discharge[r] == LEFT_EARLY
     stays.found[0] = found
+
+
+@compiled
+def _find_bounded_end(events: Events, contacts: Contacts, r: int) -> int:
+    """Find the age of the end; one open for too long ends at the next contact's start, or at its bound."""
+    start_age, end_age = find_start_age(events, r), find_end_age(events, r)
+    longest = LONGEST_PSYCHIATRIC if contacts.sector[r] == PSYCHIATRIC_SECTOR else LONGEST_SOMATIC
+    if end_age > 0 or start_age <= longest:
+        return end_age
+    for later in range(r + 1, events.end):
+        if is_seen(events, later) and find_start_age(events, later) < start_age:
+            return max(find_start_age(events, later), start_age - longest)
+    return start_age - longest
 
 
 @compiled
@@ -139,7 +163,7 @@ def _begin_stay(stays: Stays, i: int, contacts: Contacts, r: int, start_age: int
     stays.is_acute[i] = contacts.admission_type[r] == ACUTE
     stays.has_psychiatric[i] = contacts.sector[r] == PSYCHIATRIC_SECTOR
     stays.sector[i] = contacts.sector[r]
-    _end_stay(stays, i, contacts, r, end_age)
+    _end_stay(stays, i, r, end_age)
 
 
 @compiled
@@ -156,13 +180,12 @@ def _extend_stay(stays: Stays, i: int, contacts: Contacts, r: int, start_age: in
         contacts.started[r] == contacts.started[last] and is_acute and contacts.admission_type[last] != ACUTE
     )
     if end_age < stays.end_age[i] or (end_age == stays.end_age[i] and not is_before_last):
-        _end_stay(stays, i, contacts, r, end_age)
+        _end_stay(stays, i, r, end_age)
 
 
 @compiled
-def _end_stay(stays: Stays, i: int, contacts: Contacts, r: int, end_age: int) -> None:
+def _end_stay(stays: Stays, i: int, r: int, end_age: int) -> None:
     stays.end_age[i] = end_age
-    stays.left_early[i] = contacts.discharge[r] == LEFT_EARLY and end_age > 0
     stays.last_contact[i] = r
 
 

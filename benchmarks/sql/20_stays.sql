@@ -1,21 +1,36 @@
 -- Hospital contacts, the stays they merge into, and how each stay follows the one before.
 
+-- A contact that has been open for too long ends when the next one starts, or at its bound.
 CREATE OR REPLACE TEMP TABLE contacts AS
+WITH known AS (
+    SELECT
+        pid,
+        contact_id,
+        age(started_at) AS start_age,
+        CASE WHEN has_ended(ended_at) THEN age(ended_at) END AS known_end_age,
+        sector = 'psychiatric' AS is_psychiatric,
+        admission_type = 'acute' AS is_acute,
+        coalesce(has_ended(ended_at) AND discharge = 'left_early', false) AS left_early,
+        hospital,
+        department,
+        CASE WHEN has_ended(ended_at) THEN diagnosis END AS diagnosis
+    FROM read_parquet(file('admissions'), hive_partitioning = false)
+    JOIN cohort USING (person_id)
+    WHERE is_known(started_at, known_at)
+)
 SELECT
-    pid,
-    contact_id,
-    age(started_at) AS start_age,
-    CASE WHEN has_ended(ended_at) THEN age(ended_at) END AS end_age,
-    coalesce(end_age, 0) AS until_age,
-    sector = 'psychiatric' AS is_psychiatric,
-    admission_type = 'acute' AS is_acute,
-    coalesce(has_ended(ended_at) AND discharge = 'left_early', false) AS left_early,
-    hospital,
-    department,
-    CASE WHEN has_ended(ended_at) THEN diagnosis END AS diagnosis
-FROM read_parquet(file('admissions'), hive_partitioning = false)
-JOIN cohort USING (person_id)
-WHERE is_known(started_at, known_at);
+    *,
+    CASE WHEN is_psychiatric THEN days(400) ELSE days(120) END AS longest,
+    max(start_age) OVER (
+        PARTITION BY pid ORDER BY start_age DESC RANGE BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING
+    ) AS next_start_age,
+    CASE
+        WHEN known_end_age IS NULL AND start_age > longest
+            THEN greatest(start_age - longest, coalesce(next_start_age, 0))
+        ELSE known_end_age
+    END AS end_age,
+    coalesce(end_age, 0) AS until_age
+FROM known;
 
 -- A contact opens a stay if it begins more than 4 hours after all earlier ones have ended.
 CREATE OR REPLACE TEMP TABLE stays AS

@@ -32,6 +32,7 @@ from somv_risk.histories import Histories, check_histories
 from somv_risk.model import RiskModel, compute_model_hash, describe_target, get_model
 from somv_risk.moments import Moment
 from somv_risk.monitoring import REFERENCE
+from somv_risk.notes import warn_of_bounds
 from somv_risk.pipeline import LIBRARIES, Progress, ignore_progress
 from somv_risk.refits import Judge, Refits, run_refits
 from somv_risk.report.card import render_card
@@ -197,6 +198,11 @@ def evaluate(
         If there is no index time, or an argument is out of its range.
     OtherDefinitionsError
         If features count something else than when the model was trained, and that is not allowed.
+
+    Warns
+    -----
+    ImplausibleDataWarning
+        If outcomes hold contacts without an end, or events after a death, within bounds.
     """
     check_allowed(allow)
     fitted = get_model(model)
@@ -209,6 +215,7 @@ def evaluate(
     _check_target(fitted, target, asks_for_more=refits is not None or explained > 0)
     config = parse_config(dict(fitted.facts["config"]))
     split = config.build_person_split()
+    warn_of_bounds(histories)
     judging = _Judging(fitted, histories, target, persons, split, capacities, working_capacity, draws, seed)
     tables = _judge_moments(judging, moments, progress)
     models: tuple[RiskModel, ...] = ()

@@ -4,13 +4,16 @@ Some hold for every score of a call (`render_warnings`), some for one person onl
 by `FINDERS`: to add a kind of note is to add a function there and its texts in `reasons/warnings.toml`.
 """
 
+import warnings
 from collections.abc import Callable
 from typing import Final
 
 import polars as pl
 
 from somv_risk import schema as s
+from somv_risk.bounds import END_ASSUMED, count_assumed_ends, sum_bounded
 from somv_risk.definitions import list_other_definitions
+from somv_risk.errors import ImplausibleDataWarning
 from somv_risk.histories import Histories
 from somv_risk.model import RiskModel
 from somv_risk.reasons import render_note, render_warnings
@@ -85,6 +88,39 @@ def note_rows_set_aside(
     return render_notes(counts, "rows", "rows_set_aside", language)
 
 
+def note_assumed_ends(
+    model: RiskModel, histories: Histories, rows: pl.DataFrame, language: str
+) -> pl.DataFrame:
+    """Note of each person how many hospital contacts have an end that is assumed."""
+    counts = count_assumed_ends(histories, rows.unique(), model.lags).sort(s.PERSON_ID).collect()
+    return render_notes(counts, END_ASSUMED, "ends_assumed", language)
+
+
+def warn_of_assumed_ends(model: RiskModel, histories: Histories, rows: pl.DataFrame) -> None:
+    """Warn once of hospital contacts with an assumed end among the rows of a score."""
+    counts = count_assumed_ends(histories, rows, model.lags).select(pl.col(END_ASSUMED).sum())
+    _warn_of_bounds(int(counts.collect().item()), 0)
+
+
+def warn_of_bounds(histories: Histories) -> None:
+    """Warn once of what outcomes hold within bounds: contacts without an end, and events after a death."""
+    _warn_of_bounds(*sum_bounded(histories).collect().row(0))
+
+
+def _warn_of_bounds(ends_assumed: int, after_death: int) -> None:
+    """Warn of what is counted within bounds, if there is any."""
+    facts = {
+        "hospital contacts have no end and were open for longer than is believed: their end is assumed.": (
+            ends_assumed
+        ),
+        "events start more than a day after the death of their person and are not counted.": after_death,
+    }
+    told = [f"{count:,} {fact}" for fact, count in facts.items() if count]
+    if told:
+        cure = "Ask the source for the ends of contacts and the dates of death."
+        warnings.warn(" ".join([*told, cure]), ImplausibleDataWarning, stacklevel=4)
+
+
 def render_notes(counts: pl.DataFrame, column: str, name: str, language: str) -> pl.DataFrame:
     """Write a note of each row of counts by its count in `column`, with the texts `name` of warnings.toml.
 
@@ -97,4 +133,4 @@ def render_notes(counts: pl.DataFrame, column: str, name: str, language: str) ->
     return counts.select(s.PERSON_ID, pl.Series(NOTE, told, dtype=pl.String))
 
 
-FINDERS: Final[tuple[Finder, ...]] = (note_rows_set_aside,)
+FINDERS: Final[tuple[Finder, ...]] = (note_rows_set_aside, note_assumed_ends)

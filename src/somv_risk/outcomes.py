@@ -7,11 +7,19 @@ from typing import Final, Literal
 import polars as pl
 
 from somv_risk import schema as s
-from somv_risk.asof import KEY, NO_LAGS, Lags, build_asof_view
+from somv_risk.asof import KEY, NO_LAGS, Lags
+from somv_risk.bounds import see_all_contacts
 from somv_risk.cohort_rows import CohortLike, read_cohort
 from somv_risk.errors import ConfigError
 from somv_risk.histories import Histories
-from somv_risk.stays import HAS_PSYCHIATRIC, IS_ACUTE, IS_ADMISSION, LASTED, UNTIL, build_stays
+from somv_risk.stays import (
+    HAS_PSYCHIATRIC,
+    IS_ACUTE,
+    IS_ADMISSION,
+    LASTED,
+    build_known_stays,
+    build_stays,
+)
 from somv_risk.windows import Horizon, Lookback
 
 # It becomes part of the names of files, columns and metrics.
@@ -124,11 +132,11 @@ def measure_burden(histories: Histories, rows: CohortLike, horizon: Horizon) -> 
 
 
 def build_outcome_stays(histories: Histories) -> pl.LazyFrame:
-    """Build all stays with everything that was ever known; an open one lasts until the data end."""
-    contacts = histories.admissions.join(
-        histories.follow_up_end().rename({"data_end": UNTIL}), how="cross"
-    ).with_columns(pl.max_horizontal(UNTIL, s.STARTED_AT).alias(UNTIL))
-    return build_stays(contacts, by=[s.PERSON_ID])
+    """Build all stays with everything that was ever known; an open one lasts until the data end.
+
+    The bounds are those of the data end, and nothing counts after a death, whenever that became known.
+    """
+    return build_stays(see_all_contacts(histories), by=[s.PERSON_ID])
 
 
 def _count_events(histories: Histories, moments: pl.LazyFrame, target: Target) -> pl.LazyFrame:
@@ -198,8 +206,7 @@ def count_past_events(
     """
     asked = read_cohort(histories, rows)
     moments, window = asked.unique(), Lookback(target.horizon.days)
-    contacts = build_asof_view(histories.admissions, moments, s.ADMISSIONS, lags.of(s.ADMISSIONS))
-    stays = build_stays(contacts.with_columns(pl.col(s.INDEX_TIME).alias(UNTIL)), by=KEY)
+    stays = build_known_stays(histories, moments, lags)
     age = (pl.col(s.INDEX_TIME) - _moment_of(target)).dt.total_microseconds()
     counts = stays.filter(*_counts(target), window.contains(age)).group_by(KEY).agg(_count())
     return asked.join(counts, on=KEY, how="left", maintain_order="left").with_columns(

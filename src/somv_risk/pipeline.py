@@ -20,6 +20,7 @@ from somv_risk.histories import Histories
 from somv_risk.matrix import Encoding
 from somv_risk.model import Head, RiskModel
 from somv_risk.monitoring import add_reference, build_reference
+from somv_risk.notes import warn_of_bounds
 from somv_risk.outcomes import Target
 from somv_risk.report.card import render_card
 from somv_risk.samples import Sample, Snapshot, build_sample, label_rows, learn_categories
@@ -81,7 +82,13 @@ def train(
         If the configuration is unsound or unreadable.
     CohortError
         If too few persons or events are left for a part.
+
+    Warns
+    -----
+    ImplausibleDataWarning
+        If outcomes hold contacts without an end, or events after a death, within bounds.
     """
+    warn_of_bounds(histories)
     prepared = prepare(histories, resolve_config(config), progress)
     return add_reference(fit_model(prepared, progress=progress), describe_reference(histories, prepared))
 

@@ -31,7 +31,7 @@ from somv_risk.histories import Histories, check_histories
 from somv_risk.matrix import Matrix
 from somv_risk.model import RiskModel, get_model
 from somv_risk.moments import Moment
-from somv_risk.notes import WARNINGS, list_absent, list_warnings
+from somv_risk.notes import WARNINGS, list_absent, list_warnings, warn_of_assumed_ends
 from somv_risk.outcomes import OUTCOME_EVENTS, UNFINISHED_TREATMENT, count_past_events
 from somv_risk.reasons import Reason, build_reasons, load_texts
 
@@ -121,6 +121,8 @@ def score(
     -----
     EligibilityWarning
         If some of the persons named are not eligible.
+    ImplausibleDataWarning
+        If hospital contacts without an end were open for so long that their end is assumed.
     DefinitionWarning
         If features count something else than when the model was trained, and that is allowed.
     """
@@ -145,6 +147,7 @@ def score(
         for part in ranked.iter_slices(TOLD_AT_ONCE)
     ]
     notes = list_warnings(model, histories, ranked.select(KEY), language=language)
+    warn_of_assumed_ends(model, histories, ranked.select(KEY))
     return attach_reasons(ranked, pl.concat(told), notes)
 
 

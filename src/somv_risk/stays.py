@@ -6,12 +6,14 @@ from datetime import timedelta
 import polars as pl
 
 from somv_risk import schema as s
+from somv_risk.asof import KEY, NO_LAGS, Lags
+from somv_risk.bounds import UNTIL, bound_contacts, build_unbounded_view
+from somv_risk.histories import Histories
 from somv_risk.intervals import SPELL, add_spell, find_latest_ending, is_any_so_far, is_last_of_spell
 
 MERGE_GAP = timedelta(hours=4)
 ADMISSION_MINIMUM = timedelta(hours=12)
 
-UNTIL = "until"
 IS_ADMISSION = "is_admission"
 IS_ACUTE = "is_acute"
 HAS_PSYCHIATRIC = "has_psychiatric"
@@ -27,7 +29,8 @@ def build_stays(contacts: pl.LazyFrame, *, by: Sequence[str]) -> pl.LazyFrame:
     Parameters
     ----------
     contacts
-        Columns of table `admissions` and `until`, the moment up to which an open contact has lasted.
+        Columns of table `admissions`, `until` (the moment up to which an open contact has lasted) and
+        `alive_until` (24:00 of the day of death). Only what counts within bounds is merged.
     by
         Columns that name the owner of a stay: the person, or the person and the index moment.
 
@@ -40,11 +43,20 @@ def build_stays(contacts: pl.LazyFrame, *, by: Sequence[str]) -> pl.LazyFrame:
     `is_admission` (it has lasted at least 12 hours).
     """
     in_order = contacts.sort(*by, s.STARTED_AT, s.ADMISSION_TYPE, s.CONTACT_ID)
-    ended = in_order.with_columns(pl.col(s.ENDED_AT).fill_null(pl.col(UNTIL)).alias(_END_SO_FAR))
+    bounded = bound_contacts(in_order, by=by)
+    ended = bounded.with_columns(pl.col(s.ENDED_AT).fill_null(pl.col(UNTIL)).alias(_END_SO_FAR))
     spelled = add_spell(ended, by=by, start=s.STARTED_AT, end=_END_SO_FAR, gap=MERGE_GAP)
     ends_last = spelled.with_columns(find_latest_ending([SPELL], _END_SO_FAR).alias(_LATEST))
     described = ends_last.select(*by, *_describe_stay(), is_last_of_spell().alias(_IS_WHOLE))
     return described.filter(_IS_WHOLE).drop(_IS_WHOLE)
+
+
+def build_known_stays(histories: Histories, moments: pl.LazyFrame, lags: Lags = NO_LAGS) -> pl.LazyFrame:
+    """Build the stays of each person and index moment (each pair once) from what was known before it."""
+    contacts = build_unbounded_view(
+        histories.admissions, moments, histories.persons, s.ADMISSIONS, lags.of(s.ADMISSIONS)
+    )
+    return build_stays(contacts, by=KEY)
 
 
 def _describe_stay() -> list[pl.Expr]:

@@ -6,11 +6,12 @@ from typing import Final
 import polars as pl
 
 from somv_risk import schema as s
-from somv_risk.asof import KEY, NO_LAGS, Lags, build_asof_view
+from somv_risk.asof import KEY, NO_LAGS, Lags
+from somv_risk.bounds import build_bounded_view
 from somv_risk.cohort import compute_age_years
 from somv_risk.histories import Histories
 from somv_risk.scoring import FLAGGED, KNOWN_OR_NEW, PERCENTILE, RANK, REASONS, RISK, UNFINISHED_RISK
-from somv_risk.stays import HAS_PSYCHIATRIC, IS_ACUTE, IS_ADMISSION, UNTIL, build_stays
+from somv_risk.stays import HAS_PSYCHIATRIC, IS_ACUTE, IS_ADMISSION, build_known_stays
 
 SHOWN: Final = timedelta(days=730)
 CATEGORY: Final = "category"
@@ -53,13 +54,13 @@ def build_timeline_events(histories: Histories, scores: pl.DataFrame, lags: Lags
     own = histories.keep_persons(moments)
 
     def known(table: str) -> pl.LazyFrame:
-        seen = build_asof_view(own.table(table), moments, table, lags.of(table))
+        seen = build_bounded_view(own.table(table), moments, own.persons, table, lags.of(table))
         has_length = pl.col(s.ENDED_AT) != pl.col(s.STARTED_AT)
         lasting = pl.when(has_length).then(pl.col(s.ENDED_AT))
         return seen.with_columns(lasting) if table in s.POINT_TABLES else seen
 
     parts = [
-        _draw_stays(known(s.ADMISSIONS)),
+        _draw_stays(build_known_stays(own, moments, lags)),
         _draw(known(s.PSYCHIATRIC_CONTACTS), s.PSYCHIATRIC_CONTACTS, _category_of_contact()),
         _draw(known(s.SUBSTANCE_ABUSE), s.SUBSTANCE_ABUSE, pl.lit("substance_treatment"), _dropped_out()),
         _draw(known(s.SOCIAL_SERVICES), s.SOCIAL_SERVICES, _category_of_service()),
@@ -82,8 +83,7 @@ def _draw(
     )
 
 
-def _draw_stays(contacts: pl.LazyFrame) -> pl.LazyFrame:
-    stays = build_stays(contacts.with_columns(pl.col(s.INDEX_TIME).alias(UNTIL)), by=KEY)
+def _draw_stays(stays: pl.LazyFrame) -> pl.LazyFrame:
     category = (
         pl.when(pl.col(HAS_PSYCHIATRIC) & pl.col(IS_ADMISSION))
         .then(pl.lit("psychiatric_admission"))

@@ -12,7 +12,8 @@ from typing import Final
 import polars as pl
 
 from somv_risk import schema as s
-from somv_risk.asof import KEY, Lags, build_asof_view
+from somv_risk.asof import KEY, Lags
+from somv_risk.bounds import build_bounded_view
 from somv_risk.codes import in_group, load_groups
 from somv_risk.features import LONG_TERM, OUTSIDE_LABOUR_MARKET, Feature
 from somv_risk.histories import Histories
@@ -71,10 +72,14 @@ SOURCES: Final[Mapping[str, tuple[Source, ...]]] = MappingProxyType(
 
 
 def see_tables(histories: Histories, moments: pl.DataFrame, lags: Lags) -> dict[str, pl.DataFrame]:
-    """See the rows of every event table that were known at the moments, each with its place (`table_row`)."""
+    """See the rows of every event table that count at the moments, each with its place (`table_row`)."""
     return {
-        table: build_asof_view(
-            histories.table(table).with_row_index(ROW), moments.lazy(), table, lags.of(table)
+        table: build_bounded_view(
+            histories.table(table).with_row_index(ROW),
+            moments.lazy(),
+            histories.persons,
+            table,
+            lags.of(table),
         ).collect()
         for table in s.EVENT_TABLES
     }

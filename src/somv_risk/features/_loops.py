@@ -37,12 +37,14 @@ def find_seen(
     known: Integers,
     lag: int,
     reach: int,
+    alive_until: Integers,
 ) -> tuple[Places, Moments, Integers, Integers]:
     """Find the rows that were known at each moment: their place, moment, and ages of start and end.
 
     The rows of person p, in order of start, are `offsets[p]` to `offsets[p + 1]`. A row is seen that started
-    before the index, at most `reach` ago, and was known: `known < index`, or `started + lag < index` where
-    that is not told. An end is known if `ended + lag < index`; otherwise its age is 0.
+    before the index, at most `reach` ago, not after the person died, and was known: `known < index`, or
+    `started + lag < index` where that is not told. An end is known if `ended + lag < index`; otherwise its
+    age is 0. Once the person has died it is at least the age of the death.
     """
     most = 0
     for m in range(len(person)):
@@ -52,16 +54,36 @@ def find_seen(
     seen = 0
     for m in range(len(person)):
         now = index[m]
+        death = alive_until[person[m]]
+        age_of_death = now - death if death < now else 0
         for r in range(offsets[person[m]], offsets[person[m] + 1]):
             age = now - started[r]
-            if age <= 0:
+            # A row that starts after the death and before the index is one of a death that is known.
+            if age <= 0 or started[r] > death:
                 break
             since = started[r] + lag if known[r] == UNTOLD else known[r]
             if age <= reach and since < now:
                 row[seen], moment[seen], start_age[seen] = r, m, age
-                end_age[seen] = now - ended[r] if ended[r] < now - lag else 0
+                end_age[seen] = max(now - ended[r] if ended[r] < now - lag else 0, age_of_death)
                 seen += 1
     return row[:seen], moment[:seen], start_age[:seen], end_age[:seen]
+
+
+@compiled
+def assume_ends(
+    moment: Moments, start_age: Integers, end_age: Integers, rows: Places, bounds: Integers
+) -> None:
+    """Let some of the events end when the next one starts, or when they have lasted for their bound.
+
+    All events lie in order of moment and start; the next one of those that start together is the same.
+    """
+    for i in range(len(rows)):
+        row, n = rows[i], rows[i] + 1
+        while n < len(moment) and moment[n] == moment[row] and start_age[n] == start_age[row]:
+            n += 1
+        end_age[row] = start_age[row] - bounds[i]
+        if n < len(moment) and moment[n] == moment[row]:
+            end_age[row] = max(end_age[row], start_age[n])
 
 
 @compiled
@@ -74,13 +96,17 @@ def find_since(
     other_known: Integers,
     lag: int,
     contacts: int,
+    alive_until: Integers,
 ) -> Integers:
-    """Find since when a row of the other table with the same person and contact was known, or never."""
+    """Find since when a row of the other table with the same person and contact was known, or never.
+
+    A row of the other table that starts after the person died is none.
+    """
     earliest = np.full(contacts, NEVER)
     found = np.full(len(contact), NEVER)
     for p in range(min(len(offsets), len(other_offsets)) - 1):
         for r in range(other_offsets[p], other_offsets[p + 1]):
-            if other_contact[r] >= 0:
+            if other_contact[r] >= 0 and other_started[r] <= alive_until[p]:
                 known = other_started[r] + lag if other_known[r] == UNTOLD else other_known[r]
                 earliest[other_contact[r]] = min(earliest[other_contact[r]], max(other_started[r], known))
         for r in range(offsets[p], offsets[p + 1]):

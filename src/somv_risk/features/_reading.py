@@ -61,11 +61,12 @@ def read_rows(
         table: make_table(frame, table, people.height + 1, lags, texts)
         for table, frame in zip(asked.tables, frames, strict=True)
     }
+    persons = make_persons(people, texts)
     return Prepared(
         numbers=_find_numbers(moments[s.PERSON_ID], people[s.PERSON_ID]),
-        persons=make_persons(people, texts),
+        persons=persons,
         tables=tables,
-        hospital_since=find_hospital_since(tables),
+        hospital_since=find_hospital_since(tables, persons),
         reach=asked.reach,
     )
 

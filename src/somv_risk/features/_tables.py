@@ -17,6 +17,7 @@ import polars as pl
 
 from somv_risk import schema as s
 from somv_risk.asof import Lags
+from somv_risk.bounds import ALIVE_UNTIL, compute_alive_until
 from somv_risk.codes import load_groups
 from somv_risk.features._loops import NEVER, NO_VALUE, UNTOLD, Codes, Integers, find_since
 from somv_risk.features._texts import Coded, Texts
@@ -67,10 +68,12 @@ class Table:
 class Persons:
     """What is fixed, by the number of the person: birth dates such as 19870205.0 and categories.
 
-    The last one is not in the register: nothing is known of them.
+    `alive_until` is 24:00 of the day of death, or never. The last one is not in the register: nothing is
+    known of them.
     """
 
     births: npt.NDArray[np.float64]
+    alive_until: Integers
     categories: Mapping[str, Coded]
 
 
@@ -91,6 +94,7 @@ class Prepared:
 
 _NEVER: Final = pl.lit(NEVER, dtype=pl.Int64)
 _UNTOLD: Final = pl.lit(UNTOLD, dtype=pl.Int64)
+_NOBODY: Final = pl.Series([NEVER], dtype=pl.Int64)  # one who is not known to have died
 _NOT_BORN: Final = pl.lit(float("nan"))
 _NO_TEXT: Final = pl.lit(NO_VALUE, dtype=pl.Int32)
 
@@ -126,7 +130,7 @@ def _encode_times(*, is_point: bool) -> tuple[pl.Expr, ...]:
 def encode_persons(persons: pl.LazyFrame, texts: Texts) -> pl.LazyFrame:
     """Turn what the views ask of persons into numbers beside their ids: a birth date is 19870205.0."""
     categories = (_encode_column(s.PERSONS, column, texts) for column in CATEGORIES)
-    return persons.select(s.PERSON_ID, _encode_births(), *categories)
+    return persons.select(s.PERSON_ID, _encode_births(), _encode_deaths(), *categories)
 
 
 @cache
@@ -134,6 +138,11 @@ def _encode_births() -> pl.Expr:
     birth = pl.col(s.BIRTH_DATE)
     number = birth.dt.year() * 10_000 + birth.dt.month().cast(pl.Int32) * 100 + birth.dt.day()
     return number.cast(pl.Float64).fill_null(_NOT_BORN)
+
+
+@cache
+def _encode_deaths() -> pl.Expr:
+    return compute_alive_until().to_physical().fill_null(_NEVER)
 
 
 def _encode_column(table: str, column: str, texts: Texts) -> pl.Expr:
@@ -185,6 +194,7 @@ def make_persons(rows: pl.DataFrame, texts: Texts) -> Persons:
     coded = {column: _make_column(rows[column], s.PERSONS, texts) for column in CATEGORIES}
     return Persons(
         births=np.append(rows[s.BIRTH_DATE].to_numpy(), np.nan),
+        alive_until=_freeze(rows[ALIVE_UNTIL].append(_NOBODY)),
         categories={
             column: Coded(np.append(codes.codes, np.int32(NO_VALUE)), codes.names)
             for column, codes in coded.items()
@@ -206,7 +216,7 @@ def _freeze(values: pl.Series) -> npt.NDArray[Any]:
     return array
 
 
-def find_hospital_since(tables: Mapping[str, Table]) -> Integers:
+def find_hospital_since(tables: Mapping[str, Table], persons: Persons) -> Integers:
     """Find since when the contact of each diagnosis was known to be one of the hospital, or never."""
     if s.DIAGNOSES not in tables:
         return np.empty(0, dtype=np.int64)
@@ -221,6 +231,7 @@ def find_hospital_since(tables: Mapping[str, Table]) -> Integers:
         contacts.known,
         contacts.lag,
         max(len(own), len(other)),
+        persons.alive_until,
     )
 
 

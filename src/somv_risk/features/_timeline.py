@@ -1,6 +1,6 @@
 """The time line: what was known of each person before each index moment, placed by age."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cached_property
 from typing import Any, Final
@@ -10,6 +10,7 @@ import numpy.typing as npt
 import polars as pl
 
 from somv_risk import schema as s
+from somv_risk.bounds import BOUNDS
 from somv_risk.features._loops import (
     NEVER,
     NO_VALUE,
@@ -17,6 +18,7 @@ from somv_risk.features._loops import (
     Mask,
     Moments,
     Places,
+    assume_ends,
     find_seen,
     join_spells,
     order_ties,
@@ -36,7 +38,8 @@ class Seen:
     """Rows of a table as seen from index moments: row i is the table's row `row[i]`, seen from `moment[i]`.
 
     They lie in order of moment and start. Ages are microseconds before the index; that of an end which is
-    not known is 0.
+    not known is 0. `is_bounded` says which rows were ended by a bound, if any were: nothing that is learnt
+    at an end is known of them.
     """
 
     name: str
@@ -45,6 +48,7 @@ class Seen:
     moment: Moments
     start_age: Integers
     end_age: Integers
+    is_bounded: Mask | None = None
 
     def __len__(self) -> int:
         return len(self.row)
@@ -59,6 +63,7 @@ class Seen:
             self.moment[rows],
             self.start_age[rows],
             self.end_age[rows],
+            None if self.is_bounded is None else self.is_bounded[rows],
         )
 
     def get(self, column: str) -> Coded:
@@ -66,19 +71,24 @@ class Seen:
         told = self.table.columns[column]
         codes = told.codes[self.row]
         if column in s.LEARNT_AT_END[self.name]:
-            codes = np.where(self.is_over, codes, np.int32(NO_VALUE))
+            codes = np.where(self.has_known_end, codes, np.int32(NO_VALUE))
         return Coded(codes, told.names)
 
     @property
     def groups(self) -> Integers:
         """Groups of the diagnosis, one bit each; none while it is not known."""
-        return np.where(self.is_over, self.table.groups[self.row], 0)
+        return np.where(self.has_known_end, self.table.groups[self.row], 0)
 
     @property
     def is_over(self) -> Mask:
-        """Whether the end is known."""
+        """Whether a row has ended, as is known or by a bound."""
         is_over: Mask = self.end_age > AT_THE_INDEX
         return is_over
+
+    @property
+    def has_known_end(self) -> Mask:
+        """Whether the end is known, and with it what is learnt there."""
+        return self.is_over if self.is_bounded is None else self.is_over & ~self.is_bounded
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,8 +177,21 @@ class Timeline:
             table.known,
             table.lag,
             reach // timedelta(microseconds=1) if is_cut and reach else NEVER,
+            self.persons.alive_until,
         )
-        return Seen(name, table, *found)
+        seen = self._mark_ended_by_death(Seen(name, table, *found))
+        return _assume_ends(seen) if name == s.ADMISSIONS else seen
+
+    def _mark_ended_by_death(self, seen: Seen) -> Seen:
+        """Mark the rows whose end is not known, where anybody has died before the index."""
+        if not self._has_dead:
+            return seen
+        latest_known = self.index[seen.moment] - seen.table.lag
+        return replace(seen, is_bounded=seen.is_over & (seen.table.ended[seen.row] >= latest_known))
+
+    @cached_property
+    def _has_dead(self) -> bool:
+        return bool((self.persons.alive_until[self.person] < self.index).any())
 
     def is_of_hospital(self, diagnoses: Seen) -> Mask:
         """Whether the contact of each diagnosis was known to be one of the hospital."""
@@ -203,6 +226,27 @@ class Timeline:
             is_acute=kind.take(order[first]).are("acute"),
             has_psychiatric=has_psychiatric,
         )
+
+
+_SECTOR_BOUNDS: Final = np.array(
+    [*(BOUNDS[sector].length // timedelta(microseconds=1) for sector in s.SECTORS), NEVER], dtype=np.int64
+)  # the last place is that of no sector
+
+
+def _assume_ends(contacts: Seen) -> Seen:
+    """Let the contacts end that have been open for longer than the bound of their sector."""
+    is_bounded = contacts.is_bounded
+    is_open = ~contacts.is_over if is_bounded is None else ~contacts.is_over | is_bounded
+    open_for = contacts.start_age - contacts.end_age
+    rows = np.flatnonzero(is_open & (open_for > _SECTOR_BOUNDS.min()))
+    if not len(rows):
+        return contacts
+    bounds = _SECTOR_BOUNDS[contacts.table.columns[s.SECTOR].codes[contacts.row[rows]]]
+    rows, bounds = rows[open_for[rows] > bounds], bounds[open_for[rows] > bounds]
+    end_age, ended = contacts.end_age.copy(), np.zeros(len(contacts), dtype=np.bool_)
+    assume_ends(contacts.moment, contacts.start_age, end_age, rows, bounds)
+    ended[rows] = True
+    return replace(contacts, end_age=end_age, is_bounded=ended if is_bounded is None else ended | is_bounded)
 
 
 def to_microseconds(moments: pl.Series) -> Integers:

@@ -7,10 +7,12 @@ from typing import Final
 import polars as pl
 
 from somv_risk import schema as s
+from somv_risk.bounds import UNTIL
 from somv_risk.cohort import compute_age_years
 from somv_risk.errors import InputError
 from somv_risk.histories import Histories
-from somv_risk.stays import IS_ACUTE, IS_ADMISSION, LASTED, UNTIL, build_stays
+from somv_risk.outcomes import build_outcome_stays
+from somv_risk.stays import IS_ACUTE, IS_ADMISSION, LASTED
 
 YEAR_DAYS: Final = 365
 YEAR: Final = "year"
@@ -90,7 +92,7 @@ def build_basis(histories: Histories, data_start: datetime | None = None) -> Bas
     if data_end is None or not isinstance(start, datetime):
         raise InputError("Figures need a start and an end of the data. Deliver residence and admissions.")
     years = max(0, (data_end - start) // timedelta(days=YEAR_DAYS))
-    stays = _build_stays(histories.admissions, data_end).collect()
+    stays = _build_stays(histories, data_end).collect()
     person_years = _build_person_years(persons, stays, data_end, years)
     return Basis(histories, data_end, years, persons, stays, person_years)
 
@@ -106,11 +108,11 @@ def _build_persons(persons: pl.LazyFrame) -> pl.LazyFrame:
     )
 
 
-def _build_stays(contacts: pl.LazyFrame, data_end: datetime) -> pl.LazyFrame:
+def _build_stays(histories: Histories, data_end: datetime) -> pl.LazyFrame:
     before_end = (data_end - pl.col(s.STARTED_AT)).dt.total_microseconds() - 1
     year = before_end // pl.lit(timedelta(days=YEAR_DAYS)).dt.total_microseconds()
     return (
-        build_stays(contacts.with_columns(pl.lit(data_end).alias(UNTIL)), by=[s.PERSON_ID])
+        build_outcome_stays(histories)
         .with_columns(year.alias(YEAR), (pl.col(s.SECTOR) == "somatic").alias(IS_SOMATIC))
         .with_columns(pl.col(LASTED).dt.total_minutes().alias("minutes"))
         .sort(s.PERSON_ID, s.STARTED_AT)

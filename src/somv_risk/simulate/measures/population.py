@@ -6,10 +6,10 @@ from typing import Final
 import polars as pl
 
 from somv_risk import schema as s
+from somv_risk.bounds import UNTIL
 from somv_risk.codes import load_municipalities
 from somv_risk.simulate.measures.basis import AGE_YEARS, SINCE, Basis
 from somv_risk.simulate.measures.figure import Figure
-from somv_risk.stays import UNTIL
 
 AGE_BANDS: Final = {
     "0_17": (0, 17),
