@@ -23,6 +23,7 @@ FLOORS = {
     "moments": 0,
     "nearest": 0,
     "headers": 1,
+    "emptied": 1,
     "timezones": 0,
     "arguments": 0,
     "origins": 0,

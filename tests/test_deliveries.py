@@ -215,7 +215,7 @@ def test_a_contact_that_moves_to_a_new_person_was_not_known_before_the_delivery(
 
 def test_a_contact_does_not_move_to_a_person_who_is_not_there(store):
     before = read_contacts(store)
-    put(store, "nobody a1 05-01 05-03 - ward")
+    put(store, "nobody a1 05-01 05-03 - ward\nada a2 05-20 - 05-21 ward")
     assert read_contacts(store) == before
     assert scan_store(store).quarantine["admissions"]["rule"].to_list() == ["person_is_known"]
 
@@ -433,12 +433,12 @@ def make_dirty(seed, rows=400):
         lines.append(
             {
                 "person_id": random.choice([*people, "nobody", None]),
-                "contact_id": random.choice([f"c{random.randrange(300)}", "", None]),
-                "started_at": random.choice([start.isoformat()] * 9 + ["soon"]),
+                "contact_id": random.choice([f"c{random.randrange(2_000)}"] * 18 + ["", None]),
+                "started_at": random.choice([start.isoformat()] * 19 + ["soon"]),
                 "ended_at": random.choice([end.isoformat(), None]),
-                "sector": random.choice(["somatic"] * 9 + ["dental"]),
+                "sector": random.choice(["somatic"] * 19 + ["dental"]),
                 "admission_type": "acute",
-                "remark": random.choice(["", "x"]),
+                "diagnosis": random.choice(["F102", "DF102", "headache"]),
             }
         )
     contacts = pl.DataFrame(lines, infer_schema_length=None)

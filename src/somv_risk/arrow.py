@@ -1,9 +1,11 @@
 """Arrow: frames of any library as Polars frames."""
 
+from collections import Counter
 from typing import Any, Protocol
 
 import polars as pl
 
+from somv_risk import schema as s
 from somv_risk.errors import InputError
 
 
@@ -30,10 +32,21 @@ def read_frame(name: str, frame: Any) -> pl.LazyFrame:  # noqa: ANN401 - any fra
 
 
 def _read_arrow(name: str, frame: Any) -> pl.DataFrame:  # noqa: ANN401 - any frame that speaks Arrow
+    _check_given_once(name, frame)
     try:
         return pl.DataFrame(frame)
-    except (pl.exceptions.PolarsError, TypeError, ValueError):
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, TypeError, ValueError):
         # The original error may quote a cell.
         raise InputError(
             f"Table {name} has a column of mixed types. Give each column one type, such as text or dates."
         ) from None
+
+
+def _check_given_once(table: str, frame: Any) -> None:  # noqa: ANN401 - any frame that speaks Arrow
+    """Check that no two columns have one name, which pandas and Arrow allow."""
+    names = Counter(str(name) for name in getattr(frame, "column_names", getattr(frame, "columns", ())))
+    twice = [name for name, count in names.items() if count > 1]
+    if twice:
+        # A frame without a header may have values for names.
+        shown = f" {twice}" if table in s.SCHEMAS and set(twice) <= set(s.get_columns(table)) else ""
+        raise InputError(f"Table {table} has column{shown} more than once. Deliver each column once.")

@@ -1,7 +1,15 @@
-"""Code lists: groups of diagnoses, municipalities and days that are no dates, as data with sources."""
+"""Code lists: groups of diagnoses, municipalities, days that are no dates, words for values; as data."""
 
 from somv_risk.codes._groups import CodeGroup, in_group, load_groups
 from somv_risk.codes._municipalities import load_municipalities
 from somv_risk.codes._sentinels import load_sentinels
+from somv_risk.codes._translations import load_translations
 
-__all__ = ["CodeGroup", "in_group", "load_groups", "load_municipalities", "load_sentinels"]
+__all__ = [
+    "CodeGroup",
+    "in_group",
+    "load_groups",
+    "load_municipalities",
+    "load_sentinels",
+    "load_translations",
+]

@@ -8,7 +8,9 @@ import polars as pl
 
 from somv_risk.arrow import read_frame
 from somv_risk.checks import check_tables
+from somv_risk.emptied import check_left
 from somv_risk.histories import Histories
+from somv_risk.moments import parse_moment
 from somv_risk.sources.keys import Key, load_key
 from somv_risk.store import Batches, Delivery
 from somv_risk.timezones import TIMEZONE, check_timezone
@@ -41,7 +43,8 @@ def from_frames(
     Raises
     ------
     InputError
-        If a table or column is missing or has an unusable type.
+        If a table or column is missing, misspelt or has an unusable type, or more than half of a required
+        table was set aside.
     IdentityError
         If person ids look like CPR numbers and no key is given, or another column holds such numbers.
     ConfigError
@@ -79,13 +82,23 @@ def check_delivery(
 ) -> Histories:
     """Check tables at the door; the present moment bounds what has no data end."""
     check_timezone(timezone)
-    return check_tables(
+    data_end = None if data_end is None else parse_moment(data_end, timezone)
+    latest = data_end or datetime.now()  # noqa: DTZ005 - times are naive local wall-clock by contract
+    histories = check_tables(
         tables,
-        latest=data_end or datetime.now(),  # noqa: DTZ005 - times are naive local wall-clock by contract
+        latest=latest,
         data_end=data_end,
         timezone=timezone,
         pseudonymise_key=load_key(pseudonymise_key),
     )
+    check_left(histories.quarantine, _count_delivered(histories), latest=latest, data_end=data_end)
+    return histories
+
+
+def _count_delivered(histories: Histories) -> dict[str, int]:
+    """Count the rows of each table as they were delivered: those kept and those set aside."""
+    kept = {table: frame.select(pl.len()).collect().item() for table, frame in histories.tables.items()}
+    return {table: rows + histories.quarantine.count_set_aside(table) for table, rows in kept.items()}
 
 
 def plan_delivery(
@@ -97,6 +110,7 @@ def plan_delivery(
 ) -> Delivery:
     """Say how batches of tables are to be read; the present moment bounds what has no data end."""
     check_timezone(timezone)
+    data_end = None if data_end is None else parse_moment(data_end, timezone)
     return Delivery(
         tables,
         latest=data_end or datetime.now(),  # noqa: DTZ005 - times are naive local wall-clock by contract

@@ -9,6 +9,7 @@ from typing import Any, Final
 import polars as pl
 
 from somv_risk import schema as s
+from somv_risk.emptied import check_left
 from somv_risk.histories import Quarantine
 from somv_risk.store._delivery import Delivery
 from somv_risk.store._files import BUCKET
@@ -108,8 +109,9 @@ def _check_rows(old: Before, delivery: Delivery, staged: Staged) -> Quarantine:
             keep_checked(shelf, checked, staged.tables, bucket)
             for table, frame in checked.quarantine.rows.items():
                 aside.setdefault(table, []).append(frame)
-    rows = {table: pl.concat(frames).sort(s.ROW, s.RULE) for table, frames in aside.items()}
-    return delivery.quarantine.join(Quarantine(rows)) if delivery.quarantine.rows else Quarantine(rows)
+    own = Quarantine({table: pl.concat(frames).sort(s.ROW, s.RULE) for table, frames in aside.items()})
+    check_left(own, staged.count(), latest=delivery.latest, data_end=delivery.data_end)
+    return delivery.quarantine.join(own) if delivery.quarantine.rows else own
 
 
 def _merge_bucket(

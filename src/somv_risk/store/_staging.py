@@ -51,6 +51,13 @@ class Staged:
         """Whether no delivered row belongs into a bucket."""
         return not any(self.rows.get((table, bucket)) for table in self.tables)
 
+    def count(self) -> dict[str, int]:
+        """Count the delivered rows of each table."""
+        return {
+            table: sum(self.rows.get((table, bucket), 0) for bucket in range(self.buckets))
+            for table in self.tables
+        }
+
     def check(self, bucket: int, persons: pl.DataFrame, latest: datetime) -> Histories:
         """Check the rows of a bucket; `persons` are those whom the store has there."""
         needed = {*self.tables, *s.REQUIRED_TABLES}
