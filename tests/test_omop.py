@@ -1,7 +1,8 @@
 """An OMOP folder becomes canonical tables, and every row that does not is counted with its reason."""
 
 import gzip
-from datetime import date, datetime
+import warnings
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from zoneinfo import ZoneInfo
@@ -11,11 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from independent_data import ROOT, find_external
+from independent_data import ROOT, find_external, read_rows
 from somv_risk import schema
-from somv_risk.errors import ConfigError, InputError, SourceError
+from somv_risk.errors import ConfigError, InputError, SourceError, SourceWarning
+from somv_risk.sources import deliver_omop
 from somv_risk.sources.omop.delivery import scan_omop
 from somv_risk.sources.omop.mapping import read_mapping
+from somv_risk.store import ingest
 
 PERSON = """
     person_id, gender_concept_id, year_of_birth
@@ -449,7 +452,194 @@ def count_rows(delivery, source_table: str, table: str) -> int:
     return dropped + rows_of(delivery.tables[table])
 
 
+# --- Observations
+
+
+OBSERVATION_HEAD = (
+    "visit_occurrence_id,person_id,observation_source_value,observation_source_concept_id,"
+    "observation_type_concept_id"
+)
+
+
+@pytest.mark.parametrize(
+    ("code", "concept", "taken"),
+    [
+        ("Z59.0", "10", "Z590"),  # its concept is of ICD-10-CM
+        ("z590 ", "123", "Z590"),  # the concept is not in the delivered vocabulary: the look decides
+        ("DT404", "123", "T404"),
+        ("B12", "", None),  # no concept: a blood test, say
+        ("Z59.0", "0", None),
+        ("Z59.0", "5", None),  # of SNOMED
+        ("V60.0", "9", None),  # of ICD-9
+        ("871", "123", None),  # a case group
+        ("MARRIED", "123", None),
+        ("", "10", None),
+    ],
+)
+def test_observations_with_an_icd10_code_are_diagnoses(tmp_path, code, concept, taken):
+    rows = f"{OBSERVATION_HEAD}\n70,7,{code},{concept},32821"
+    delivery = scan_omop(write_folder(tmp_path, observation=rows, concept=CONCEPT))
+    found = delivery.tables["diagnoses"].collect()
+    assert found["code"].to_list() == ([taken] if taken else [])
+    assert found["kind"].to_list() == (["secondary"] if taken else [])
+    left = delivery.dropped.filter(pl.col("source_table") == "observation")["rows"].sum()
+    assert left + found.height == 1
+
+
+def test_a_code_that_is_condition_and_observation_counts_once(tmp_path):
+    tables = {
+        "condition_occurrence": f"{CONDITION_HEAD}\n70,7,F102,10",
+        "observation": f"{OBSERVATION_HEAD}\n70,7,F10.2,10,0\n70,7,Z590,10,0",
+    }
+    delivery = scan_omop(write_folder(tmp_path, concept=CONCEPT, **tables))
+    assert delivery.tables["diagnoses"].collect()["code"].to_list() == ["F102", "Z590"]
+    assert dict(delivery.dropped.select("source_table", "reason").iter_rows()) == {
+        "observation": "repeats a code of the same visit"
+    }
+
+
+def test_a_case_group_does_not_make_a_visit_icd9(tmp_path):
+    rows = f"{OBSERVATION_HEAD}\n70,7,871,123,32821\n70,7,V150,123,32821"
+    delivery = scan_omop(write_folder(tmp_path, observation=rows))
+    assert delivery.tables["diagnoses"].collect()["code"].to_list() == ["V150"]
+
+
+# --- What is left
+
+
+PERIOD_HEAD = "person_id,observation_period_start_date,observation_period_end_date"
+
+
+def test_gaps_between_observation_periods_are_counted_and_warned_of(tmp_path):
+    periods = f"{PERIOD_HEAD}\n7,2020-01-01,2020-12-31\n7,2021-01-01,2021-05-31\n7,2022-01-01,2022-12-31"
+    with pytest.warns(SourceWarning, match="1 gaps between the periods of 1 persons"):
+        scan_omop(write_folder(tmp_path, observation_period=periods))
+
+
+@pytest.mark.parametrize(
+    "periods",
+    ["7,2020-01-01,2020-12-31\n7,2021-01-01,2021-05-31", "7,2020-01-01,2022-12-31\n7,2021-01-01,2021-05-31"],
+)
+def test_periods_without_a_gap_are_not_warned_of(tmp_path, periods):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", SourceWarning)
+        scan_omop(write_folder(tmp_path, observation_period=f"{PERIOD_HEAD}\n{periods}"))
+
+
+def test_deaths_and_periods_of_strangers_and_second_deaths_are_counted(tmp_path):
+    tables = {
+        "death": "person_id,death_date\n7,2024-05-02\n7,2024-05-01\n8,2024-05-01\n,2024-05-01",
+        "observation_period": f"{PERIOD_HEAD}\n7,2020-01-01,2024-12-31\n8,2020-01-01,2024-12-31",
+    }
+    delivery = scan_omop(write_folder(tmp_path, **tables))
+    assert only_row(delivery.tables["persons"])["death_date"] == date(2024, 5, 1)
+    assert sorted(delivery.dropped.rows()) == [
+        ("death", "another death of the same person", 1),
+        ("death", "person is not in person", 2),
+        ("observation_period", "person is not in person", 1),
+    ]
+
+
+def test_tables_that_are_not_read_are_counted(tmp_path):
+    tables = {"measurement": 'a,b\n1,"x\ny"\n2,z', "drug_exposure": "a\n1"}
+    write_folder(tmp_path)
+    for table, text in tables.items():
+        (tmp_path / f"{table}.csv").write_text(text)
+    (tmp_path / "note.parquet").write_bytes(b"PAR1 and no more")
+    (tmp_path / "readme.txt").write_text("hello")
+    assert sorted(scan_omop(tmp_path).dropped.rows()) == [
+        ("drug_exposure", "table is not read", 1),
+        ("measurement", "table is not read", 2),
+        ("note", "table is not read, and its rows cannot be counted", 0),
+    ]
+
+
+@pytest.mark.parametrize("secret", ["Jens Hansen", "010190-1234", "0101901234", "home of his mother"])
+def test_an_unmapped_text_is_never_shown(tmp_path, secret):
+    visit = VISIT + f"71,7,{secret},2024-03-01,2024-03-03"
+    concept = f"{CONCEPT}    11,x,{secret}"
+    conditions = f"{CONDITION_HEAD}\n70,7,{secret},11\n70,7,F102,11"
+    folder = write_folder(
+        tmp_path / "in", visit_occurrence=visit, concept=concept, condition_occurrence=conditions
+    )
+    told = " ".join(scan_omop(folder).dropped["reason"])
+    assert "of" in told
+    assert secret not in told
+    ingest(deliver_omop(folder), tmp_path / "store")
+    assert secret not in (tmp_path / "store" / "manifest.json").read_text()
+
+
+def test_a_public_concept_is_shown_and_another_by_its_length(tmp_path):
+    concepts = "71,7,9202,2024-03-01,2024-03-03\n72,7,2000000001,2024-03-01,2024-03-03"
+    delivery = scan_omop(write_folder(tmp_path, visit_occurrence=VISIT + concepts))
+    assert reasons(delivery) == {
+        "visit concept 9202 is mapped to no table": 1,
+        "visit concept of 10 digits is mapped to no table": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2024-03-01 12:00:00+01", datetime(2024, 3, 1, 12)),
+        ("2024-03-01T11:00Z", datetime(2024, 3, 1, 12)),
+        ("2024-03-01 11:00:00 UTC", datetime(2024, 3, 1, 12)),
+        ("20240301", datetime(2024, 3, 1)),
+        ("2024-03-01 12:00:00.5", datetime(2024, 3, 1, 12, 0, 0, 500_000)),
+    ],
+)
+def test_moments_are_read_as_at_every_other_door(tmp_path, text, moment):
+    admission = write_visit(tmp_path, visit_start_datetime=text).tables["admissions"]
+    assert only_row(admission)["started_at"] == moment
+
+
 # --- Files
+
+
+@pytest.mark.parametrize("name", ["o[1]", "e*", "a b", "år", "file:x"])
+def test_an_omop_folder_is_read_by_its_own_name(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    for folder, visit in (
+        (name, VISIT),
+        ("o1", VISIT.replace("70", "99")),
+        ("e1", VISIT.replace("70", "99")),
+    ):
+        write_folder(Path(folder), visit_occurrence=visit)
+    assert only_row(scan_omop(name).tables["admissions"])["contact_id"] == "70"
+
+
+def test_a_table_may_be_a_folder_of_parts(tmp_path):
+    write_folder(tmp_path)
+    (tmp_path / "person.csv").unlink()
+    (tmp_path / "PERSON.parquet").mkdir()
+    for person in (7, 8):
+        row = pl.DataFrame({"person_id": [person], "gender_concept_id": [8507], "year_of_birth": [1980]})
+        row.write_parquet(tmp_path / "PERSON.parquet" / f"part-{person}.parquet")
+    assert rows_of(scan_omop(tmp_path).tables["persons"]) == 2
+
+
+def test_files_in_another_encoding_are_read_when_it_is_named(tmp_path):
+    site = "care_site_id,care_site_name,care_site_source_value\n3,Nykøbing,NF"
+    visit = VISIT.strip().splitlines()
+    write_folder(tmp_path, visit_occurrence=f"{visit[0]},care_site_id\n{visit[1]},3")
+    (tmp_path / "care_site.csv").write_bytes(site.encode("cp1252"))
+    with pytest.raises(SourceError, match="encoding cp1252"):
+        scan_omop(tmp_path)
+    admission = scan_omop(tmp_path, encoding="cp1252").tables["admissions"]
+    assert only_row(admission)["department"] == "Nykøbing"
+
+
+def test_a_column_named_twice_is_refused(tmp_path):
+    person = "person_id,gender_concept_id,year_of_birth, PERSON_ID\n7,8507,1980,8"
+    with pytest.raises(InputError, match=r"the same name above columns \[1, 4\]"):
+        scan_omop(write_folder(tmp_path, person=person))
+
+
+def test_a_link_to_nothing_is_no_absent_omop_table(tmp_path):
+    write_folder(tmp_path)
+    (tmp_path / "death.csv").symlink_to(tmp_path / "gone.csv")
+    with pytest.raises(SourceError, match=r"death\.csv is a link to nothing"):
+        scan_omop(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["PERSON.CSV", "Person.csv", "2b_person.csv", "01-PERSON.csv"])
@@ -562,7 +752,7 @@ def test_a_file_that_breaks_further_down_does_not_show_its_cells(tmp_path):
     with pytest.raises(SourceError) as caught:
         scan_omop(tmp_path)
     assert "secret" not in str(caught.value)
-    assert caught.value.__suppress_context__
+    assert caught.value.__context__ is None or caught.value.__suppress_context__
 
 
 # --- The mapping
@@ -678,6 +868,26 @@ def test_mimic_codes_are_icd10_exactly_where_their_concept_ids_say_so(mimic):
 
 
 @pytest.mark.external
+def test_every_row_of_every_file_of_mimic_is_taken_or_left_with_a_reason(mimic):
+    """Counted from the files by nothing that is under test."""
+    folder = find_external("mimic_iv_demo_omop")
+    rows = {name: read_rows(folder / f"{name}.csv") for name in ("person", "death", "observation_period")}
+    rows["cdm_source"] = read_rows(folder / "cdm_source.csv")
+    left = dict(mimic.dropped.group_by("source_table").agg(pl.col("rows").sum()).iter_rows())
+    persons = mimic.tables["persons"].collect()
+    assert len(rows["person"]) == persons.height
+    assert len(rows["death"]) == persons["death_date"].count() + left.get("death", 0)
+    assert len(rows["observation_period"]) == persons["observed_from"].count()
+    assert len(rows["cdm_source"]) == left["cdm_source"]
+    periods = {row["person_id"]: row["observation_period_end_date"] for row in rows["observation_period"]}
+    ends = {
+        person: str(end - timedelta(days=1))
+        for person, end in persons.select("person_id", "observed_until").rows()
+    }
+    assert ends == periods
+
+
+@pytest.mark.external
 def test_mimic_deaths_agree_with_its_register(mimic):
     assert mimic.tables["persons"].collect()["death_date"].count() == 15
 
@@ -689,6 +899,7 @@ def test_synthea_gives_admissions_and_says_why_there_are_no_diagnoses(synthea):
     assert reasons(synthea) == {
         "visit concept 9202 is mapped to no table": 1722,
         "not an ICD-10 code (vocabulary SNOMED)": 470,
+        "table is not read": 1791,  # the visits' details
     }
     assert synthea.data_end == datetime(2022, 10, 11)
 

@@ -64,8 +64,8 @@ def ingest(
         raise typer.BadParameter("Give --append and --delivered-at together.")
     if as_of is not None and source is not Origin.delta:
         raise typer.BadParameter("Give --as-of with --source delta only.")
-    if encoding is not None and source is not Origin.canonical:
-        raise typer.BadParameter("Give --encoding with --source canonical only.")
+    if encoding is not None and source not in (Origin.canonical, Origin.omop):
+        raise typer.BadParameter("Give --encoding with --source canonical or omop only.")
     if not later:
         check_is_new(store, "store")
     delivery = _scan(source, origin, config, schema, as_of, encoding, _read_terms(data_end, key_file))
@@ -113,7 +113,7 @@ def _scan(
         case Origin.canonical:
             return sources.scan_folder(origin, encoding=encoding, **terms)
         case Origin.omop:
-            return sources.deliver_omop(origin, config, **terms)
+            return sources.deliver_omop(origin, config, encoding=encoding, **terms)
         case Origin.delta:
             version = None if as_of is None else parse_moment(as_of)
             return sources.scan_delta(origin, version=version, **terms)

@@ -5,7 +5,7 @@ import csv
 import gzip
 import io
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -14,13 +14,14 @@ from typing import Final, Self
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+from polars.io.plugins import register_io_source
 
 from somv_risk.errors import ConfigError, InputError, SourceError, SourceWarning
 from somv_risk.file_faults import GZIP_MARK, find_disguise, name_fault
 
 Places = npt.NDArray[np.intp]
 
-SEPARATORS: Final = (";", "\t", ",")
+SEPARATORS: Final = (";", "\t", ",", "|")
 UTF_8: Final = "utf-8"
 BYTES_PER_BLOCK: Final = 8 * 2**20
 # Nobody writes such a line; where there seems to be one, a quotation mark was never closed.
@@ -49,10 +50,11 @@ class CsvFile:
     header: bytes
     lines_of_header: int
     names: tuple[str, ...]
+    quote: bytes = _QUOTE
 
     @classmethod
-    def open(cls, path: Path, encoding: str = UTF_8) -> Self:
-        """Look at the beginning of a file.
+    def open(cls, path: Path, encoding: str = UTF_8, *, unquoted: Collection[str] = ()) -> Self:
+        """Look at the beginning of a file; between `unquoted` separators a quotation mark is a letter.
 
         Raises
         ------
@@ -72,8 +74,9 @@ class CsvFile:
             raise _refuse(path, "is empty. Deliver it with a line of column names")
         separator = max(SEPARATORS, key=lambda mark: header.count(mark.encode()))
         names = _read_names(path, header, separator, encoding)
+        quote = b"" if separator in unquoted else _QUOTE
         lines = 1 + _count_lines(start[: len(start) - len(bare)] + header, line_end)
-        return cls(path, encoding, separator, line_end, header, lines, names)
+        return cls(path, encoding, separator, line_end, header, lines, names, quote)
 
     @property
     def columns(self) -> pl.Schema:
@@ -100,12 +103,32 @@ class CsvFile:
         """Read all cells as text."""
         return pl.concat(chain([pl.DataFrame(schema=self.columns)], self.read()))
 
+    def scan(self) -> pl.LazyFrame:
+        """Scan the cells: whoever collects them reads the file from the beginning."""
+
+        def read(
+            columns: list[str] | None, wanted: pl.Expr | None, most: int | None, _batch_size: int | None
+        ) -> Iterator[pl.DataFrame]:
+            left = most
+            for rows in self.read():
+                kept = rows if left is None else rows.head(left)
+                left = None if left is None else left - kept.height
+                chosen = kept if wanted is None else kept.filter(wanted)
+                yield chosen if columns is None else chosen.select(columns)
+
+        return register_io_source(read, schema=self.columns, is_pure=True)
+
+    def count(self) -> int:
+        """Count the rows, without a look at their cells."""
+        with name_fault(self.path):
+            return sum(block.rows for block in self._cut())
+
     def _cut(self) -> Iterator[Block]:
         """Cut the lines below the header into blocks; only the last one may lack its line end."""
         waiting, lines = b"", self.lines_of_header
         for text in self._read_below_header():
             waiting += text
-            rows, end = _find_ends(waiting, self.line_end)
+            rows, end = _find_ends(waiting, self.line_end, self.quote)
             if not end and len(waiting) > LONGEST_LINE:
                 raise self._refuse_open_quote(lines)
             block = Block(waiting[:end], rows, lines)
@@ -128,7 +151,7 @@ class CsvFile:
         """Check what Polars would pass over: bytes of no text, and lines that end otherwise."""
         if b"\0" in block.content:
             raise _refuse(self.path, _describe_encoding(block.content, self.encoding))
-        if _has_other_line_ends(block.content, self.line_end):
+        if _has_other_line_ends(block.content, self.line_end, self.quote):
             raise _refuse(
                 self.path,
                 "has lines that end in a carriage return (CR) and others that end in a line feed (LF): its "
@@ -137,7 +160,7 @@ class CsvFile:
         return block
 
     def _check_last(self, block: Block) -> Block:
-        if block.content.count(_QUOTE) % 2:
+        if self.quote and block.content.count(self.quote) % 2:
             raise self._refuse_open_quote(block.lines_before)
         self._check(block)
         text = block.content.decode(errors="replace")
@@ -158,6 +181,7 @@ class CsvFile:
                 content,
                 separator=self.separator,
                 eol_char=self.line_end.decode(),
+                quote_char=self.quote.decode() or None,
                 infer_schema=False,
                 new_columns=self.names,
             )
@@ -169,7 +193,7 @@ class CsvFile:
 
     def _find_short_line(self, block: Block) -> int:
         """Find the first line that has fewer cells than there are columns; 0 if there is none."""
-        places = _find_outside(block.content, self.separator.encode())
+        places = _find_outside(block.content, self.separator.encode(), self.quote)
         if len(places) >= block.rows * (len(self.names) - 1):
             return 0
         counted = self._count_cells(block.content.decode())
@@ -205,7 +229,11 @@ class CsvFile:
 
     def _count_cells(self, text: str) -> Iterator[tuple[int, int]]:
         """Count the cells of each row, beside the number of the line on which it ends."""
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=self.separator)
+        lines = io.StringIO(text, newline="")
+        if self.quote:
+            reader = csv.reader(lines, delimiter=self.separator)
+        else:
+            reader = csv.reader(lines, delimiter=self.separator, quoting=csv.QUOTE_NONE)
         try:
             yield from ((reader.line_num, len(cells)) for cells in reader)
         except csv.Error:
@@ -333,34 +361,34 @@ def _drop_line_end(text: bytes) -> bytes:
     return text[2:] if text.startswith(b"\r\n") else text[1:]
 
 
-def _find_ends(text: bytes, line_end: bytes) -> tuple[int, int]:
+def _find_ends(text: bytes, line_end: bytes, quote: bytes) -> tuple[int, int]:
     """Count the line ends outside quotation marks, and find where the last one ends."""
-    if _QUOTE not in text:
+    if not quote or quote not in text:
         return _count_lines(text, line_end), text.rfind(line_end) + 1
-    places = _find_outside(text, line_end)
+    places = _find_outside(text, line_end, quote)
     return len(places), int(places[-1]) + 1 if len(places) else 0
 
 
-def _find_outside(text: bytes, mark: bytes) -> Places:
+def _find_outside(text: bytes, mark: bytes, quote: bytes) -> Places:
     """Find where a mark stands outside quotation marks: after an even number of them."""
     values = np.frombuffer(text, np.uint8)
     places: Places = np.flatnonzero(values == ord(mark))
-    if not len(places) or _QUOTE not in text:
+    if not len(places) or not quote or quote not in text:
         return places
-    is_quote = (values[: places[-1] + 1] == ord(_QUOTE)).view(np.uint8)
+    is_quote = (values[: places[-1] + 1] == ord(quote)).view(np.uint8)
     between = np.add.reduceat(is_quote, np.concatenate([[0], places[:-1]]), dtype=np.uint8)
     is_outside = np.cumsum(between, dtype=np.uint8) % 2 == 0  # what overflows is even
     outside: Places = places[is_outside]
     return outside
 
 
-def _has_other_line_ends(text: bytes, line_end: bytes) -> bool:
+def _has_other_line_ends(text: bytes, line_end: bytes, quote: bytes) -> bool:
     """Whether a carriage return or a line feed stands outside quotation marks and ends no line."""
     if line_end == b"\r":
-        return b"\n" in text and len(_find_outside(text, b"\n")) > 0
+        return b"\n" in text and len(_find_outside(text, b"\n", quote)) > 0
     if b"\r" not in text:
         return False
-    following = np.frombuffer(text + b"\n", np.uint8)[_find_outside(text, b"\r") + 1]
+    following = np.frombuffer(text + b"\n", np.uint8)[_find_outside(text, b"\r", quote) + 1]
     return bool((following != ord(b"\n")).any())
 
 

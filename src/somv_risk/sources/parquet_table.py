@@ -59,6 +59,14 @@ class ParquetTable:
                     yield batch
             check_rows(f"File {part}", rows, expected)
 
+    def scan(self) -> pl.LazyFrame:
+        """Scan all parts."""
+        return scan_parquet(self.parts)
+
+    def count(self) -> int:
+        """Count the rows that the parts say they have."""
+        return sum(count_rows(part) for part in self.parts)
+
     def read_whole(self) -> pl.DataFrame:
         """Read all parts."""
         return pl.concat(read_parquet(part) for part in self.parts)

@@ -4,6 +4,8 @@ from typing import Final
 
 import polars as pl
 
+from somv_risk.moments import UNIT, read_moments
+
 # What a float turns an id into; "e" alone would also hit shortened hexadecimal pseudonyms.
 FLOAT_ID: Final = r"^[+-]?\d+(\.\d+([eE][+-]?\d+)?|[eE]\+\d+)$"
 
@@ -26,14 +28,12 @@ def clean_cell(source: str, column: str) -> pl.Expr:
 
 def parse_moment(column: str, time_zone: str) -> pl.Expr:
     """Naive local moment of a cell; null where the cell is empty or cannot be read."""
-    text = pl.col(column).str.replace("T", " ", literal=True)
-    return pl.coalesce(
-        text.str.to_datetime("%Y-%m-%d %H:%M:%S%.f", strict=False, time_unit="us"),
-        text.str.to_datetime("%Y-%m-%d %H:%M", strict=False, time_unit="us"),
-        text.str.to_date("%Y-%m-%d", strict=False).cast(pl.Datetime("us")),
-        text.str.to_date("%Y%m%d", strict=False).cast(pl.Datetime("us")),
-        _parse_zoned(text, time_zone),
-    )
+
+    def read(cells: pl.Series) -> pl.Series:
+        found = read_moments(cells, time_zone)
+        return cells.cast(UNIT) if found is None else found.local
+
+    return pl.col(column).map_batches(read, return_dtype=UNIT, is_elementwise=True)
 
 
 def parse_either(name: str, time_zone: str) -> pl.Expr:
@@ -66,13 +66,6 @@ def _parse_birth_parts() -> pl.Expr:
         .otherwise(pl.format("{}-{}-{}", year, month, day.fill_null("15")))
     )
     return text.str.to_date("%Y-%m-%d", strict=False)
-
-
-def _parse_zoned(text: pl.Expr, time_zone: str) -> pl.Expr:
-    zoned = text.str.replace("Z$", "+00:00").str.to_datetime(
-        "%Y-%m-%d %H:%M:%S%.f%#z", strict=False, time_unit="us"
-    )
-    return zoned.dt.convert_time_zone(time_zone).dt.replace_time_zone(None)
 
 
 def _drop_values(text: pl.Expr, *values: str) -> pl.Expr:

@@ -1,4 +1,4 @@
-"""Conditions of an OMOP delivery, and the diagnoses they become."""
+"""Conditions and coded observations of an OMOP delivery, and the diagnoses they become."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -6,11 +6,21 @@ from typing import Final
 import polars as pl
 
 from somv_risk import schema
+from somv_risk.conversion import clean_codes
 from somv_risk.sources.omop.choice import ICD9, ICD10, match_any
-from somv_risk.sources.omop.dropped import REASON, choose_reason, keep_taken
+from somv_risk.sources.omop.dropped import (
+    REASON,
+    SOURCE_TABLE,
+    choose_reason,
+    keep_taken,
+    load_vocabularies,
+    show_public,
+)
 from somv_risk.sources.omop.mapping import Icd9Visits, OmopMapping
 from somv_risk.sources.omop.visits import VISIT_TABLE
 
+CONDITIONS: Final = "condition_occurrence"
+OBSERVATIONS: Final = "observation"
 VISIT: Final = "visit_occurrence_id"
 PRIMARY, SECONDARY = schema.DIAGNOSIS_KINDS
 
@@ -18,8 +28,12 @@ PRIMARY, SECONDARY = schema.DIAGNOSIS_KINDS
 def build_conditions(
     tables: Mapping[str, pl.LazyFrame], visits: pl.LazyFrame, mapping: OmopMapping
 ) -> pl.LazyFrame:
-    """One row per condition: its code, kind and visit, and why it is left if it is."""
-    coded = _add_codes(tables, mapping)
+    """One row per condition and observation: its code, kind and visit, and why it is left if it is.
+
+    Circumstances such as homelessness (Z59) and causes from outside (T) are observations in OMOP, though they
+    are diagnoses where they were made.
+    """
+    coded = _add_codes(_join_tables(tables), tables["concept"], mapping)
     contacts = visits.select(
         VISIT,
         VISIT_TABLE,
@@ -46,16 +60,29 @@ def choose_main_diagnoses(conditions: pl.LazyFrame) -> pl.LazyFrame:
     return first.select(schema.CONTACT_ID, pl.col(schema.CODE).alias(schema.DIAGNOSIS))
 
 
-def _add_codes(tables: Mapping[str, pl.LazyFrame], mapping: OmopMapping) -> pl.LazyFrame:
-    vocabularies = tables["concept"].select(
-        pl.col("concept_id").alias("condition_source_concept_id"), "vocabulary_id"
+def _join_tables(tables: Mapping[str, pl.LazyFrame]) -> pl.LazyFrame:
+    """Put observations below conditions, under the names of the columns of conditions."""
+    conditions, observations = tables[CONDITIONS], tables[OBSERVATIONS]
+    names = {
+        name: name.replace(OBSERVATIONS, "condition", 1)
+        for name in observations.collect_schema().names()
+        if name.startswith(OBSERVATIONS)
+    }
+    return pl.concat(
+        [
+            conditions.with_columns(pl.lit(CONDITIONS).alias(SOURCE_TABLE)),
+            observations.rename(names).with_columns(pl.lit(OBSERVATIONS).alias(SOURCE_TABLE)),
+        ],
+        how="diagonal",
     )
+
+
+def _add_codes(coded: pl.LazyFrame, concepts: pl.LazyFrame, mapping: OmopMapping) -> pl.LazyFrame:
+    vocabularies = concepts.select(pl.col("concept_id").alias("condition_source_concept_id"), "vocabulary_id")
     known = vocabularies.unique("condition_source_concept_id", keep="first", maintain_order=True)
-    conditions = tables["condition_occurrence"].join(
-        known, on="condition_source_concept_id", how="left", maintain_order="left"
-    )
     return (
-        conditions.with_columns(_clean_code())
+        coded.join(known, on="condition_source_concept_id", how="left", maintain_order="left")
+        .with_columns(_clean_code())
         .with_columns(_show_code_of_icd9_visit(mapping.icd9_visits))
         .with_columns(
             mapping.choices["code_system"].choose(),
@@ -65,27 +92,35 @@ def _add_codes(tables: Mapping[str, pl.LazyFrame], mapping: OmopMapping) -> pl.L
 
 
 def _clean_code() -> pl.Expr:
-    code = pl.col("condition_source_value").str.replace_all(".", "", literal=True).str.to_uppercase()
-    # Danish registers write ICD-10 with a leading D, as in DF102.
-    return code.str.replace(r"^D([A-Z]\d)", "$1").alias(schema.CODE)
+    code = pl.col("condition_source_value").map_batches(clean_codes, return_dtype=pl.String)
+    return code.alias(schema.CODE)
 
 
 def _show_code_of_icd9_visit(evidence: Icd9Visits) -> pl.Expr:
     """The code again, where its visit was coded in ICD-9."""
     types = evidence.condition_type_concept_id
-    bears_witness = match_any(schema.CODE, evidence.code)
+    # Observations have numbers of many kinds, such as case groups.
+    bears_witness = match_any(schema.CODE, evidence.code) & (pl.col(SOURCE_TABLE) == CONDITIONS)
     if types:
         bears_witness &= pl.col("condition_type_concept_id").is_in(list(types))
     is_icd9_visit = pl.col(VISIT).is_not_null() & bears_witness.any().over(VISIT)
     return pl.when(is_icd9_visit).then(pl.col(schema.CODE)).alias("code_of_icd9_visit")
 
 
+def _show_vocabulary() -> pl.Expr:
+    name = pl.col("vocabulary_id")
+    return show_public(name, name.is_in(list(load_vocabularies()))).fill_null("unknown")
+
+
 def _choose_condition_reason() -> pl.Expr:
     system, visit_table = pl.col("code_system"), pl.col(VISIT_TABLE)
-    vocabulary = pl.col("vocabulary_id").fill_null("unknown")
+    vocabulary = _show_vocabulary()
+    # A code of an observation may be of any kind; only one with a concept was meant to be looked up.
+    is_uncoded = (pl.col(SOURCE_TABLE) == OBSERVATIONS) & pl.col("condition_source_concept_id").is_null()
     return choose_reason(
         [
-            (pl.col(schema.CODE).is_null(), "no code given"),
+            (is_uncoded, "no source concept given"),
+            (pl.col(schema.CODE).fill_null("") == "", "no code given"),
             (system == ICD9, "ICD-9 code"),
             (system != ICD10, pl.format("not an ICD-10 code (vocabulary {})", vocabulary)),
             (~pl.col(schema.CODE).str.contains(schema.ICD10_PATTERN), "malformed ICD-10 code"),

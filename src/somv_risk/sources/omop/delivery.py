@@ -5,17 +5,26 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
+from typing import Final
 
 import polars as pl
 
 from somv_risk import schema
 from somv_risk.errors import InputError
+from somv_risk.sources.csv_file import check_encoding
+from somv_risk.sources.folder import open_folder
 from somv_risk.sources.omop.choice import Choice
-from somv_risk.sources.omop.conditions import build_conditions, build_diagnoses, choose_main_diagnoses
-from somv_risk.sources.omop.dropped import count_dropped, keep_taken
-from somv_risk.sources.omop.files import build_empty, scan_tables
+from somv_risk.sources.omop.conditions import (
+    CONDITIONS,
+    OBSERVATIONS,
+    build_conditions,
+    build_diagnoses,
+    choose_main_diagnoses,
+)
+from somv_risk.sources.omop.dropped import SOURCE_TABLE, count_dropped, keep_taken
+from somv_risk.sources.omop.files import build_empty, count_others, scan_tables
 from somv_risk.sources.omop.mapping import read_mapping
-from somv_risk.sources.omop.persons import build_deaths, build_periods, build_persons
+from somv_risk.sources.omop.persons import build_deaths, build_periods, build_persons, warn_of_gaps
 from somv_risk.sources.omop.visits import (
     VISIT_TABLE,
     build_admissions,
@@ -23,6 +32,8 @@ from somv_risk.sources.omop.visits import (
     build_psychiatric_contacts,
     build_visits,
 )
+
+_CODED: Final = frozenset((CONDITIONS, OBSERVATIONS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +55,16 @@ class OmopDelivery:
     data_end: datetime
 
 
-def scan_omop(path: str | Path, config: str | Path | None = None) -> OmopDelivery:
+def scan_omop(
+    path: str | Path, config: str | Path | None = None, *, encoding: str | None = None
+) -> OmopDelivery:
     r"""Scan an OMOP folder.
 
     The folder holds one file per table, as CSV (also gzipped) or Parquet. Needed are `person` and
-    `visit_occurrence`; used if they are there: `condition_occurrence`, `death`, `observation_period`,
-    `care_site` and `concept`. What visits, dispositions and codes mean is data: the packaged `omop.toml`.
+    `visit_occurrence`; used if they are there: `condition_occurrence`, `observation` (its ICD-10 codes),
+    `death`, `observation_period`, `care_site` and `concept`, which are looked up in. Rows that are not taken
+    over, and those of other tables, are counted by table and reason. What visits, dispositions and codes mean
+    is data: the packaged `omop.toml`.
 
     Parameters
     ----------
@@ -57,6 +72,8 @@ def scan_omop(path: str | Path, config: str | Path | None = None) -> OmopDeliver
         Folder of the tables; names of files and columns in any case.
     config
         TOML file with what differs from the packaged mapping.
+    encoding
+        In which CSV files are written; by default UTF-8.
 
     Raises
     ------
@@ -80,24 +97,27 @@ def scan_omop(path: str | Path, config: str | Path | None = None) -> OmopDeliver
     [('7', 'acute')]
     """
     mapping = read_mapping(config)
-    scanned = scan_tables(Path(path), mapping.tables)
+    folder, known = open_folder(path, "the folder that holds the OMOP tables"), check_encoding(encoding)
+    scanned = scan_tables(folder, mapping.tables, known)
     tables = {name: build_empty(layout) for name, layout in mapping.tables.items()} | scanned
     visits = build_visits(tables, mapping)
     conditions = build_conditions(tables, visits, mapping)
     deaths, periods = build_deaths(tables, mapping), build_periods(tables, mapping)
+    warn_of_gaps(periods)
     built = {
         schema.PERSONS: build_persons(tables["person"], deaths, periods, visits, mapping),
         schema.ADMISSIONS: build_admissions(visits, choose_main_diagnoses(conditions)),
-        **({schema.DIAGNOSES: build_diagnoses(conditions)} if "condition_occurrence" in scanned else {}),
+        **({schema.DIAGNOSES: build_diagnoses(conditions)} if _CODED & set(scanned) else {}),
         **_build_other_contacts(visits, mapping.choices[VISIT_TABLE]),
     }
     left = {
         "visit_occurrence": visits,
-        "condition_occurrence": conditions,
+        **{name: conditions.filter(pl.col(SOURCE_TABLE) == name) for name in sorted(_CODED)},
         "death": deaths,
         "observation_period": periods,
     }
-    return OmopDelivery(MappingProxyType(built), count_dropped(left), _find_data_end(periods, visits))
+    dropped = count_dropped(left, count_others(folder, mapping.tables, known))
+    return OmopDelivery(MappingProxyType(built), dropped, _find_data_end(periods, visits))
 
 
 def _build_other_contacts(visits: pl.LazyFrame, choice: Choice) -> dict[str, pl.LazyFrame]:

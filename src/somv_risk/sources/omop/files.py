@@ -1,7 +1,8 @@
 """Files of an OMOP folder, one per table, read as text under the column names of CDM 5.4."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -9,12 +10,19 @@ from typing import Final
 import polars as pl
 
 from somv_risk.errors import InputError, SourceError
+from somv_risk.headers import clean_name
+from somv_risk.sources.csv_file import CsvFile
+from somv_risk.sources.folder import check_is_there, list_entries, show_names
 from somv_risk.sources.omop.cells import FLOAT_ID, clean_cell, is_key
+from somv_risk.sources.omop.dropped import NOTHING_LEFT, REASON, ROWS, SOURCE_TABLE
+from somv_risk.sources.parquet_table import ParquetTable
 
 FILE_NAME: Final = re.compile(
     r"(?:\d+[a-z]?[_-])?(?P<table>[a-z_]+)\.(?:csv|csv\.gz|parquet)", flags=re.IGNORECASE
 )
 REQUIRED_TABLES: Final = ("person", "visit_occurrence")
+# Vocabulary downloads are tab-separated and write quotation marks in names as they are.
+UNQUOTED: Final = ("\t",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +39,23 @@ class TableLayout:
         return (*self.required, *self.optional)
 
 
-def scan_tables(folder: Path, layouts: Mapping[str, TableLayout]) -> dict[str, pl.LazyFrame]:
+def scan_tables(folder: Path, layouts: Mapping[str, TableLayout], encoding: str) -> dict[str, pl.LazyFrame]:
     """Tables that the folder has, every column as clean text; each file is read once to check it."""
-    files = _find_files(folder, layouts)
-    return {table: _scan_table(table, file, layouts[table]) for table, file in files.items()}
+    files = _find_files(folder)
+    wanted = {table: file for table, file in files.items() if table in layouts}
+    _check_required(folder, wanted)
+    return {table: _scan_table(table, file, layouts[table], encoding) for table, file in wanted.items()}
+
+
+def count_others(folder: Path, layouts: Mapping[str, TableLayout], encoding: str) -> pl.DataFrame:
+    """Count the rows of the tables in the folder that are not read: `source_table`, `reason`, `rows`."""
+    others = {table: file for table, file in _find_files(folder).items() if table not in layouts}
+    rows = [
+        {SOURCE_TABLE: table, REASON: reason, ROWS: count}
+        for table, file in others.items()
+        for reason, count in [_count_other(file, encoding)]
+    ]
+    return pl.DataFrame(rows, schema=NOTHING_LEFT.schema)
 
 
 def build_empty(layout: TableLayout) -> pl.LazyFrame:
@@ -42,16 +63,20 @@ def build_empty(layout: TableLayout) -> pl.LazyFrame:
     return pl.LazyFrame(schema=dict.fromkeys(layout.columns, pl.String))
 
 
-def _find_files(folder: Path, layouts: Mapping[str, TableLayout]) -> dict[str, Path]:
-    if not folder.is_dir():
-        raise SourceError(f"There is no folder '{folder}'. Give the folder that holds the OMOP tables.")
+def _count_other(file: Path, encoding: str) -> tuple[str, int]:
+    try:
+        return "table is not read", _open(file, encoding).count()
+    except (SourceError, InputError):  # what is not read does no harm
+        return "table is not read, and its rows cannot be counted", 0
+
+
+def _find_files(folder: Path) -> dict[str, Path]:
     files: dict[str, Path] = {}
-    for file in sorted(folder.iterdir()):
+    for file in list_entries(folder):
         table = _name_table(file)
-        if table in layouts:
+        if table:
             _check_single(table, file, files)
-            files[table] = file
-    _check_required(folder, files)
+            files[table] = check_is_there(file)
     return files
 
 
@@ -71,71 +96,63 @@ def _check_required(folder: Path, files: Mapping[str, Path]) -> None:
     missing = [table for table in REQUIRED_TABLES if table not in files]
     if missing:
         raise InputError(
-            f"Table {missing[0]} is missing in '{folder}'. "
+            f"Table {missing[0]} is missing in '{folder}', which holds {show_names(list_entries(folder))}. "
             f"Add it as {missing[0]}.csv, {missing[0]}.csv.gz or {missing[0]}.parquet."
         )
 
 
-def _scan_table(table: str, file: Path, layout: TableLayout) -> pl.LazyFrame:
-    frame = _scan_file(table, file)
-    given = frame.collect_schema().names()
-    wanted = frame.select(_select_column(table, column, given, layout) for column in layout.columns)
-    _check_cells(table, frame, [column for column in layout.columns if is_key(column) and column in given])
-    return wanted
+def _open(file: Path, encoding: str) -> CsvFile | ParquetTable:
+    if file.suffix.lower() == ".parquet":
+        return ParquetTable.open(file)
+    return CsvFile.open(file, encoding, unquoted=UNQUOTED)
 
 
-def _select_column(table: str, column: str, given: Sequence[str], layout: TableLayout) -> pl.Expr:
+def _scan_table(table: str, file: Path, layout: TableLayout, encoding: str) -> pl.LazyFrame:
+    opened = _open(file, encoding)
+    names = _read_header(table, list(opened.columns))
+    wanted = [_select_column(table, column, names, layout) for column in layout.columns]
+    keys = {column: names[column] for column in layout.columns if is_key(column) and column in names}
+    _check_keys(table, opened.read(), keys)
+    return opened.scan().select(wanted)
+
+
+def _read_header(table: str, delivered: Sequence[str]) -> dict[str, str]:
+    """Delivered names by what they are without capitals and blanks."""
+    counts = Counter(clean_name(name) for name in delivered)
+    twice = [number for number, name in enumerate(delivered, start=1) if counts[clean_name(name)] > 1]
+    if twice:
+        raise InputError(
+            f"Table {table} has the same name above columns {twice}; capitals and blanks around a name make "
+            "no other name of it. Deliver each column once."
+        )
+    return {clean_name(name): name for name in delivered}
+
+
+def _select_column(table: str, column: str, names: Mapping[str, str], layout: TableLayout) -> pl.Expr:
     for name in (column, layout.older_names.get(column, column)):
-        if name in given:
-            return clean_cell(name, column)
+        if name in names:
+            return clean_cell(names[name], column)
     if column in layout.required:
         raise InputError(
-            f"Table {table} has no column {column}; it has {len(given)} others. "
+            f"Table {table} has no column {column}; it has {len(names)} others. "
             "Export the table with the column names of OMOP CDM 5.3 or 5.4."
         )
     return pl.lit(None, pl.String).alias(column)
 
 
-def _scan_file(table: str, file: Path) -> pl.LazyFrame:
-    try:
-        frame = pl.scan_parquet(file) if file.suffix.lower() == ".parquet" else _scan_csv(file)
-        named = frame.rename(lambda name: name.strip().lower())
-        named.collect_schema()
-    except (pl.exceptions.PolarsError, OSError):
-        raise SourceError(
-            f"File '{file.name}' of table {table} cannot be read. "
-            "Export it anew as UTF-8 CSV with a header line, or as Parquet."
-        ) from None
-    return named
-
-
-def _scan_csv(file: Path) -> pl.LazyFrame:
-    header = "".join(pl.scan_csv(file, infer_schema=False).collect_schema().names())
-    separator = next((mark for mark in "\t;|" if mark in header), ",")
-    # Vocabulary downloads are tab-separated and write quotation marks in names as they are.
-    quote = None if separator == "\t" else '"'
-    return pl.scan_csv(file, infer_schema=False, separator=separator, quote_char=quote)
-
-
-def _check_cells(table: str, frame: pl.LazyFrame, keys: Sequence[str]) -> None:
-    floats = _count_cells(table, frame, keys)
+def _check_keys(table: str, batches: Iterable[pl.DataFrame], keys: Mapping[str, str]) -> None:
+    """Check that no id went through a float; all cells are read, so that no later fault is met half way."""
+    floats: Counter[str] = Counter()
+    for rows in batches:
+        floats.update({column: _count_floats(rows[name]) for column, name in keys.items()})
     for column in keys:
-        if rows := floats[column]:
+        if floats[column]:
             raise InputError(
-                f"Table {table}, column {column}: {rows} ids are written as floating-point numbers, "
-                "where whole numbers or text were expected; a float cannot hold a 64-bit id. "
+                f"Table {table}, column {column}: {floats[column]} ids are written as floating-point "
+                "numbers, where whole numbers or text were expected; a float cannot hold a 64-bit id. "
                 "Export ids as integers or text from the database itself."
             )
 
 
-def _count_cells(table: str, frame: pl.LazyFrame, keys: Sequence[str]) -> dict[str, int]:
-    """Float-like cells per key; all cells are read, as Polars overlooks faults in columns not asked for."""
-    floats = pl.col(keys).cast(pl.String).str.strip_chars().str.contains(FLOAT_ID).sum()
-    try:
-        return frame.select(floats, pl.all().null_count().name.prefix("nulls_")).collect().row(0, named=True)
-    except (pl.exceptions.ComputeError, OSError):
-        # The cause is left out because Polars quotes the offending cell.
-        raise SourceError(
-            f"A line of table {table} is malformed, such as by a separator or quotation mark in a text. "
-            "Export it anew, as UTF-8 CSV with quoted texts or as Parquet."
-        ) from None
+def _count_floats(ids: pl.Series) -> int:
+    return int(ids.cast(pl.String).str.strip_chars().str.contains(FLOAT_ID).sum() or 0)

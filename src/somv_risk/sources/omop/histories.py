@@ -19,6 +19,7 @@ def from_omop(
     config: str | Path | None = None,
     *,
     data_end: datetime | None = None,
+    encoding: str | None = None,
     pseudonymise_key: Key | None = None,
 ) -> Histories:
     """Make checked histories of an OMOP CDM 5.3 or 5.4 folder of CSV or Parquet files.
@@ -29,6 +30,8 @@ def from_omop(
         A site's mapping, TOML; it states only what differs from the packaged one.
     data_end
         Moment at which the delivery ends; by default the end of the last observation period.
+    encoding
+        In which CSV files are written, as in `read_histories`.
     pseudonymise_key
         Secret of at least 16 bytes; person ids are replaced by keyed hashes before anything else.
 
@@ -46,7 +49,7 @@ def from_omop(
     ConfigError
         If the mapping breaks a rule.
     """
-    delivery = scan_omop(path, config)
+    delivery = scan_omop(path, config, encoding=encoding)
     end = data_end or delivery.data_end
     histories = check_delivery(dict(delivery.tables), data_end=end, pseudonymise_key=pseudonymise_key)
     return replace(histories, dropped=delivery.dropped)
@@ -57,10 +60,11 @@ def deliver_omop(
     config: str | Path | None = None,
     *,
     data_end: datetime | None = None,
+    encoding: str | None = None,
     pseudonymise_key: Key | None = None,
 ) -> Delivery:
     """Make a delivery of an OMOP folder, for `ingest`; a table is in memory whole while it is read."""
-    omop = scan_omop(path, config)
+    omop = scan_omop(path, config, encoding=encoding)
     tables = {table: _batch(frame) for table, frame in omop.tables.items()}
     end = data_end or omop.data_end
     return replace(

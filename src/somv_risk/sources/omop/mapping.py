@@ -22,6 +22,7 @@ TABLES: Final = (
     "observation_period",
     "visit_occurrence",
     "condition_occurrence",
+    "observation",
     "care_site",
     "concept",
 )

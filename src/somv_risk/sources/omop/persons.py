@@ -1,5 +1,6 @@
 """Persons of an OMOP delivery, with their deaths and the periods in which they were observed."""
 
+import warnings
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Final
@@ -7,12 +8,14 @@ from typing import Final
 import polars as pl
 
 from somv_risk import schema
+from somv_risk.errors import SourceWarning
 from somv_risk.sources.omop.cells import parse_birth_date, parse_either, parse_moment
 from somv_risk.sources.omop.dropped import choose_reason, keep_taken
 from somv_risk.sources.omop.mapping import OmopMapping
 from somv_risk.sources.omop.visits import keep_table
 
 DIED: Final = "died"
+_STRANGER: Final = "is_stranger"
 DAY: Final = timedelta(days=1)
 
 
@@ -35,12 +38,22 @@ def build_persons(
 
 
 def build_deaths(tables: Mapping[str, pl.LazyFrame], mapping: OmopMapping) -> pl.LazyFrame:
-    """One row per row of `death`; rows without a readable date are left."""
-    death_date = parse_either("death", mapping.time_zone).dt.date()
-    return tables["death"].select(
+    """One row per row of `death`; of several of a person the first death counts."""
+    dated = tables["death"].select(
         schema.PERSON_ID,
-        death_date.alias(schema.DEATH_DATE),
-        choose_reason([(death_date.is_null(), "no readable date of death")]),
+        parse_either("death", mapping.time_zone).dt.date().alias(schema.DEATH_DATE),
+        _is_stranger(tables),
+    )
+    date = pl.col(schema.DEATH_DATE)
+    is_later = date.rank("ordinal").over(schema.PERSON_ID) > 1
+    return dated.with_columns(
+        choose_reason(
+            [
+                (date.is_null(), "no readable date of death"),
+                (pl.col(_STRANGER), "person is not in person"),
+                (is_later, "another death of the same person"),
+            ]
+        )
     )
 
 
@@ -50,12 +63,43 @@ def build_periods(tables: Mapping[str, pl.LazyFrame], mapping: OmopMapping) -> p
         parse_moment(f"observation_period_{end}_date", mapping.time_zone).dt.date()
         for end in ("start", "end")
     )
-    return tables["observation_period"].select(
+    dated = tables["observation_period"].select(
         schema.PERSON_ID,
         first.alias(schema.OBSERVED_FROM),
         (last + DAY).alias(schema.OBSERVED_UNTIL),
-        choose_reason([(first.is_null() | last.is_null(), "no readable start or end")]),
+        _is_stranger(tables),
     )
+    is_undated = pl.col(schema.OBSERVED_FROM).is_null() | pl.col(schema.OBSERVED_UNTIL).is_null()
+    return dated.with_columns(
+        choose_reason(
+            [(is_undated, "no readable start or end"), (pl.col(_STRANGER), "person is not in person")]
+        )
+    )
+
+
+def warn_of_gaps(periods: pl.LazyFrame) -> None:
+    """Warn of gaps between the observation periods of a person, which are read as observed without events."""
+    start, end = pl.col(schema.OBSERVED_FROM), pl.col(schema.OBSERVED_UNTIL)
+    in_order = keep_taken(periods).sort(schema.PERSON_ID, start, end)
+    observed_before = end.cum_max().shift(1).over(schema.PERSON_ID)
+    gaps = in_order.filter(start > observed_before).select(
+        pl.len().alias("gaps"), pl.col(schema.PERSON_ID).n_unique().alias("persons")
+    )
+    found, persons = gaps.collect().row(0)
+    if found:
+        warnings.warn(
+            f"Table observation_period has {found:,} gaps between the periods of {persons:,} persons. They "
+            "count as observed from the first start to the last end: a gap looks like time without events.",
+            SourceWarning,
+            stacklevel=2,
+        )
+
+
+def _is_stranger(tables: Mapping[str, pl.LazyFrame]) -> pl.Expr:
+    """Whether a row is about a person who has no row in `person`."""
+    known = tables["person"].select(schema.PERSON_ID).collect().to_series()
+    is_known = pl.col(schema.PERSON_ID).is_in(known.implode())
+    return (~is_known).fill_null(value=True).alias(_STRANGER)
 
 
 def _find_deaths(deaths: pl.LazyFrame, visits: pl.LazyFrame) -> pl.LazyFrame:

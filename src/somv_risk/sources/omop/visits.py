@@ -8,7 +8,7 @@ import polars as pl
 from somv_risk import schema
 from somv_risk.sources.omop.cells import is_unreadable, parse_either
 from somv_risk.sources.omop.choice import DROPPED, VISIT_QUESTIONS, match_any
-from somv_risk.sources.omop.dropped import choose_reason, keep_taken
+from somv_risk.sources.omop.dropped import choose_reason, keep_taken, show_concept
 from somv_risk.sources.omop.mapping import CareSites, OmopMapping
 
 VISIT_TABLE: Final = "visit_table"
@@ -85,7 +85,7 @@ def _parse_end(zone: str) -> pl.Expr:
 
 
 def _choose_visit_reason(zone: str) -> pl.Expr:
-    concept = pl.col("visit_concept_id").fill_null("0")
+    concept = show_concept(pl.col("visit_concept_id").fill_null("0"))
     is_unusable = is_unreadable("visit_start", zone) | is_unreadable("visit_end", zone)
     return choose_reason(
         [
