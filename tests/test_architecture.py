@@ -57,6 +57,7 @@ FLOORS = {
     "forest": 2,
     "shapley": 2,
     "decisions": 2,
+    "tree_rows": 2,
     "contributions": 2,
     "coalitions": 2,
     "reasons": 2,

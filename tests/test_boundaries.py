@@ -477,7 +477,7 @@ def test_a_person_who_was_dead_before_the_index_has_no_label():
 def test_what_starts_after_a_death_is_no_event():
     assert label(admit("+3d +5d"), death_date=days_on(-1)) == (0, None)
     assert label(admit("+3d+12h +5d"), death_date=days_on(2)) == (0, False)
-    assert label(admit("+3d+12h +5d"), death_date=days_on(3)) == (1, False)
+    assert label(admit("+3d+12h +5d"), death_date=days_on(3)) == (1, True)
 
 
 @pytest.mark.parametrize("death", ["negative", "exclude", "event"])

@@ -1,5 +1,6 @@
 """Change between two scorings: it adds up, tells what moved, and shows which events came and went."""
 
+import re
 from collections import Counter
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -10,9 +11,9 @@ import polars as pl
 import pytest
 
 import somv_risk as sr
-from somv_risk.change import compare_evidence, explain_change
+from somv_risk.change import Change, MovedReason, compare_evidence, explain_change
 from somv_risk.errors import CohortError, ConfigError
-from somv_risk.features import list_evidence, load_catalogue
+from somv_risk.features import VIEWS, list_evidence, load_catalogue
 from somv_risk.histories import Histories
 from somv_risk.reasons import load_change_texts, render_change, render_sentence
 from somv_risk.reasons._change import _load
@@ -42,6 +43,7 @@ def admit(*stays):
             "known_at": None if known is None else before(known),
             "sector": "somatic",
             "admission_type": "acute",
+            "department": "1",
             "discharge": None if end is None else "completed",
         }
         for number, (start, end, known) in enumerate(stays)
@@ -309,10 +311,77 @@ def test_a_change_can_be_read(model):
     own = admit((800, 798, None), (100, 80, None), *((day, day - 1, None) for day in range(70, 10, -5)))
     change = explain_change(model, own, "karen", THEN, NOW, language="en", reasons=11)
     lines = str(change).splitlines()
-    assert lines[0] == f"{THEN} -> {NOW}: {change.risk_then:.1%} -> {change.risk_now:.1%}"
+    assert lines[0].endswith(f": {change.risk_then:.1%} -> {change.risk_now:.1%}")
     assert all(f"{reason.contribution:+.2f}  {reason.text}" in lines for reason in change.reasons)
-    assert any(line.strip().startswith("new: ") and "2025-12-17" in line for line in lines)
+    assert any(line.strip().startswith("new: ") and "17 December 2025" in line for line in lines)
     assert any(line.strip().startswith("new: and ") and line.endswith(" more") for line in lines)
+
+
+# The first line, an event of one contact and one of a stay, as staff read them.
+READ = {
+    "da": (
+        "31. december 2024 -> 31. december 2025 kl. 12.30: 4,5 % -> 12,0 %",
+        "+0,25  Flere.",
+        "         ny: kontakt med egen læge eller lægevagt: 26. december 2025 kl. 00.23",
+        "         ny: indlæggelse: 1. november 2025 til 3. november 2025",
+        "         tæller ikke længere med: indlæggelse: fra 1. januar 2023",
+    ),
+    "en": (
+        "31 December 2024 -> 31 December 2025 at 12:30: 4.5% -> 12.0%",
+        "+0.25  Flere.",
+        (
+            "         new: contact with the general practitioner or the out-of-hours doctor: "
+            "26 December 2025 at 00:23"
+        ),
+        "         new: admission: 1 November 2025 to 3 November 2025",
+        "         no longer counted: admission: from 1 January 2023",
+    ),
+}
+
+
+@pytest.mark.parametrize("language", READ)
+def test_a_change_is_written_as_the_language_writes_kinds_of_events_moments_and_decimals(language):
+    schema = {"events": pl.String, "started_at": pl.Datetime("us"), "ended_at": pl.Datetime("us")}
+
+    def list_events(*rows):
+        return pl.DataFrame(rows, schema=schema, orient="row")
+
+    call, night = datetime(2025, 12, 26, 0, 23), datetime(2025, 11, 1)
+    reason = MovedReason(
+        theme="hospital_use",
+        feature="acute_admissions_365d",
+        then=1.0,
+        now=2.0,
+        contribution=0.25,
+        text="Flere.",
+        new=list_events(("primary_care", call, call), ("admissions", night, datetime(2025, 11, 3))),
+        gone=list_events(("admissions", datetime(2023, 1, 1), None)),
+        altered=list_events(),
+    )
+    change = Change(
+        earlier=datetime(2024, 12, 31),
+        later=datetime(2025, 12, 31, 12, 30),
+        risk_then=0.045,
+        risk_now=0.12,
+        raw_then=-3.0,
+        raw_now=-2.0,
+        reasons=(reason,),
+        themes=pl.DataFrame(),
+        contributions=pl.DataFrame(),
+        warnings=(),
+        language=language,
+    )
+    assert tuple(str(change).splitlines()) == READ[language]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_no_key_of_the_program_and_no_foreign_decimal_is_read(model, people, language):
+    change = explain_change(model, people["thomas"], "thomas", THEN, NOW, language=language)
+    told = str(change)
+    keys = (*VIEWS, *(feature.name for feature in model.features))
+    assert not [key for key in keys if "_" in key and key in told]
+    assert not re.search(r"\d{4}-\d{2}-\d{2}|\d{2}:\d{2}:\d{2}", told)
+    assert bool(re.search(r"[+-]\d+\.\d\d  ", told)) == (language == "en")
 
 
 def test_the_language_changes_the_words_and_nothing_else(model, people):
@@ -334,7 +403,7 @@ def test_every_language_of_the_reasons_has_words_for_a_change():
 @pytest.mark.parametrize("language", sorted(_load()))
 def test_words_for_a_change_are_sentences_that_name_no_cause(language):
     words = _load()[language]
-    placeholders = {"moved": {"then", "now"}, "alike": {"now"}, "same": {"now"}, "more": {"n"}}
+    placeholders = {"moved": {"then", "now"}, "alike": {"now"}, "same": {"now"}}
     for name in type(words).__slots__:
         text = getattr(words, name)
         found = {field for _, field, _, _ in Formatter().parse(text) if field}

@@ -4,6 +4,7 @@ import sys
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import polars as pl
@@ -13,10 +14,21 @@ from polars.testing import assert_frame_equal
 import somv_risk as sr
 from somv_risk.errors import ConfigError, SourceError
 from somv_risk.sources import from_delta, scan_delta, write_delta, write_delta_table
+from somv_risk.sources.delta_place import open_for_reading, open_for_writing
 from somv_risk.store import append, ingest, scan_store, verify_store, write_store
 
 deltalake = pytest.importorskip("deltalake", reason="install the extra delta")
 
+PERSONS = pl.DataFrame({"person_id": ["a"], "birth_date": ["1981-05-04"], "sex": ["female"]})
+ADMISSIONS = pl.DataFrame(
+    {
+        "person_id": ["a", "a"],
+        "contact_id": ["1", "2"],
+        "started_at": ["2025-03-01T10:00", "2025-04-01T10:00"],
+        "sector": ["somatic"] * 2,
+        "admission_type": ["acute"] * 2,
+    }
+)
 END, CUT = datetime(2026, 1, 1), datetime(2025, 6, 1)
 
 
@@ -129,6 +141,52 @@ def test_a_damaged_table_is_named_and_no_store_is_left(region, tmp_path, bad):
         with pytest.raises(SourceError, match=r"lake/admissions cannot be read"):
             read(tmp_path / "lake")
     assert [path.name for path in tmp_path.iterdir()] == ["lake"]
+
+
+ODD_NAMES = ("a b", "år", "50%", "x#1", "x[12]", "q?", "e*", "a%20b", "file:x")
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_a_lake_is_written_and_read_under_its_own_name(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    early = sr.from_frames(persons=PERSONS, admissions=ADMISSIONS.head(1))
+    late = sr.from_frames(persons=PERSONS, admissions=ADMISSIONS)
+    write_delta(early, name)
+    write_delta(late, name)
+    write_delta_table(ADMISSIONS, Path(name) / "more")
+    write_delta_table(ADMISSIONS, Path(name) / "more", mode="append")
+    assert [file.name for file in tmp_path.iterdir()] == [name]
+    assert sorted(from_delta(name).admissions.collect()["contact_id"]) == ["1", "2"]
+    assert from_delta(name, version=0).admissions.collect()["contact_id"].to_list() == ["1"]
+    ingest(scan_delta(name), "store")
+    assert scan_store("store").admissions.collect().height == 2
+    files = {file.name for file in (Path(name) / "more").iterdir()}
+    assert len(files) == 3
+    assert not any(file.startswith(".") for file in files)
+    with pytest.raises(SourceError, match="exists already"):
+        write_delta_table(ADMISSIONS, Path(name) / "more")
+
+
+def test_a_version_that_another_run_wrote_meanwhile_is_not_written_over(tmp_path):
+    folder = tmp_path / "a b"
+    write_delta_table(ADMISSIONS, folder)
+    writing = open_for_writing(folder)
+    named = writing.__enter__()
+    write_delta_table(ADMISSIONS.head(1), folder, mode="append")
+    ADMISSIONS.write_delta(named, mode="append")
+    with pytest.raises(SourceError, match="written by another run meanwhile"):
+        writing.__exit__(None, None, None)
+    with open_for_reading(folder) as read:
+        assert pl.read_delta(read).height == 3
+
+
+def test_fewer_rows_than_the_log_counts_are_refused(tmp_path):
+    write_delta(sr.from_frames(persons=PERSONS, admissions=ADMISSIONS), tmp_path)
+    (log,) = (tmp_path / "admissions" / "_delta_log").glob("*.json")
+    log.write_text(log.read_text().replace('\\"numRecords\\":2', '\\"numRecords\\":3'))
+    for read in (from_delta, lambda folder: list(scan_delta(folder).tables["admissions"].read())):
+        with pytest.raises(SourceError, match="says that it has 3 rows, and 2 can be read"):
+            read(tmp_path)
 
 
 def test_other_columns_are_not_added(tmp_path):

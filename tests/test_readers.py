@@ -272,9 +272,19 @@ def test_line_ends_within_quotation_marks_are_text(tmp_path):
     assert hospitals.to_list() == ["Nykøbing F.", 'N\n\r\n\r"x",y']
 
 
+@pytest.mark.parametrize("line_end", ["\r", "\r\n", "\n"])
+@pytest.mark.parametrize("inside", ["\n", "\r", "\r\n"])
+def test_a_line_end_within_quotation_marks_does_not_say_how_lines_end(tmp_path, line_end, inside):
+    text = ADMISSIONS.replace("\n", line_end).replace("Næstved", f'"N{inside}x"')
+    for histories in read_and_ingest(write_folder(tmp_path / "in", text)):
+        rows = histories.admissions.sort("contact_id").collect()
+        assert rows["hospital"].to_list() == ["Nykøbing F.", f"N{inside}x"]
+
+
 @pytest.mark.parametrize(
     ("content", "says"),
     [
+        (ADMISSIONS.replace("hospital\n", '"hospital\n').encode() + b'"', "header that cannot be read"),
         (b"", "is empty"),
         (b"\n\n", "is empty"),
         (b"PK\x03\x04" + bytes(30), "ZIP archive"),

@@ -176,7 +176,7 @@ def test_an_unknown_theme_is_told_the_known_ones():
 
 
 def test_an_unknown_language_is_told_the_known_ones():
-    with pytest.raises(ConfigError, match=r"'fr'.*da, en"):
+    with pytest.raises(ConfigError, match=r"'fr'.*'da', 'en'"):
         render_sentence(FEATURES["age"], 45, 0.1, "fr")
 
 

@@ -16,6 +16,7 @@ from somv_risk.forest import Forest, UnsupportedForestError, draw_probes, read_f
 from somv_risk.machine_code import can_compile, compiled
 from somv_risk.matrix import Matrix
 from somv_risk.shapley import Columns, Nodes, explain_forest, list_columns, list_nodes
+from somv_risk.tree_rows import take_rows
 
 if TYPE_CHECKING:
     from lightgbm import Booster
@@ -72,7 +73,8 @@ def explain_trees(booster: "Booster", matrix: AnyMatrix, *, threads: int | None 
     matrix
         Rows to explain, of shape (rows, features); NaN is missing. Floats of 32 bits are as good as of 64:
         they are only compared with thresholds, and all sums have 64. Other numbers become floats of 32
-        bits, as in LightGBM.
+        bits, as in LightGBM. Or a frame (pandas, Polars, Arrow): its columns are found by the model's names,
+        and its categories by the model's own.
     threads
         How many threads work; by default as many as Polars has. The result is the same, to the bit.
 
@@ -85,11 +87,11 @@ def explain_trees(booster: "Booster", matrix: AnyMatrix, *, threads: int | None 
     Raises
     ------
     ModelError
-        If the model has no trees, several scores per row or linear leaves, or the matrix another number of
-        features or something other than numbers.
+        If the model has no trees, several scores per row or linear leaves, or the matrix other features or
+        something other than numbers.
     """
     trees = _read_once(booster)
-    given = _take_rows(matrix, trees.width)
+    given = take_rows(matrix, booster)
     values, raw = np.empty((len(given), trees.width), order="F"), np.empty(len(given))
     every = np.arange(trees.width)
 
@@ -127,7 +129,7 @@ def summarise_trees(
         As `explain_trees`, or if `groups` or `top` do not fit the model.
     """
     trees = _read_once(booster)
-    given = _take_rows(matrix, trees.width)
+    given = take_rows(matrix, booster)
     group_of = np.asarray(groups, dtype=np.int64)
     if group_of.shape != (trees.width,) or group_of.min(initial=0) < 0:
         raise ModelError(f"There are {trees.width} features. Give the group of each, from 0.")
@@ -160,7 +162,7 @@ def score_trees(booster: "Booster", matrix: AnyMatrix, *, threads: int | None = 
         As `explain_trees`.
     """
     trees = _read_once(booster)
-    given = _take_rows(matrix, trees.width)
+    given = take_rows(matrix, booster)
     raw = np.empty(len(given))
 
     def score(rows: slice) -> None:
@@ -284,16 +286,6 @@ class _ByLightGBM:
     def score(self, matrix: AnyMatrix) -> Floats:
         """Return raw scores."""
         return np.asarray(self.booster.predict(matrix, raw_score=True), dtype=np.float64)
-
-
-def _take_rows(matrix: AnyMatrix, width: int) -> AnyMatrix:
-    """Take rows as LightGBM does: of other numbers than floats it makes floats of 32 bits."""
-    rows = np.asarray(matrix)
-    if rows.ndim != 2 or rows.shape[1] != width:
-        raise ModelError(f"The rows have {rows.shape[-1]} features, the model {width}. Give those it names.")
-    if rows.dtype.kind not in "fiub":
-        raise ModelError(f"The rows are of type {rows.dtype}. Give numbers.")
-    return rows if rows.dtype in (np.float32, np.float64) else rows.astype(np.float32)
 
 
 def _read_once(booster: "Booster") -> _ByQuadrature | _ByLightGBM:

@@ -1,9 +1,9 @@
 """The explanation of one person: every theme and feature, the sentence that says it, and the events."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import polars as pl
@@ -19,10 +19,17 @@ from somv_risk.histories import Histories, check_histories
 from somv_risk.matrix import build_matrices
 from somv_risk.model import RiskModel, get_model
 from somv_risk.moments import Moment
-from somv_risk.reasons import FeatureReason, Reason, Texts, build_feature_reasons, build_reasons, load_texts
+from somv_risk.reasons import (
+    FeatureReason,
+    Reason,
+    Texts,
+    build_feature_reasons,
+    build_reasons,
+    format_events,
+    load_texts,
+)
 from somv_risk.scoring import RISK, Allowed, check_allowed, choose_persons, collect_features, keep_person
 
-SHOWN_EVENTS: Final = 5
 RAW, BASE, TOP = "raw", "base", "top"
 CONTRIBUTION: Final = pl.Struct({"feature": pl.String, "contribution": pl.Float64})
 
@@ -50,11 +57,11 @@ class Explanation:
 
     def __str__(self) -> str:
         texts = load_texts(self.language)
-        lines = [texts.numbers.percent.format(n=texts.numbers.mark(f"{100 * self.risk:.1f}"))]
+        lines = [texts.numbers.format_risk(self.risk)]
         for reason in self.reasons:
             lines.append(_tell_reason(reason, texts))
             for name in reason.told:
-                lines += _tell_events(self.evidence[name], texts)
+                lines += format_events(self.evidence[name], self.language)
         return "\n".join(lines)
 
 
@@ -197,7 +204,7 @@ def explain_region(
     model = get_model(model)
     check_definitions(model, allow)
     check_histories(histories)
-    top = min(read_count("top", top, least=1), len(model.features))
+    top = min(read_count("top", top), len(model.features))
     rows = choose_persons(model, histories, read_index_time(index_time, histories.timezone), None)
     groups = [THEMES.index(feature.definition.theme) for feature in model.features]
     names = np.array([feature.name for feature in model.features])
@@ -243,22 +250,4 @@ def _tabulate(features: tuple[Feature, ...], contributions: list[float]) -> pl.D
 
 def _tell_reason(reason: Reason, texts: Texts) -> str:
     mark = texts.marks["changeable" if reason.changeable else "given"]
-    return f"{texts.numbers.mark(f'{reason.contribution:+.2f}')}  {reason.text} ({mark})"
-
-
-def _tell_events(events: pl.DataFrame, texts: Texts) -> list[str]:
-    """Tell the latest events, and how many more there are."""
-    shown = [_tell_event(event, texts) for event in events.head(SHOWN_EVENTS).iter_rows(named=True)]
-    more = events.height - len(shown)
-    told = [*shown, texts.evidence["more"].format(n=more)] if more else shown
-    return [f"         {line}" for line in told]
-
-
-def _tell_event(event: Mapping[str, Any], texts: Texts) -> str:
-    start, end = event[s.STARTED_AT], event[s.ENDED_AT]
-    written = texts.dates.format_moment(start)
-    if end is None:
-        written = texts.evidence["since"].format(start=written)
-    elif end != start:
-        written = texts.evidence["span"].format(start=written, end=texts.dates.format_moment(end))
-    return f"{texts.events[event['events']]}: {written}"
+    return f"{texts.numbers.format_contribution(reason.contribution)}  {reason.text} ({mark})"

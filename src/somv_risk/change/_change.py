@@ -10,13 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from somv_risk import schema as s
 from somv_risk.arguments import read_count, read_index_time
 from somv_risk.change._evidence import Evidence, compare_evidence
 from somv_risk.contributions import compute_contributions
 from somv_risk.definitions import check_definitions
 from somv_risk.errors import CohortError
-from somv_risk.features import EVENTS, Feature
+from somv_risk.features import Feature
 from somv_risk.histories import Histories
 from somv_risk.model import RiskModel, get_model
 from somv_risk.moments import Moment
@@ -24,13 +23,14 @@ from somv_risk.notes import list_warnings
 from somv_risk.reasons import (
     ChangeTexts,
     Note,
+    format_events,
     load_change_texts,
+    load_texts,
     render_change,
     sum_themes,
 )
 from somv_risk.scoring import Allowed, check_allowed, choose_persons, collect_features, keep_person
 
-SHOWN_EVENTS: Final = 5
 LEAST_SHARE: Final = 0.1
 LEAST_CHANGE: Final = 1e-9  # in log-odds; less is what sums of floats leave behind
 THEME, FEATURE, THEN, NOW, CHANGE = "theme", "feature", "then", "now", "change"
@@ -83,12 +83,14 @@ class Change:
     language: str
 
     def __str__(self) -> str:
-        texts = load_change_texts(self.language)
-        lines = [f"{self.earlier} -> {self.later}: {self.risk_then:.1%} -> {self.risk_now:.1%}"]
+        labels, texts = load_change_texts(self.language), load_texts(self.language)
+        moments = [texts.dates.format_moment(moment) for moment in (self.earlier, self.later)]
+        risks = [texts.numbers.format_risk(risk) for risk in (self.risk_then, self.risk_now)]
+        lines = [f"{' -> '.join(moments)}: {' -> '.join(risks)}"]
         for reason in self.reasons:
-            lines.append(f"{reason.contribution:+.2f}  {reason.text}")
-            for label, events in _list_events(reason, texts):
-                lines += _tell_events(label, events, texts)
+            lines.append(f"{texts.numbers.format_contribution(reason.contribution)}  {reason.text}")
+            for label, events in _list_events(reason, labels):
+                lines += format_events(events, self.language, label=label)
         return "\n".join([*lines, *self.warnings])
 
 
@@ -274,13 +276,3 @@ def _tell_theme(
 
 def _list_events(reason: MovedReason, texts: ChangeTexts) -> list[tuple[str, pl.DataFrame]]:
     return [(texts.new, reason.new), (texts.altered, reason.altered), (texts.gone, reason.gone)]
-
-
-def _tell_events(label: str, events: pl.DataFrame, texts: ChangeTexts) -> list[str]:
-    """Tell the latest events, and how many more there are."""
-    shown = [
-        f"         {label}: {event[EVENTS]}: {event[s.STARTED_AT]} - {event[s.ENDED_AT] or ''}"
-        for event in events.head(SHOWN_EVENTS).iter_rows(named=True)
-    ]
-    more = events.height - len(shown)
-    return [*shown, f"         {label}: {texts.more.format(n=more)}"] if more else shown

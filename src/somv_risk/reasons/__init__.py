@@ -2,6 +2,7 @@
 
 from somv_risk.reasons._change import ChangeTexts, Note, load_change_texts, render_change
 from somv_risk.reasons._dates import DateWords
+from somv_risk.reasons._events import format_event, format_events
 from somv_risk.reasons._reasons import (
     FeatureReason,
     Reason,
@@ -22,6 +23,8 @@ __all__ = [
     "Texts",
     "build_feature_reasons",
     "build_reasons",
+    "format_event",
+    "format_events",
     "load_change_texts",
     "load_texts",
     "render_change",

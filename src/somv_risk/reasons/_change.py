@@ -22,7 +22,7 @@ class ChangeTexts:
     `moved`, `alike` and `same` tell a finding that reads otherwise than then, that reads alike though its
     value is another, and whose value is the same. `rest`, `time` and `left` are notes: that what has changed
     is the company it is seen in, or that the events behind it are the same, or only fewer. `raises` and
-    `lowers` say which way it pulls; `new`, `gone`, `altered` and `more` label events.
+    `lowers` say which way it pulls; `new`, `gone` and `altered` label events.
     """
 
     review: str
@@ -37,7 +37,6 @@ class ChangeTexts:
     new: str
     gone: str
     altered: str
-    more: str
 
 
 def load_change_texts(language: str) -> ChangeTexts:

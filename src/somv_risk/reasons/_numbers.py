@@ -47,6 +47,14 @@ class NumberWords:
             return self.percent_above
         return self.percent.format(n=round_half_up(percent))
 
+    def format_risk(self, share: float) -> str:
+        """Format a risk between 0 and 1 as a percentage with one decimal."""
+        return self.percent.format(n=self.mark(f"{100 * share:.1f}"))
+
+    def format_contribution(self, log_odds: float) -> str:
+        """Format a contribution in log-odds with its sign and two decimals."""
+        return self.mark(f"{log_odds:+.2f}")
+
     def format_days(self, days: float) -> str:
         """Format whole days with their unit."""
         if 0 < days < 0.5:

@@ -27,6 +27,7 @@ BYTES_PER_BLOCK: Final = 8 * 2**20
 # Nobody writes such a line; where there seems to be one, a quotation mark was never closed.
 LONGEST_LINE: Final = 8 * BYTES_PER_BLOCK
 _QUOTE: Final = b'"'
+_NO_HEADER: Final = "has a header that cannot be read. Deliver a line of column names"
 _WIDE_MARKS: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -65,8 +66,8 @@ class CsvFile:
         """
         with name_fault(path):
             start = next(_read_text(path, encoding), b"")
-        line_end = b"\r" if b"\n" not in start and b"\r" in start else b"\n"
         bare = start.lstrip(b"\r\n")
+        line_end = _find_line_end(bare)
         header = bare[: _find_end_of_header(bare, line_end)].rstrip(b"\r\n")
         if b"\0" in header:
             raise _refuse(path, _describe_encoding(header, encoding))
@@ -334,7 +335,9 @@ def _read_names(path: Path, header: bytes, separator: str, encoding: str) -> tup
     try:
         names = next(csv.reader(io.StringIO(text, newline=""), delimiter=separator))
     except csv.Error:
-        raise _refuse(path, "has a header that cannot be read. Deliver a line of column names") from None
+        raise _refuse(path, _NO_HEADER) from None
+    if any(mark in name for name in names for mark in "\r\n"):
+        raise _refuse(path, _NO_HEADER)  # a quotation mark too many joins the header with what follows it
     # Spreadsheets leave columns without a name beside the others.
     named = [name if name.strip() else f"column_{number}" for number, name in enumerate(names, start=1)]
     first = {name: number for number, name in reversed(list(enumerate(named, start=1)))}
@@ -346,6 +349,12 @@ def _read_names(path: Path, header: bytes, separator: str, encoding: str) -> tup
             "a name of its own."
         )
     return tuple(named)
+
+
+def _find_line_end(text: bytes) -> bytes:
+    """Find what ends the lines: the first mark outside quotation marks, where cells may hold either."""
+    feed, carriage = (_find_end_of_header(text, mark) for mark in (b"\n", b"\r"))
+    return b"\r" if carriage + 1 < feed else b"\n"
 
 
 def _find_end_of_header(text: bytes, line_end: bytes) -> int:
