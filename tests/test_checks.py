@@ -7,6 +7,7 @@ import re
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
@@ -417,8 +418,22 @@ def test_without_a_data_end_the_future_starts_now(hours, set_aside):
 # --- Cells that are read, not guessed
 
 
-@pytest.mark.parametrize("delivered", ["F10.2", "f102", " F102 ", "f10.2  "])
-def test_codes_lose_dots_and_blanks_and_become_upper_case(delivered):
+FORMS_OF_F102 = [
+    "F10.2",
+    "f102",
+    " F102 ",
+    "f10.2  ",
+    "DF102",
+    "df10.2",
+    "DF10 2",
+    "F10.2+",
+    "DF102*",
+    "F10.2 †",
+]
+
+
+@pytest.mark.parametrize("delivered", FORMS_OF_F102)
+def test_codes_lose_dots_blanks_marks_and_the_danish_d_and_become_upper_case(delivered):
     histories = deliver(
         {
             "admissions": change("admissions", diagnosis=delivered),
@@ -427,6 +442,199 @@ def test_codes_lose_dots_and_blanks_and_become_upper_case(delivered):
     )
     assert only_value(histories, "admissions", "diagnosis") == "F102"
     assert only_value(histories, "diagnoses", "code") == "F102"
+
+
+@pytest.mark.parametrize(
+    ("delivered", "code"),
+    [("D50", "D50"), ("D509", "D509"), ("DD509", "D509"), ("DZ03.5B", "Z035B"), ("E11.9+", "E119")],
+)
+def test_only_a_d_before_a_letter_and_two_digits_is_the_danish_one(delivered, code):
+    histories = deliver({"admissions": change("admissions", diagnosis=delivered)})
+    assert only_value(histories, "admissions", "diagnosis") == code
+
+
+@pytest.mark.parametrize("delivered", ["F10 obs", "F10 A", "F10.2/K70", "250.00", "DDF102"])
+def test_a_code_with_a_remark_or_of_another_list_is_no_icd10(delivered):
+    quarantine = deliver({"admissions": change("admissions", diagnosis=delivered)}).quarantine
+    assert quarantine["admissions"]["rule"].to_list() == ["kept_without_diagnosis|no_icd10"]
+
+
+def test_codes_are_read_alike_as_categories():
+    frame = draw(DRAWN["diagnoses"]).with_columns(code=pl.Series(["DF102", "E11.9"], dtype=pl.Categorical))
+    assert deliver({"diagnoses": frame}).diagnoses.collect()["code"].to_list() == ["F102", "E119"]
+
+
+# --- Days that stand for no date
+
+NO_DATES = ["0001-01-01", "1800-01-01", "1900-01-01", "2099-12-31", "2999-12-31", "9999-12-31", "2262-04-11"]
+
+
+@pytest.mark.parametrize("day", [*NO_DATES, "9999-12-31T23:59:59", "9999-12-31T23:59:59.9999999Z"])
+def test_a_day_that_stands_for_no_date_is_no_end_and_no_death(day):
+    cells = {"death_date": day, "observed_from": day, "observed_until": day}
+    histories = deliver(
+        {"admissions": change("admissions", ended_at=day), "persons": change("persons", **cells)}
+    )
+    assert histories.quarantine.count() == 0
+    assert only_value(histories, "admissions", "ended_at") is None
+    assert histories.persons.select(*cells).head(1).collect().row(0) == (None, None, None)
+
+
+@pytest.mark.parametrize("day", NO_DATES)
+@pytest.mark.parametrize(
+    ("table", "column"), [("admissions", "started_at"), ("admissions", "known_at"), ("persons", "birth_date")]
+)
+def test_a_day_that_stands_for_no_date_sets_a_row_aside_where_there_must_be_one(table, column, day):
+    histories = deliver({table: change(table, row=1, **{column: day})})
+    assert list_set_aside(histories, table)[0] == (1, f"{column}|sentinel")
+
+
+def test_a_day_beside_one_that_stands_for_no_date_is_a_date():
+    histories = deliver({"persons": change("persons", birth_date="1900-01-02", death_date="2999-12-30")})
+    assert only_value(histories, "persons", "birth_date") == date(1900, 1, 2)
+    assert only_value(histories, "persons", "death_date") == date(2999, 12, 30)
+
+
+@pytest.mark.parametrize("number", [2**62, -(2**62)])
+@pytest.mark.parametrize("dtype", [pl.Datetime("us"), pl.Datetime("ms"), pl.Datetime("us", "UTC")])
+def test_a_moment_beyond_the_calendar_sets_a_row_aside_and_can_be_shown(tmp_path, dtype, number):
+    far = pl.Series([number, 0], dtype=pl.Int64).cast(dtype)
+    frame = draw(DRAWN["admissions"]).with_columns(known_at=far)
+    histories = deliver({"admissions": frame})
+    assert list_set_aside(histories, "admissions") == [(0, "known_at|out_of_range")]
+    assert "null" in str(histories.quarantine["admissions"].select("known_at"))
+    sr.store.write_store(histories, tmp_path / "store")
+
+
+# --- Clocks that are put back: at 03:00 in summer it becomes 02:00 in winter
+
+AUTUMN = [
+    # Both in real time, and on the local clock; the second column says what is kept as the local end.
+    ("2024-10-27T02:50+02:00", "2024-10-27T02:10+01:00", datetime(2024, 10, 27, 2, 50)),
+    ("2024-10-27T00:50:00Z", "2024-10-27T01:10:00Z", datetime(2024, 10, 27, 2, 50)),
+    ("2024-10-27T02:10+02:00", "2024-10-27T02:50+01:00", datetime(2024, 10, 27, 2, 50)),
+    ("2024-10-27T00:50Z", "2024-10-27T00:50Z", datetime(2024, 10, 27, 2, 50)),
+]
+
+
+@pytest.mark.parametrize(("start", "end", "kept"), AUTUMN)
+def test_a_contact_over_the_end_of_summer_time_is_kept(start, end, kept):
+    histories = deliver({"admissions": change("admissions", started_at=start, ended_at=end)})
+    assert histories.quarantine.count() == 0
+    assert only_value(histories, "admissions", "ended_at") == kept
+    assert kept >= only_value(histories, "admissions", "started_at")
+
+
+def test_a_zoned_end_before_its_start_is_set_aside_though_the_clock_shows_a_later_time():
+    cells = {"started_at": "2024-10-27T02:10+01:00", "ended_at": "2024-10-27T02:50+02:00"}
+    histories = deliver({"admissions": change("admissions", **cells)})
+    assert list_set_aside(histories, "admissions") == [(0, "ends_after_it_starts")]
+
+
+@pytest.mark.parametrize("unit", ["ms", "us", "ns"])
+def test_typed_zoned_moments_are_compared_in_utc_too(unit):
+    start, end = (
+        pl.Series([datetime(2024, 10, 27, *clock, tzinfo=UTC)] * 2, dtype=pl.Datetime(unit, "UTC"))
+        for clock in ((0, 50), (1, 10))
+    )
+    histories = deliver(
+        {"admissions": draw(DRAWN["admissions"]).with_columns(started_at=start, ended_at=end)}
+    )
+    assert histories.quarantine.count() == 0
+    assert only_value(histories, "admissions", "ended_at") == datetime(2024, 10, 27, 2, 50)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "rules"),
+    [
+        ("2024-10-27T02:50", "2024-10-27T02:10", ["ends_after_it_starts"]),
+        ("2024-10-27T02:50+02:00", "2024-10-27T02:10", ["ends_after_it_starts"]),
+        ("2024-10-27T02:50", "2024-10-27T02:10+01:00", ["ends_after_it_starts"]),
+    ],
+)
+def test_without_both_zones_the_local_clock_decides(start, end, rules):
+    histories = deliver({"admissions": change("admissions", started_at=start, ended_at=end)})
+    assert histories.quarantine["admissions"]["rule"].to_list() == rules
+
+
+def test_each_row_is_read_by_its_own_zone():
+    frame = draw(DRAWN["admissions"]).with_columns(
+        started_at=pl.Series(["2024-10-27T02:50+02:00", "2024-10-27 10:00"]),
+        ended_at=pl.Series(["2024-10-27T02:10+01:00", "2024-10-27 11:00"]),
+    )
+    kept = deliver({"admissions": frame}).admissions.collect()
+    assert kept["ended_at"].to_list() == [datetime(2024, 10, 27, 2, 50), datetime(2024, 10, 27, 11)]
+
+
+# --- Columns without values, and ids that are numbers
+
+EMPTY = {
+    "NaN": pl.Series([float("nan")] * 2),
+    "null of numbers": pl.Series([None, None], dtype=pl.Float64),
+    "NaN and null": pl.Series([float("nan"), None]),
+    "null of nothing": pl.Series([None, None]),
+    "null of truths": pl.Series([None, None], dtype=pl.Boolean),
+    "null of lists": pl.Series([None, None], dtype=pl.List(pl.String)),
+    "null of objects": pl.Series([None, None], dtype=pl.Object),
+    "null of wide numbers": pl.Series([None, None], dtype=pl.Int128),
+    "null of bytes": pl.Series([None, None], dtype=pl.Binary),
+}
+
+
+@pytest.mark.parametrize("kind", EMPTY)
+@pytest.mark.parametrize("column", ["hospital", "discharge", "ended_at", "known_at", "diagnosis"])
+def test_a_column_without_values_may_have_any_type(tmp_path, column, kind):
+    frame = draw(DRAWN["admissions"]).with_columns(
+        EMPTY[kind].alias(column), sector=pl.Series(["somatic", "?"])
+    )
+    histories = deliver({"admissions": frame})
+    assert histories.admissions.collect()[column].to_list() == [None]
+    assert histories.admissions.collect_schema()[column] == s.get_columns("admissions")[column]
+    sr.store.write_store(histories, tmp_path / "store")
+    assert sr.read_histories(tmp_path / "store").quarantine.count() == 1
+
+
+@pytest.mark.parametrize("column", ["hospital", "discharge", "ended_at", "diagnosis"])
+@pytest.mark.parametrize("missing", [float("nan"), None, pd.NaT, pd.NA])
+def test_a_pandas_column_without_values_is_read(column, missing):
+    frame = to_pandas(draw(DRAWN["admissions"])).assign(**{column: missing})
+    assert deliver({"admissions": frame}).admissions.collect()[column].null_count() == 2
+
+
+@pytest.mark.parametrize(
+    "dtype", [pl.Int128, pl.UInt64, pl.Int8, pl.Decimal(38, 0), pl.Decimal(10, 0), pl.UInt128]
+)
+def test_whole_numbers_of_every_width_are_ids(tmp_path, dtype):
+    frame = draw(DRAWN["admissions"]).with_columns(
+        contact_id=pl.Series([7, 12], dtype=pl.Int64).cast(dtype), sector=pl.Series(["somatic", "?"])
+    )
+    histories = deliver({"admissions": frame})
+    assert histories.admissions.collect()["contact_id"].to_list() == ["7"]
+    assert histories.quarantine["admissions"]["contact_id"].cast(pl.String).to_list() == ["12"]
+    sr.store.write_store(histories, tmp_path / "store")
+
+
+def test_an_id_wider_than_all_files_keeps_its_digits():
+    frame = draw(DRAWN["admissions"]).with_columns(contact_id=pl.Series([2**100, 1], dtype=pl.Int128))
+    assert only_value(deliver({"admissions": frame}), "admissions", "contact_id") == str(2**100)
+
+
+def test_decimals_with_a_fraction_are_no_ids():
+    frame = draw(DRAWN["admissions"]).with_columns(contact_id=pl.Series([1, 2]).cast(pl.Decimal(10, 2)))
+    with pytest.raises(InputError, match=r"column contact_id has type Decimal.*; expected text"):
+        deliver({"admissions": frame})
+
+
+@pytest.mark.parametrize(
+    "data_end", ["2025-03-05T12:00", np.datetime64("2025-03-05T12:00"), pd.Timestamp("2025-03-05T11:00Z")]
+)
+def test_a_data_end_is_any_moment(data_end):
+    assert deliver(data_end=data_end).data_end == datetime(2025, 3, 5, 12)
+
+
+def test_a_data_end_that_is_missing_is_refused():
+    with pytest.raises(ConfigError, match="NaT is not a moment"):
+        deliver(data_end=pd.NaT)
 
 
 def test_blanks_around_text_are_removed_and_empty_text_is_null():

@@ -323,6 +323,19 @@ def test_whoever_is_not_eligible_is_named_and_not_scored(served, crowd, few):
     assert (answer.scores, answer.not_eligible) == ([], [few[0]])
 
 
+def test_a_question_is_read_by_the_rules_of_every_other_door(served):
+    """Names with capitals, Danish codes, offsets and days that stand for no date; nothing else is changed."""
+    question, other = build_example()[0], build_example()[0]
+    stay = other["citizens"][0]["admissions"][0]
+    stay |= {"diagnosis": "DF10.2+", "started_at": "2025-03-01T09:00Z", "ended_at": "2025-03-03 09:30:00+01"}
+    other["citizens"][0]["admissions"][0] = {f" {name.upper()}\u00a0": cell for name, cell in stay.items()}
+    other["citizens"][0]["person"] |= {"death_date": "9999-12-31"}
+    other["index_time"] = "2025-12-31T23:00Z"
+    (expected,), (read,) = served.predict(None, [question]), served.predict(None, [other])
+    assert read == expected
+    assert len(read.scores) == 1
+
+
 # A wrong payload
 
 
@@ -368,6 +381,18 @@ WRONG = {
     "inputs[0].citizens[0].admissions[0].diagnosis": lambda _, citizen: citizen["admissions"][0].update(
         diagnosis=SECRET.lower()
     ),
+    "inputs[0].citizens[0].admissions[0].diagnosis: expected a code of ICD-10": lambda _, citizen: citizen[
+        "admissions"
+    ][0].update(diagnosis="250.00"),
+    "inputs[0].citizens[0].admissions[0].discharge: expected one of completed": lambda _, citizen: citizen[
+        "admissions"
+    ][0].update(discharge=SECRET),
+    "inputs[0].citizens[0].admissions[0].started_at: expected a date and time": lambda _, citizen: citizen[
+        "admissions"
+    ][0].update(started_at="9999-12-31"),
+    "inputs[0].citizens[0].admissions[0]: Value error, a field is there twice": lambda _, citizen: citizen[
+        "admissions"
+    ][0].update({"Ended_At ": "2025-03-03"}),
     "inputs[0].citizens[0].admissions[0]: the row breaks the rule ends_after_it_starts": lambda _, citizen: (
         citizen["admissions"][0].update(ended_at="2024-01-01")
     ),

@@ -2,12 +2,13 @@
 
 from somv_risk.sources.canonical import read_histories, scan_folder
 from somv_risk.sources.delta import from_delta, scan_delta, write_delta, write_delta_table
-from somv_risk.sources.frames import from_frames
+from somv_risk.sources.frames import check_rows, from_frames
 from somv_risk.sources.keys import read_key
 from somv_risk.sources.omop import deliver_omop, from_omop
 from somv_risk.sources.postgres import from_postgres, scan_postgres
 
 __all__ = [
+    "check_rows",
     "deliver_omop",
     "from_delta",
     "from_frames",

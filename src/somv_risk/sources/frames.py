@@ -10,7 +10,7 @@ from somv_risk.arrow import read_frame
 from somv_risk.checks import check_tables
 from somv_risk.emptied import check_left
 from somv_risk.histories import Histories
-from somv_risk.moments import parse_moment
+from somv_risk.moments import Moment, parse_moment
 from somv_risk.sources.keys import Key, load_key
 from somv_risk.store import Batches, Delivery
 from somv_risk.timezones import TIMEZONE, check_timezone
@@ -18,7 +18,7 @@ from somv_risk.timezones import TIMEZONE, check_timezone
 
 def from_frames(
     *,
-    data_end: datetime | None = None,
+    data_end: Moment | None = None,
     pseudonymise_key: Key | None = None,
     timezone: str = TIMEZONE,
     **tables: Any,  # noqa: ANN401 - any frame that speaks Arrow
@@ -76,23 +76,48 @@ def from_frames(
 def check_delivery(
     tables: dict[str, pl.LazyFrame],
     *,
-    data_end: datetime | None,
+    data_end: Moment | None,
     pseudonymise_key: Key | None,
     timezone: str = TIMEZONE,
 ) -> Histories:
-    """Check tables at the door; the present moment bounds what has no data end."""
+    """Check tables at the door; the present moment bounds what has no data end.
+
+    Raises
+    ------
+    InputError, IdentityError
+        As `from_frames`.
+    """
+    histories = check_rows(tables, data_end=data_end, pseudonymise_key=pseudonymise_key, timezone=timezone)
+    check_left(
+        histories.quarantine,
+        _count_delivered(histories),
+        latest=histories.data_end or _find_present(),
+        data_end=histories.data_end,
+    )
+    return histories
+
+
+def check_rows(
+    tables: dict[str, pl.LazyFrame],
+    *,
+    data_end: Moment | None,
+    pseudonymise_key: Key | None = None,
+    timezone: str = TIMEZONE,
+) -> Histories:
+    """Check tables row by row, however few are left; whoever calls looks at what was set aside."""
     check_timezone(timezone)
-    data_end = None if data_end is None else parse_moment(data_end, timezone)
-    latest = data_end or datetime.now()  # noqa: DTZ005 - times are naive local wall-clock by contract
-    histories = check_tables(
+    end = None if data_end is None else parse_moment(data_end, timezone)
+    return check_tables(
         tables,
-        latest=latest,
-        data_end=data_end,
+        latest=end or _find_present(),
+        data_end=end,
         timezone=timezone,
         pseudonymise_key=load_key(pseudonymise_key),
     )
-    check_left(histories.quarantine, _count_delivered(histories), latest=latest, data_end=data_end)
-    return histories
+
+
+def _find_present() -> datetime:
+    return datetime.now()  # noqa: DTZ005 - times are naive local wall-clock by contract
 
 
 def _count_delivered(histories: Histories) -> dict[str, int]:
@@ -104,17 +129,17 @@ def _count_delivered(histories: Histories) -> dict[str, int]:
 def plan_delivery(
     tables: Mapping[str, Batches],
     *,
-    data_end: datetime | None,
+    data_end: Moment | None,
     pseudonymise_key: Key | None,
     timezone: str = TIMEZONE,
 ) -> Delivery:
     """Say how batches of tables are to be read; the present moment bounds what has no data end."""
     check_timezone(timezone)
-    data_end = None if data_end is None else parse_moment(data_end, timezone)
+    end = None if data_end is None else parse_moment(data_end, timezone)
     return Delivery(
         tables,
-        latest=data_end or datetime.now(),  # noqa: DTZ005 - times are naive local wall-clock by contract
-        data_end=data_end,
+        latest=end or _find_present(),
+        data_end=end,
         timezone=timezone,
         pseudonymise_key=load_key(pseudonymise_key),
     )

@@ -9,16 +9,18 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Final, TypeVar, get_args
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
 
 from somv_risk import schema as s
 from somv_risk.civil_numbers import looks_like_number
+from somv_risk.conversion import NO_ICD10, SENTINEL, TYPE
 from somv_risk.errors import ConfigError, IdentityError, InputError, SomvRiskError
+from somv_risk.headers import clean_name
 from somv_risk.histories import Histories
 from somv_risk.languages import LANGUAGES
 from somv_risk.moments import parse_moment
 from somv_risk.scoring import Explain
-from somv_risk.sources import from_frames
+from somv_risk.sources import check_rows
 
 INPUTS: Final = "inputs"
 PERSON: Final = "person"
@@ -36,6 +38,20 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class _Row(_Part):
+    """Cells of a table, under its names for columns; as at every door, capitals and blanks make no other."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _clean_names(cls, given: object) -> object:
+        if not isinstance(given, dict):
+            return given
+        cleaned = {clean_name(name): cell for name, cell in given.items()}
+        if len(cleaned) < len(given):
+            raise ValueError("a field is there twice")
+        return cleaned
+
+
 def _make_row(table: str, left_out: Sequence[str]) -> type[BaseModel]:
     """Make the type of a table's rows: every column as text, dates as ISO 8601."""
     required = s.get_required_columns(table)
@@ -44,7 +60,7 @@ def _make_row(table: str, left_out: Sequence[str]) -> type[BaseModel]:
         for name in s.get_columns(table)
         if name not in left_out
     }
-    made: type[BaseModel] = create_model(f"{table.title().replace('_', '')}Row", __base__=_Part, **fields)
+    made: type[BaseModel] = create_model(f"{table.title().replace('_', '')}Row", __base__=_Row, **fields)
     return made
 
 
@@ -148,9 +164,12 @@ def build_histories(question: Question, place: str) -> Histories:
         raise InputError(f"{place}.{CITIZENS} is empty. Send at least one citizen.")
     citizens = [citizen.model_dump() for citizen in question.citizens]
     tables = list(_list_tables(citizens, place))
-    frames: dict[str, Any] = {table: _build_frame(table, citizens) for table in tables}
+    frames = {table: _build_frame(table, citizens) for table in tables}
     _check_pseudonyms(frames[s.PERSONS], f"{place}.{CITIZENS}")
-    histories = from_frames(**frames, data_end=read_moment(question.data_end, f"{place}.data_end"))
+    histories = check_rows(
+        {table: frame.lazy() for table, frame in frames.items()},
+        data_end=read_moment(question.data_end, f"{place}.data_end"),
+    )
     _check_nothing_set_aside(histories, citizens, f"{place}.{CITIZENS}")
     return histories
 
@@ -198,9 +217,10 @@ def _check_pseudonyms(persons: pl.DataFrame, place: str) -> None:
 
 
 def _check_nothing_set_aside(histories: Histories, citizens: Sequence[Mapping[str, Any]], place: str) -> None:
+    """Check that every row keeps every rule: whoever asks can mend a cell, and is not left to guess at it."""
     for table, rows in histories.quarantine.rows.items():
         number, rule = rows.row(0)[:2]
-        column, _, broken = rule.partition("|") if "|" in rule else ("", "", rule)
+        column, _, broken = rule.removeprefix(s.KEPT_WITHOUT).rpartition("|")
         where = place + _locate(table, int(number), citizens) + (f".{column}" if column else "")
         raise InputError(f"{where}: {_explain(table, column, broken)}.")
 
@@ -220,8 +240,10 @@ def _explain(table: str, column: str, rule: str) -> str:
     kind = s.get_columns(table).get(column)
     if isinstance(kind, pl.Enum):
         return f"expected one of {', '.join(kind.categories)}"
-    if rule == "type" and kind is not None:
+    if rule in (TYPE, SENTINEL) and kind is not None:
         return f"expected {EXPECTED[type(kind)]}"
+    if rule == NO_ICD10:
+        return "expected a code of ICD-10, such as F102"
     return f"the row breaks the rule {rule}"
 
 
