@@ -12,7 +12,7 @@ from postgres_server import PASSWORD, find_programs, run_server
 from somv_risk.errors import ConfigError, InputError, SourceError
 from somv_risk.sources import from_postgres, postgres_session, scan_postgres
 from somv_risk.sources.postgres import read_names
-from somv_risk.sources.postgres_session import hide_secrets
+from somv_risk.sources.postgres_session import Session, hide_secrets
 from somv_risk.store import append, ingest, scan_store, verify_store
 
 adbc = pytest.importorskip("adbc_driver_postgresql.dbapi", reason="install the extra postgres")
@@ -187,12 +187,14 @@ def test_numbers_as_ids_are_text_and_floats_are_refused(uri, fresh):
     assert read.persons.collect()["person_id"].to_list() == ["9007199254740993"]
     do("ALTER TABLE persons ALTER person_id TYPE double precision")
     with pytest.raises(InputError, match="column person_id has type Float64"):
-        scan_postgres(uri, schema=schema)
+        from_postgres(uri, schema=schema)
 
 
 def test_a_later_delivery_comes_from_a_database_too(uri, fresh, tmp_path):
     schema, do = fresh
     make_tables(do)
+    early = "'2', '00000000-0000-0000-0000-000000000004', '2025-04-01 10:00+00', '2025-04-02'"
+    do(f"INSERT INTO admissions VALUES ({early}, 'somatic', 'acute')")  # noqa: S608 - our own values
     ingest(scan_postgres(uri, schema=schema, data_end=datetime(2025, 6, 1)), tmp_path / "store", buckets=2)
     later = scan_postgres(uri, schema=schema, data_end=datetime(2025, 8, 1))
     changes = append(later, tmp_path / "store", delivered_at=datetime(2025, 8, 2))
@@ -201,6 +203,24 @@ def test_a_later_delivery_comes_from_a_database_too(uri, fresh, tmp_path):
 
 
 # --- What goes wrong
+
+
+def test_fewer_rows_than_the_database_counts_are_refused(uri, monkeypatch):
+    ask = Session.ask
+
+    def lose_the_last(session, query):
+        batches = list(ask(session, query))
+        return iter(
+            batches if "count(*)" in query or "_schema" in query or "LIMIT 0" in query else batches[:-1]
+        )
+
+    whole = from_postgres(uri, data_end=END)
+    monkeypatch.setattr(Session, "ask", lose_the_last)
+    with pytest.raises(
+        SourceError, match="Table persons of the database says that it has 300 rows, and 0 can"
+    ):
+        from_postgres(uri, data_end=END)
+    assert whole.persons.collect().height == 300
 
 
 def assert_no_secret(told):

@@ -31,7 +31,6 @@ from somv_risk.outcomes import FREQUENT_ADMISSION, UNFINISHED_TREATMENT, Target,
 from somv_risk.report.outputs import write_outputs
 from somv_risk.testing import assert_no_future_leakage
 from somv_risk.windows import Horizon
-from test_features_reference import is_same
 
 pytestmark = pytest.mark.external
 
@@ -57,7 +56,7 @@ def assert_features_are_the_references(histories: Histories, rows: pl.DataFrame)
     names = [feature.name for feature in load_catalogue()]
     for found in built:
         expected = reference_features(tables, found["person_id"], found["index_time"])
-        wrong = [name for name in names if not is_same(found[name], expected[name])]
+        wrong = [name for name in names if found[name] != expected[name]]
         assert not wrong, wrong
 
 

@@ -80,6 +80,6 @@ def check_rows(what: str, rows: int, expected: int) -> None:
     """
     if rows != expected:
         raise SourceError(
-            f"{what} says that it has {expected:,} rows, and {rows:,} can be read. It is damaged: deliver it "
-            "again."
+            f"{what} says that it has {expected:,} rows, and {rows:,} can be read. It is damaged, or was not "
+            "read to its end: deliver it, or read it, again."
         )

@@ -13,6 +13,7 @@ import polars as pl
 from somv_risk import schema as s
 from somv_risk.errors import ConfigError, SourceError
 from somv_risk.histories import Histories
+from somv_risk.parquet import check_rows
 from somv_risk.sources.frames import check_delivery, plan_delivery
 from somv_risk.sources.keys import Key
 from somv_risk.sources.postgres_session import Session
@@ -56,9 +57,9 @@ def read_names(config: str | Path | None) -> Mapping[str, TableName]:
         return {}
     try:
         told = tomllib.loads(Path(config).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError):
         raise SourceError(
-            f"Mapping {config} cannot be read ({type(error).__name__}). Give its path."
+            f"Mapping {config} cannot be read. Give the path of a TOML file in UTF-8."
         ) from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"Mapping {config} is not TOML ({error}). Correct the file.") from None
@@ -192,8 +193,12 @@ def _batch(session: Session, table: str, query: str) -> Batches:
     columns = next(session.ask(f"{query} LIMIT 0")).schema
 
     def read() -> Iterator[pl.DataFrame]:
+        rows = 0
         try:
-            yield from session.ask(query)
+            for batch in session.ask(query):
+                rows += batch.height
+                yield batch
+            check_rows(f"Table {table} of the database", rows, session.count(query))
         finally:
             session.leave(table)
 

@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 import polars as pl
 
 from somv_risk.errors import ConfigError, SourceError
+from somv_risk.parquet import DAMAGE
 
 BYTES_PER_BATCH: Final = 8 * 2**20
 _BATCH_SIZE: Final = "adbc.postgresql.batch_size_hint_bytes"
@@ -46,6 +47,11 @@ class Session:
             for batch in reader:
                 yield pl.DataFrame(batch)
 
+    def count(self, query: str) -> int:
+        """Count the rows that a query has at the moment which the connection sees."""
+        counted = pl.concat(self.ask(f"SELECT count(*) AS rows FROM ({query}) AS asked"))  # noqa: S608
+        return int(counted["rows"].item())
+
     def leave(self, table: str) -> None:
         """Say that a table was read; the last one closes the connection."""
         self.waiting.discard(table)
@@ -72,7 +78,7 @@ def _hide_what_is_said(uri: str) -> Iterator[None]:
         yield
     except SourceError:
         raise
-    except (Error, ArrowException, OSError) as error:
+    except (Error, ArrowException, OSError, *DAMAGE) as error:
         raise SourceError(
             f"The database {hide_secrets(uri)} cannot be read ({_shorten(error, uri)}). "
             "Check the connection and the rights."
@@ -97,7 +103,7 @@ def hide_secrets(uri: str) -> str:
     return f"{parts.scheme}://{host}{parts.path}"
 
 
-def _shorten(error: Exception, uri: str) -> str:
+def _shorten(error: BaseException, uri: str) -> str:
     """Say what a database says, unless it quotes the connection or may quote a value."""
     state = getattr(error, "sqlstate", None)
     if state:
