@@ -9,6 +9,7 @@ import warnings
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
@@ -28,6 +29,7 @@ ADMISSIONS = (
     "a,1,2025-03-01T10:00,2025-03-03T10:00,somatic,acute,Nykøbing F.\n"
     "a,2,2025-04-01T10:00,2025-04-03T10:00,somatic,acute,Næstved\n"
 )
+SEEDS = 1_500 if os.environ.get("HYPOTHESIS_PROFILE") == "nightly" else 60
 ODD_NAMES = ("d[12]", "e*", "q?", "a b", "år", "50%", "x#1", "a%20b", "file:x", "{a,b}", "~", "-")
 
 
@@ -57,7 +59,7 @@ def count_rows(histories: sr.Histories, table: str) -> int:
 # --- Damage
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", range(SEEDS))
 @pytest.mark.filterwarnings("ignore::somv_risk.errors.SomvRiskWarning")
 def test_a_damaged_file_is_refused_or_gives_every_row_that_another_reader_finds(tmp_path, seed):
     folder = tmp_path / "in"
@@ -326,6 +328,44 @@ def test_what_is_wrong_with_a_parquet_file_is_said(tmp_path, content, says):
     (folder / "admissions.parquet").write_bytes(content)
     for read in (sr.read_histories, lambda path: list(scan_folder(path).tables["admissions"].read())):
         with pytest.raises(SourceError, match=says):
+            read(folder)
+
+
+def nest(depth: int) -> pa.Array:
+    values, dtype = [1], pa.int64()
+    for _ in range(depth):
+        values, dtype = [values], pa.list_(dtype)
+    return pa.array(values, dtype)
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "is_kept"),
+    [
+        ("more", pa.array([2**62], pa.timestamp("us")), True),
+        ("more", pa.array([1], pa.decimal256(60)), False),
+        ("more", nest(50), True),
+        ("more", nest(500), False),
+        ("hospital", nest(3), False),
+        ("m\0re", pa.array(["x"]), True),
+        ("", pa.array(["x"]), True),
+        ("started_at", pa.array([1], pa.timestamp("us", tz="Mars/Base")), False),
+        ("contact_id", pa.array([1], pa.decimal128(38)), True),
+        ("contact_id", pa.array([2**64 - 1], pa.uint64()), True),
+        ("sector", pa.array(["somatic"]).dictionary_encode(), True),
+        ("ended_at", pa.nulls(1), True),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::somv_risk.errors.ColumnWarning")
+def test_columns_of_any_type_are_read_or_refused(tmp_path, column, values, is_kept):
+    folder = write_folder(tmp_path / "in")
+    (folder / "admissions.csv").unlink()
+    rows = read_text(ADMISSIONS).head(1).drop(column, strict=False).to_arrow()
+    pq.write_table(rows.append_column(column, values), folder / "admissions.parquet")
+    if is_kept:
+        assert [len(list_contacts(histories)) for histories in read_and_ingest(folder)] == [1, 1]
+        return
+    for read in (sr.read_histories, lambda path: ingest(scan_folder(path), tmp_path / "store")):
+        with pytest.raises(SomvRiskError):
             read(folder)
 
 

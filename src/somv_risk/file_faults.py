@@ -18,7 +18,7 @@ GZIP_MARK: Final = b"\x1f\x8b"
 # Polars panics on some damaged files, and a panic is no Exception.
 _FAULTS: Final = (
     *(pl.exceptions.PolarsError, pl.exceptions.PanicException),
-    *(OSError, EOFError, MemoryError, zlib.error),
+    *(OSError, EOFError, MemoryError, RecursionError, zlib.error),
     *(ValueError, LookupError, NotImplementedError),  # Arrow's
 )
 # What files start with that are taken for tables, and what to do about them.

@@ -89,4 +89,6 @@ def _list_parts(folder: Path) -> list[Path]:
 
 def _read_columns(part: Path) -> pl.Schema:
     with name_fault(part):
-        return scan_parquet(part).collect_schema()
+        columns = scan_parquet(part).collect_schema()
+        pl.DataFrame(schema=columns)  # fails on types that Polars can name and not hold
+        return columns
