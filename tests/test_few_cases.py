@@ -6,15 +6,23 @@ import polars as pl
 import pytest
 
 import somv_risk as sr
+from somv_risk.errors import CohortError, IndexTimeError
 
 COUNT = "acute_admissions_365d"
 
 
-def test_a_report_of_nobody_has_metrics_without_rows(model, region):
-    report = sr.evaluate(model, region, index_times=[region.data_end])
-    assert report.metrics.is_empty()
-    assert {"index_time", "population", "ranking", "metric", "value", "note"} <= set(report.metrics.columns)
-    assert report.tables["cases"]["note"].str.contains("before the horizon").all()
+def test_a_moment_without_a_whole_horizon_is_refused_and_the_latest_possible_one_is_named(model, region):
+    latest = region.data_end - timedelta(days=365)
+    for moment in (latest + timedelta(seconds=1), region.data_end):
+        with pytest.raises(IndexTimeError, match=f"before the horizon .* index time is {latest}"):
+            sr.evaluate(model, region, index_times=[latest, moment])
+
+
+def test_an_evaluation_of_nobody_is_an_error(model, region):
+    index = region.data_end - timedelta(days=365)
+    nobody = region.keep_persons(pl.LazyFrame({"person_id": ["nobody"]}))
+    with pytest.raises(CohortError):
+        sr.evaluate(model, nobody, index_times=[index])
 
 
 @pytest.mark.filterwarnings("error::RuntimeWarning")

@@ -170,10 +170,10 @@ def test_an_event_of_nobody_breaks_a_rule(store):
 def test_a_damaged_file_of_rows_set_aside(histories, tmp_path):
     aside = Quarantine({"admissions": pl.DataFrame({"row": [1], "rule": ["duplicate"]})})
     write_store(Histories(histories.tables, quarantine=aside), tmp_path / "store", buckets=1)
-    file = tmp_path / "store" / "quarantine" / "admissions.parquet"
+    file = tmp_path / "store" / "quarantine" / "bucket=00" / "admissions.parquet"
     file.write_bytes(file.read_bytes()[:-9])
-    assert find(tmp_path / "store") == {("quarantine/admissions.parquet", "file_unreadable")}
-    with pytest.raises(SourceError, match=r"the first quarantine/admissions\.parquet"):
+    assert find(tmp_path / "store") == {("quarantine/bucket=00/admissions.parquet", "file_unreadable")}
+    with pytest.raises(SourceError, match=r"the first quarantine/bucket=00/admissions\.parquet"):
         scan_store(tmp_path / "store")
 
 

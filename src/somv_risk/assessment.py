@@ -33,10 +33,12 @@ from somv_risk.model import RiskModel, compute_model_hash, describe_target, get_
 from somv_risk.moments import Moment
 from somv_risk.monitoring import REFERENCE
 from somv_risk.notes import warn_of_bounds
+from somv_risk.notices import list_notices, one_call
 from somv_risk.pipeline import LIBRARIES, Progress, ignore_progress
 from somv_risk.refits import Judge, Refits, run_refits
 from somv_risk.report.card import render_card
 from somv_risk.scoring import Allowed, check_allowed
+from somv_risk.soundness import warn_of_quarantine
 from somv_risk.splits import PersonSplit
 
 NOBODY_AGAIN: Final = (
@@ -140,6 +142,7 @@ class _Judging:
         return {"attrition": followed.attrition, **found}
 
 
+@one_call()
 def evaluate(
     model: RiskModel | str | Path,
     histories: Histories,
@@ -198,9 +201,15 @@ def evaluate(
         If there is no index time, or an argument is out of its range.
     OtherDefinitionsError
         If features count something else than when the model was trained, and that is not allowed.
+    IndexTimeError
+        If the data end before the horizon after an index time does; it names the latest possible one.
+    CohortError
+        If nobody's outcome is known at any of the index times.
 
     Warns
     -----
+    QuarantineWarning
+        If more than 1 % of a table was set aside.
     ImplausibleDataWarning
         If outcomes hold contacts without an end, or events after a death, within bounds.
     """
@@ -217,7 +226,9 @@ def evaluate(
     split = config.build_person_split()
     warn_of_bounds(histories)
     judging = _Judging(fitted, histories, target, persons, split, capacities, working_capacity, draws, seed)
+    warn_of_quarantine(histories)
     tables = _judge_moments(judging, moments, progress)
+    _check_judged(tables)
     models: tuple[RiskModel, ...] = ()
     if refits is not None:
         again = run_refits(histories, config, refits, progress, judge=_make_judge(judging))
@@ -228,9 +239,17 @@ def evaluate(
             fitted, histories, moments[-1], persons=explained, seed=seed, others=models
         )
     return EvaluationReport(
-        facts=MappingProxyType(_state_facts(judging, moments, simulated=simulated)),
+        facts=MappingProxyType(
+            {**_state_facts(judging, moments, simulated=simulated), "warnings": list_notices()}
+        ),
         tables=MappingProxyType(tables),
     )
+
+
+def _check_judged(tables: Mapping[str, pl.DataFrame]) -> None:
+    """Check that the model could be judged at one of the index moments at least."""
+    if "metrics" not in tables:
+        raise CohortError(" ".join(tables["cases"]["note"].unique(maintain_order=True)))
 
 
 def _check_target(model: RiskModel, target: str | None, *, asks_for_more: bool) -> None:

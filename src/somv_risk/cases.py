@@ -10,7 +10,7 @@ import polars as pl
 
 from somv_risk import schema as s
 from somv_risk.cohort import make_cohort
-from somv_risk.errors import CohortError, ConfigError
+from somv_risk.errors import CohortError, ConfigError, IndexTimeError
 from somv_risk.evaluation import Cases
 from somv_risk.groupings import build_groups
 from somv_risk.histories import Histories
@@ -117,10 +117,12 @@ def _choose_split(persons: Persons, split: PersonSplit | None) -> PersonSplit | 
 
 def _check_follow_up(histories: Histories, index_time: datetime, horizon: Horizon) -> None:
     data_end: datetime | None = histories.follow_up_end().collect().item()
-    if data_end is None or index_time + horizon.length > data_end:
-        raise CohortError(
+    if data_end is None:
+        raise CohortError("There are no hospital contacts, so no outcome is known. Deliver some.")
+    if index_time + horizon.length > data_end:
+        raise IndexTimeError(
             f"The data end at {data_end}, before the horizon of {horizon.days} days after {index_time} does. "
-            "Choose an earlier index time."
+            f"The latest possible index time is {data_end - horizon.length}."
         )
 
 

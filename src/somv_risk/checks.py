@@ -199,7 +199,10 @@ def settle(rows: list[Delivered], *, latest: datetime, around: Surroundings | No
     quarantine = {d.table: _build_quarantine(d, details.get(d.table)) for d in screened}
     return Histories(
         tables={table: members[table].lazy().drop(s.ROW) for table in s.SCHEMAS if table in members},
-        quarantine=Quarantine({table: frame for table, frame in quarantine.items() if frame.height}),
+        quarantine=Quarantine(
+            {table: frame for table, frame in quarantine.items() if frame.height},
+            {delivery.table: delivery.delivered.height for delivery in rows},
+        ),
     )
 
 

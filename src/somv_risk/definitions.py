@@ -1,12 +1,12 @@
 """Definitions: whether what a model was trained with still means the same in this library."""
 
-import warnings
 from collections.abc import Collection
 from typing import Final
 
 from somv_risk.errors import DefinitionWarning, OtherDefinitionsError
 from somv_risk.features import count_version, load_definitions
 from somv_risk.model import RiskModel
+from somv_risk.notices import give_notice
 
 SHOWN_NAMES: Final = 10
 
@@ -52,7 +52,7 @@ def check_definitions(model: RiskModel, allow: Collection[str] = ()) -> None:
             f"{fact} Train it again, or allow it (allow=['definitions'], --allow definitions): "
             "the risks are then estimated from other numbers than it has learnt from."
         )
-    warnings.warn(f"{fact} The risks are estimated with these.", DefinitionWarning, stacklevel=3)
+    give_notice(f"{fact} The risks are estimated with these.", DefinitionWarning)
 
 
 def warn_of_definitions(model: RiskModel) -> None:

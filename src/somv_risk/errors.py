@@ -9,6 +9,10 @@ class InputError(SomvRiskError, ValueError):
     """A table cannot be used: a column is missing, has a wrong type, or a required table is absent."""
 
 
+class TooManySetAsideError(InputError):
+    """More rows of a table were set aside than is allowed."""
+
+
 class IdentityError(SomvRiskError, ValueError):
     """Person ids look like civil registration (CPR) numbers and were not pseudonymised."""
 

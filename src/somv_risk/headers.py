@@ -2,7 +2,6 @@
 
 import re
 import unicodedata
-import warnings
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Final
 from somv_risk import schema as s
 from somv_risk.errors import ColumnWarning, InputError
 from somv_risk.nearest import find_near_name
+from somv_risk.notices import give_notice
 
 # What Polars makes of a name that stands twice in the header of a CSV file.
 _REPEATED: Final = re.compile(r"(.+)_duplicated_[0-9]+")
@@ -52,11 +52,7 @@ def warn_of_others(table: str, header: Header) -> None:
     shown = [name for name in map(clean_name, header.others) if _can_be_shown(name)][:_MOST_SHOWN]
     hidden = len(header.others) - len(shown)
     parts = [", ".join(shown)] * bool(shown) + [f"{hidden} not named here"] * bool(hidden)
-    warnings.warn(
-        f"Table {table} has columns that are not read: {' and '.join(parts)}.",
-        ColumnWarning,
-        stacklevel=2,
-    )
+    give_notice(f"Table {table} has columns that are not read: {' and '.join(parts)}.", ColumnWarning)
 
 
 def clean_name(name: str) -> str:

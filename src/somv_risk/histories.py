@@ -1,10 +1,10 @@
 """Histories: the checked register tables about a set of persons."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Protocol, runtime_checkable
 
 import polars as pl
 
@@ -12,12 +12,34 @@ from somv_risk import schema as s
 from somv_risk.arguments import show_type
 from somv_risk.errors import InputError
 from somv_risk.identity import Pseudonyms, describe_pseudonyms, sign_person
+from somv_risk.span import END, START, Span, infer_span
 from somv_risk.timezones import TIMEZONE
 
 PERSON: Final = "person"
 CONTACT: Final = "contact"
+SET_ASIDE: Final = "set_aside"
+KEPT_WITHOUT: Final = "kept_without"
+BY_PERSON: Final = pl.Schema({s.PERSON_ID: pl.String(), SET_ASIDE: pl.Int64(), KEPT_WITHOUT: pl.Int64()})
+_IS_KEPT: Final = "_is_kept"
 NOBODY: Final = -1  # the number of a person who is not among those numbered
 NOTHING_DROPPED = pl.DataFrame(schema={"source_table": pl.String, "reason": pl.String, "rows": pl.Int64})
+
+
+@runtime_checkable
+class Stored(Protocol):
+    """Rows set aside by table that are read when they are asked for."""
+
+    def read_of(self, person_ids: pl.Series) -> Iterable[pl.DataFrame]:
+        """Read frames that hold all rows of these persons; what they hold of others means nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Counts of rows that broke a rule: by `table` and `rule` (`rows`), and by table, set aside or kept."""
+
+    summary: pl.DataFrame
+    set_aside: Mapping[str, int]
+    kept_without: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -28,12 +50,19 @@ class Quarantine:
     delivered columns that the table has. A row that breaks two rules stands there twice. A rule that starts
     with `kept_without_` names an attribute that could not be read: the row is among those kept, with null in
     its place, and no other rule set it aside. So delivered = kept + set aside, in each table.
+
+    `delivered` counts the rows that were delivered, of each table of which that is known. `counted` has the
+    counts where they are known without the rows, as a store has them.
     """
 
     rows: Mapping[str, pl.DataFrame] = field(default_factory=lambda: MappingProxyType({}))
+    delivered: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    counted: Counted | None = None
 
     def summary(self) -> pl.DataFrame:
         """Count rows that broke a rule: one row per table and rule (`table`, `rule`, `rows`)."""
+        if self.counted is not None:
+            return self.counted.summary
         counts = [
             frame.group_by(s.RULE)
             .agg(pl.len().cast(pl.Int64).alias("rows"))
@@ -45,14 +74,26 @@ class Quarantine:
 
     def count(self) -> int:
         """Count rows set aside; one that broke two rules counts once."""
-        return sum(self.count_set_aside(table) for table in self.rows)
+        return sum(self.count_tables().values())
+
+    def count_tables(self) -> Mapping[str, int]:
+        """Count the rows set aside of each table in which a rule was broken."""
+        return {table: self.count_set_aside(table) for table in self.rows}
+
+    def count_poorer(self) -> Mapping[str, int]:
+        """Count the rows kept without an attribute, of each table in which a rule was broken."""
+        return {table: self.count_kept_without(table) for table in self.rows}
 
     def count_set_aside(self, table: str) -> int:
         """Count the rows of a table that were set aside."""
+        if self.counted is not None:
+            return self.counted.set_aside.get(table, 0)
         return _count_different(self.list_set_aside(table))
 
     def count_kept_without(self, table: str) -> int:
         """Count the rows of a table that were kept without an attribute that could not be read."""
+        if self.counted is not None:
+            return self.counted.kept_without.get(table, 0)
         return _count_different(self.list_kept_without(table))
 
     def list_set_aside(self, table: str) -> pl.DataFrame:
@@ -64,12 +105,16 @@ class Quarantine:
         return self[table].filter(s.keeps_row(pl.col(s.RULE)))
 
     def count_by_person(self, person_ids: pl.Series) -> pl.DataFrame:
-        """Count the rows set aside of each of the persons who has some (`person_id`, `rows`)."""
-        none = pl.DataFrame(schema={s.PERSON_ID: pl.String, "rows": pl.Int64})
+        """Count rows of each of the persons of whom a rule was broken.
+
+        Returns
+        -------
+        One row per person: `person_id`, `set_aside`, and `kept_without` (an attribute).
+        """
         ids = person_ids.unique().to_frame(s.PERSON_ID)
-        set_aside = [self.list_set_aside(table) for table in self.rows]
-        counts = [_count_by_person(frame, ids) for frame in set_aside if s.PERSON_ID in frame]
-        return pl.concat([none, *counts]).group_by(s.PERSON_ID).sum().sort(s.PERSON_ID)
+        frames = self.rows.read_of(person_ids) if isinstance(self.rows, Stored) else self.rows.values()
+        counts = [_count_by_person(frame, ids) for frame in frames if s.PERSON_ID in frame]
+        return pl.concat([BY_PERSON.to_frame(), *counts]).group_by(s.PERSON_ID).sum().sort(s.PERSON_ID)
 
     def __repr__(self) -> str:
         # Rows set aside hold whatever was delivered, and a repr ends in logs.
@@ -82,7 +127,10 @@ class Quarantine:
     def join(self, other: "Quarantine") -> "Quarantine":
         """Return what both set aside."""
         tables = [table for table in s.SCHEMAS if table in {*self.rows, *other.rows}]
-        return Quarantine({t: pl.concat([self[t], other[t]], how="diagonal_relaxed") for t in tables})
+        return Quarantine(
+            {t: pl.concat([self[t], other[t]], how="diagonal_relaxed") for t in tables},
+            {**other.delivered, **self.delivered},
+        )
 
     def __getitem__(self, table: str) -> pl.DataFrame:
         return self.rows.get(table, pl.DataFrame(schema={s.ROW: pl.UInt32, s.RULE: pl.String}))
@@ -95,8 +143,12 @@ def _count_different(frame: pl.DataFrame) -> int:
 def _count_by_person(frame: pl.DataFrame, ids: pl.DataFrame) -> pl.DataFrame:
     """Count different rows; an id stands there as it was delivered."""
     own = frame.with_columns(pl.col(s.PERSON_ID).cast(pl.String, strict=False).str.strip_chars())
-    of_these = own.join(ids, on=s.PERSON_ID, how="semi").drop(s.RULE).unique()
-    return of_these.group_by(s.PERSON_ID).agg(pl.len().cast(pl.Int64).alias("rows"))
+    is_kept = s.keeps_row(pl.col(s.RULE)).alias(_IS_KEPT)
+    of_these = own.join(ids, on=s.PERSON_ID, how="semi").with_columns(is_kept).drop(s.RULE).unique()
+    counted = of_these.group_by(s.PERSON_ID).agg(
+        (~pl.col(_IS_KEPT)).sum().alias(SET_ASIDE), pl.col(_IS_KEPT).sum().alias(KEPT_WITHOUT)
+    )
+    return counted.cast({SET_ASIDE: pl.Int64, KEPT_WITHOUT: pl.Int64})
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +171,10 @@ class Histories:
     """Register tables about persons, one lazy frame per table, as declared in `schema`.
 
     `data_end` is the moment at which the delivery ends; None means that the start of the last
-    hospital contact is taken for it. `quarantine` holds what the checks set aside, `dropped` counts
-    what a source did not take over. `timezone` is that of their clocks, to which moments with a zone are
+    hospital contact is taken for it. `span` says from when until when a store or a folder has data, None
+    where the tables come from neither. `quarantine` holds what the checks set aside, `dropped` counts what a
+    source did not take over. `timezone` is that of their clocks, to which moments with a zone are
     converted. A table that was not delivered is listed in `absent` and reads as an empty frame.
-    `pseudonyms` says how the ids were made if a key made them.
     """
 
     tables: Mapping[str, pl.LazyFrame]
@@ -132,6 +184,7 @@ class Histories:
     layout: Layout | None = None
     timezone: str = TIMEZONE
     pseudonyms: Pseudonyms | None = None
+    span: Span | None = None
 
     def __post_init__(self) -> None:
         unknown = set(self.tables) - set(s.SCHEMAS)
@@ -214,9 +267,16 @@ class Histories:
 
     def follow_up_end(self) -> pl.LazyFrame:
         """Return one row, one column `data_end`: the moment until which events are complete."""
-        if self.data_end is not None:
-            return pl.LazyFrame({"data_end": [self.data_end]}, schema={"data_end": pl.Datetime("us")})
-        return self.admissions.select(pl.col(s.STARTED_AT).max().alias("data_end"))
+        known = self.data_end or (self.span.end if self.span else None)
+        if known is not None:
+            return pl.LazyFrame({END: [known]}, schema={END: pl.Datetime("us")})
+        return infer_span(self.admissions).select(END)
+
+    def follow_up_start(self) -> pl.LazyFrame:
+        """Return one row, one column `data_start`: the moment from which there are events."""
+        if self.span is not None:
+            return pl.LazyFrame({START: [self.span.start]}, schema={START: pl.Datetime("us")})
+        return infer_span(self.admissions).select(START)
 
     def check(self) -> "Histories":
         """Check every row against the declared rules.
@@ -243,6 +303,7 @@ class Histories:
             quarantine=self.quarantine.join(checked.quarantine),
             dropped=self.dropped,
             pseudonyms=self.pseudonyms,
+            span=self.span,
         )
 
     def keep_persons(self, person_ids: pl.LazyFrame) -> "Histories":
@@ -272,7 +333,7 @@ class Histories:
         return replace(
             self,
             tables={name: frame.with_columns(signed) for name, frame in self.tables.items()},
-            quarantine=Quarantine(set_aside),
+            quarantine=replace(self.quarantine, rows=set_aside, counted=None),
             pseudonyms=describe_pseudonyms(key),
         )
 

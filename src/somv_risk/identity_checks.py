@@ -5,7 +5,6 @@ digits, are usual ids as well: they are refused if most values of the same shape
 random ones a third at most do.
 """
 
-import warnings
 from collections.abc import Iterator
 from typing import Final
 
@@ -14,6 +13,7 @@ import polars as pl
 from somv_risk import schema as s
 from somv_risk.civil_numbers import DANISH_NUMBER, NUMBER, SHAPE, TEN_DIGITS, read_numbers
 from somv_risk.errors import IdentityError, IdentityWarning
+from somv_risk.notices import give_notice
 
 LEAST_SHARE_OF_SHAPE: Final = 0.5
 LEAST_SHARE: Final = 0.2  # of random ten digits, 4 % begin with a day and a month
@@ -87,11 +87,10 @@ def _check_column(table: str, name: str, found: pl.DataFrame) -> None:
             "ids only: leave the column out, or put codes in their place before it is delivered."
         )
     if some := int(written[NUMBERS].sum()) + plain:
-        warnings.warn(
+        give_notice(
             f"In table {table}, column {name}, {some} of {values} values look like CPR numbers, perhaps by "
             "chance. A key replaces person ids only: make sure that the column names nobody.",
             IdentityWarning,
-            stacklevel=2,
         )
 
 

@@ -4,7 +4,6 @@ Some hold for every score of a call (`render_warnings`), some for one person onl
 by `FINDERS`: to add a kind of note is to add a function there and its texts in `reasons/warnings.toml`.
 """
 
-import warnings
 from collections.abc import Callable
 from typing import Final
 
@@ -14,9 +13,11 @@ from somv_risk import schema as s
 from somv_risk.bounds import END_ASSUMED, count_assumed_ends, sum_bounded
 from somv_risk.definitions import list_other_definitions
 from somv_risk.errors import ImplausibleDataWarning
-from somv_risk.histories import Histories
+from somv_risk.histories import KEPT_WITHOUT, SET_ASIDE, Histories
 from somv_risk.model import RiskModel
+from somv_risk.notices import give_notice
 from somv_risk.reasons import render_note, render_warnings
+from somv_risk.soundness import find_known_end, find_silence
 
 WARNINGS: Final = "warnings"
 NOTE: Final = "note"
@@ -48,9 +49,10 @@ def list_warnings(model: RiskModel, histories: Histories, rows: pl.DataFrame, *,
         for note in render_warnings(
             list_absent(model, histories),
             moment,
-            histories.data_end,
+            find_known_end(histories),
             changed=len(list_other_definitions(model)),
             language=language,
+            last_event=find_silence(histories, moment),
         )
     ]
     own = find_notes(model, histories, rows, language).group_by(s.PERSON_ID, maintain_order=True).agg(NOTE)
@@ -83,9 +85,13 @@ def note_rows_set_aside(
     rows: pl.DataFrame,
     language: str,
 ) -> pl.DataFrame:
-    """Note of each person how many delivered rows were set aside."""
+    """Note of each person how many delivered rows were set aside, and how many lost an attribute."""
     counts = histories.quarantine.count_by_person(rows[s.PERSON_ID])
-    return render_notes(counts, "rows", "rows_set_aside", language)
+    notes = [
+        render_notes(counts.filter(pl.col(column) > 0), column, f"rows_{column}", language)
+        for column in (SET_ASIDE, KEPT_WITHOUT)
+    ]
+    return pl.concat(notes)
 
 
 def note_assumed_ends(
@@ -118,7 +124,7 @@ def _warn_of_bounds(ends_assumed: int, after_death: int) -> None:
     told = [f"{count:,} {fact}" for fact, count in facts.items() if count]
     if told:
         cure = "Ask the source for the ends of contacts and the dates of death."
-        warnings.warn(" ".join([*told, cure]), ImplausibleDataWarning, stacklevel=4)
+        give_notice(" ".join([*told, cure]), ImplausibleDataWarning)
 
 
 def render_notes(counts: pl.DataFrame, column: str, name: str, language: str) -> pl.DataFrame:

@@ -21,9 +21,11 @@ from somv_risk.matrix import Encoding
 from somv_risk.model import Head, RiskModel
 from somv_risk.monitoring import add_reference, build_reference
 from somv_risk.notes import warn_of_bounds
+from somv_risk.notices import one_call
 from somv_risk.outcomes import Target
 from somv_risk.report.card import render_card
 from somv_risk.samples import Sample, Snapshot, build_sample, label_rows, learn_categories
+from somv_risk.soundness import warn_of_quarantine
 from somv_risk.splits import ROLE, TimeSplit, add_role
 from somv_risk.training import Slice, fit_head
 
@@ -56,6 +58,7 @@ def ignore_progress(step: str, done: int, total: int) -> None:
     """Tell nobody how far the work has come."""
 
 
+@one_call()
 def train(
     histories: Histories,
     config: TrainConfig | Mapping[str, Any] | str | Path | None = None,
@@ -85,9 +88,12 @@ def train(
 
     Warns
     -----
+    QuarantineWarning
+        If more than 1 % of a table was set aside.
     ImplausibleDataWarning
         If outcomes hold contacts without an end, or events after a death, within bounds.
     """
+    warn_of_quarantine(histories)
     warn_of_bounds(histories)
     prepared = prepare(histories, resolve_config(config), progress)
     return add_reference(fit_model(prepared, progress=progress), describe_reference(histories, prepared))

@@ -1,6 +1,5 @@
 """Scoring: from raw histories to ranked persons with risks and reasons."""
 
-import warnings
 from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from functools import partial
@@ -32,8 +31,10 @@ from somv_risk.matrix import Matrix
 from somv_risk.model import RiskModel, get_model
 from somv_risk.moments import Moment
 from somv_risk.notes import WARNINGS, list_absent, list_warnings, warn_of_assumed_ends
+from somv_risk.notices import give_notice, one_call
 from somv_risk.outcomes import OUTCOME_EVENTS, UNFINISHED_TREATMENT, count_past_events
 from somv_risk.reasons import Reason, build_reasons, load_texts
+from somv_risk.soundness import check_index_time, warn_of_quarantine
 
 Explain = Literal["flagged", "all", "none"]
 Allowed = Literal["absent-tables", "index-time", "definitions"]
@@ -61,6 +62,7 @@ RAW: Final = "raw"
 PLACE: Final = "place"
 
 
+@one_call()
 def score(
     model: RiskModel | str | Path,
     histories: Histories,
@@ -116,6 +118,8 @@ def score(
         If none of the persons is eligible.
     OtherDefinitionsError
         If features count something else than when the model was trained, and that is not allowed.
+    IndexTimeError
+        If the index moment lies a day or more after the end of a store's data, and that is not allowed.
 
     Warns
     -----
@@ -123,6 +127,10 @@ def score(
         If some of the persons named are not eligible.
     ImplausibleDataWarning
         If hospital contacts without an end were open for so long that their end is assumed.
+    QuarantineWarning
+        If more than 1 % of a table was set aside.
+    StaleDataWarning
+        If the data end before the index moment, or are silent for a year before it.
     DefinitionWarning
         If features count something else than when the model was trained, and that is allowed.
     """
@@ -133,6 +141,8 @@ def score(
     check_definitions(model, allow)
     check_histories(histories)
     moment = read_index_time(index_time, histories.timezone)
+    check_index_time(histories, moment, allow)
+    warn_of_quarantine(histories)
     cohort = choose_persons(model, histories, moment, person_ids)
     frame = collect_features(model, histories, cohort)
     matrix = model.encoding.to_matrix(frame)
@@ -164,11 +174,10 @@ def choose_persons(
             f"Nobody is eligible at {index_time}: {_tell_attrition(cohort)}. Check ids and index time."
         )
     if chosen is not None and rows.height < len(chosen):
-        warnings.warn(
+        give_notice(
             f"{len(chosen) - rows.height} of {len(chosen)} persons have no score: "
             f"not found, or {_tell_attrition(cohort)}.",
             EligibilityWarning,
-            stacklevel=3,
         )
     return rows
 

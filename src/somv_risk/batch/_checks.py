@@ -1,19 +1,19 @@
 """Checks: what would spoil a whole run is found before it begins."""
 
 from collections.abc import Collection
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 import polars as pl
 
 from somv_risk import schema as s
 from somv_risk.errors import EmptyBucketError, IndexTimeError, OtherTablesError
+from somv_risk.histories import Quarantine
 from somv_risk.model import RiskModel
 from somv_risk.parquet import DAMAGE, scan_parquet
 from somv_risk.scoring import Allowed
-from somv_risk.store import list_bucket_files, read_manifest
-
-_A_DAY = timedelta(days=1)
+from somv_risk.soundness import check_end, read_counts, warn_of_rows
+from somv_risk.store import list_bucket_files, read_manifest, read_span
 
 
 def check_tables(model: RiskModel, store: Path, allow: Collection[Allowed]) -> None:
@@ -41,18 +41,19 @@ def check_index_time(store: Path, index_time: datetime, allow: Collection[Allowe
     IndexTimeError
         If it lies before the first event, or a day or more after the end and that is not allowed.
     """
-    told = read_manifest(store)["data_end"]
-    end = None if told is None else datetime.fromisoformat(told)
-    if end is not None and index_time - end >= _A_DAY and "index-time" not in allow:
-        raise IndexTimeError(
-            f"The index moment {index_time} lies after the end of the data, {end}. Give an earlier one, or "
-            "allow it (--allow index-time): every score then has a warning."
-        )
+    check_end(read_span(store, read_manifest(store)), index_time, allow)
     first = _find_first_event(store)
     if first is not None and index_time <= first:
         raise IndexTimeError(
             f"The index moment {index_time} lies before the data: nothing had happened yet. Give a later one."
         )
+
+
+def check_rows(store: Path) -> None:
+    """Warn if more than 1 % of a table was set aside."""
+    manifest = read_manifest(store)
+    summary = pl.DataFrame(manifest["quarantine"], schema=Quarantine().summary().schema)
+    warn_of_rows(read_counts(manifest.get("delivered", ())), summary)
 
 
 def _find_first_event(store: Path) -> datetime | None:

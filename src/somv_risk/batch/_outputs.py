@@ -11,7 +11,7 @@ from somv_risk.batch._files import hash_files, write_frames, write_whole
 from somv_risk.batch._tasks import DAMAGE, Job, read_columns, tell_damage
 from somv_risk.errors import SourceError
 from somv_risk.model import RiskModel
-from somv_risk.notes import list_common
+from somv_risk.notes import WARNINGS, list_common
 from somv_risk.parquet import read_parquet, scan_parquet
 from somv_risk.report.outputs import PAGE_FILE, SCORES_FILE, WORKLIST_FILE, render_flagged
 from somv_risk.scoring import FLAGGED, KNOWN_OR_NEW, RANK
@@ -24,12 +24,13 @@ _ROWS_AT_ONCE: Final = 50_000
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How many were scored and flagged, and what holds for every score."""
+    """How many were scored and flagged, what holds for every score, and how many have a note of their own."""
 
     scored: int
     flagged: int
     flagged_new: int
     warnings: tuple[str, ...]
+    noted: int = 0
 
 
 def write_outputs(model: RiskModel, job: Job, parts: Mapping[int, Path], made_from: str) -> None:
@@ -80,7 +81,9 @@ def count_scores(parts: Mapping[int, Path]) -> Counts:
         flagged_new=(pl.col(FLAGGED) & new).sum().cast(pl.Int64),
     )
     scored, flagged, flagged_new = counted.collect().row(0)
-    return Counts(scored, flagged, flagged_new, tuple(list_common(scores)))
+    common = list_common(scores)
+    own = scores.filter(pl.col(WARNINGS).list.len() > len(common)).select(pl.len())
+    return Counts(scored, flagged, flagged_new, tuple(common), own.collect().item())
 
 
 def describe_parts(parts: Mapping[int, Path], out: Path) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Passes: risks by bucket, ranks of the region, reasons by bucket, and what they come to together."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
@@ -60,12 +60,16 @@ class Passed:
 
 @dataclass(frozen=True, slots=True)
 class Passes:
-    """All passes of a job; `persons` counts those of each bucket, and is what progress is told in."""
+    """All passes of a job; `persons` counts those of each bucket, and is what progress is told in.
+
+    `warnings` are what the run has warned of: `category` and `sentence`.
+    """
 
     job: Job
     identity: Mapping[str, Any]
     persons: Mapping[int, int]
     progress: Progress
+    warnings: Sequence[Mapping[str, str]] = ()
 
     def work(self, start_team: StartTeam) -> Passed:
         """Do what is not yet done, and put everything together.
@@ -75,13 +79,19 @@ class Passes:
         SourceError, CohortError
             If no bucket can be read, something not be written, or nobody is eligible.
         """
-        write_json(self.job.out / MANIFEST, {**self.identity, "complete": False})
+        write_json(self.job.out / MANIFEST, {**self._stated, "complete": False})
         persons = sum(self.persons.values())
         with start_team() as team:
             self.log.tell("begun", buckets=self.job.buckets, persons=persons, workers=team.size)
+            for warning in self.warnings:
+                self.log.tell("warning", **warning)
             risks, failed = self._score(team)
             scores, failed_later = self._explain(team, risks)
         return self._finish(risks, scores, [*failed, *failed_later])
+
+    @property
+    def _stated(self) -> dict[str, Any]:
+        return {**self.identity, "warnings": [dict(warning) for warning in self.warnings]}
 
     @property
     def log(self) -> Log:
@@ -142,8 +152,9 @@ class Passes:
         write_outputs(load_model(self.job.model), self.job, parts, hash_files(risks.values()))
         told = describe_parts(parts, self.job.out)
         state = {"complete": not failed, "failed": sorted({one.bucket for one in failed})}
-        write_json(self.job.out / MANIFEST, {**self.identity, **state, **told})
+        write_json(self.job.out / MANIFEST, {**self._stated, **state, **told})
         counts = count_scores(parts)
-        self.log.tell("ended", scored=counts.scored, flagged=counts.flagged, failed=len(failed))
+        facts = {"scored": counts.scored, "flagged": counts.flagged, "noted": counts.noted}
+        self.log.tell("ended", **facts, failed=len(failed))
         self.progress("writing", 1, 1)
         return Passed(counts, tuple(failed))

@@ -10,7 +10,7 @@ from typing import Any
 
 from somv_risk.arguments import read_index_time, read_path
 from somv_risk.batch._bucket import Options
-from somv_risk.batch._checks import check_index_time, check_tables, count_persons
+from somv_risk.batch._checks import check_index_time, check_rows, check_tables, count_persons
 from somv_risk.batch._earlier import find_earlier
 from somv_risk.batch._files import explain_trouble, remove_unfinished
 from somv_risk.batch._identity import MANIFEST, check_same, state_identity
@@ -24,6 +24,7 @@ from somv_risk.definitions import check_definitions
 from somv_risk.errors import ConfigError, ModelError, OtherRunError, SourceError
 from somv_risk.model import RiskModel, get_model
 from somv_risk.moments import Moment
+from somv_risk.notices import list_notices, one_call
 from somv_risk.scoring import Allowed
 from somv_risk.sources import read_histories
 from somv_risk.store import is_store, read_manifest, write_store
@@ -43,6 +44,7 @@ class BatchResult:
     empty: tuple[int, ...]
 
 
+@one_call()
 def run_batch(
     model: RiskModel | str | Path,
     store: str | Path,
@@ -95,6 +97,13 @@ def run_batch(
         If the earlier run and this one are to share a folder.
     CohortError
         If nobody is eligible.
+
+    Warns
+    -----
+    QuarantineWarning
+        If more than 1 % of a table was set aside.
+    StaleDataWarning
+        If the data end before the index moment, and that is allowed.
     """
     fitted = get_model(model)
     check_definitions(fitted, allow)
@@ -106,7 +115,9 @@ def run_batch(
         if fresh:
             _forget(folder)
         check_tables(fitted, stored, allow)
-        check_index_time(stored, moment, allow)
+        # Of a folder, which may hold few persons, the last contact is no end of the data.
+        check_index_time(stored, moment, allow if is_store(store) else [*allow, "index-time"])
+        check_rows(stored)
         identity = state_identity(fitted, stored, moment, chosen)
         _check_told(folder)
         check_same(folder, identity)
@@ -123,7 +134,7 @@ def run_batch(
             earlier=earlier,
         )
         start_team = workers if callable(workers) else partial(start_workers, workers)
-        passed = Passes(job, identity, persons, progress).work(start_team)
+        passed = Passes(job, identity, persons, progress, list_notices()).work(start_team)
         delivery = read_manifest(stored)
     empty = tuple(bucket for bucket, count in persons.items() if not count)
     return BatchResult(folder, delivery, passed.counts, passed.failed, empty)

@@ -8,8 +8,9 @@ import typer
 from rich.console import Console
 
 from somv_risk.cli._deliveries import check, ingest
-from somv_risk.cli._exit_codes import EXIT_CODES, EXIT_CODES_HELP
+from somv_risk.cli._exit_codes import EXIT_CODES_HELP, find_exit_code
 from somv_risk.cli._looking import demo, features
+from somv_risk.cli._messages import messages
 from somv_risk.cli._registry import promote, rollback
 from somv_risk.cli._scoring import explain, monitor, score
 from somv_risk.cli._simulation import simulate
@@ -21,7 +22,7 @@ COMMANDS: Final = (
     *(simulate, ingest, check),
     *(train, evaluate, promote, rollback, tune),
     *(monitor, score, explain),
-    *(features, demo),
+    *(features, messages, demo),
 )
 
 app = typer.Typer(
@@ -43,7 +44,7 @@ def main() -> None:
         app()
     except SomvRiskError as error:
         _print_to_stderr(f"[bold red]Error:[/] {escape(str(error))}")
-        sys.exit(EXIT_CODES.get(type(error), 1))
+        sys.exit(find_exit_code(type(error)))
 
 
 def _note(message: Warning | str, *_: object, **__: object) -> None:

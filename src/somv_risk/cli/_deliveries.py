@@ -4,6 +4,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated, TypedDict
 
+import polars as pl
 import typer
 
 from somv_risk import sources
@@ -12,15 +13,21 @@ from somv_risk.cli._options import BucketsOption, DataEndOption, EncodingOption,
 from somv_risk.console import print_frame, print_histories, say
 from somv_risk.errors import SourceError
 from somv_risk.moments import parse_moment
+from somv_risk.notices import one_call
+from somv_risk.soundness import USUAL_LIMIT, Limit
+from somv_risk.span import Span
 from somv_risk.store import (
     DEFAULT_BUCKETS,
     Delivery,
+    Review,
     append,
     check_is_new,
     is_store,
+    read_manifest,
     scan_store,
     verify_store,
 )
+from somv_risk.store import check_only as check_delivery
 from somv_risk.store import ingest as ingest_delivery
 
 
@@ -58,6 +65,19 @@ def ingest(
     later: Annotated[
         bool, typer.Option("--append", help="Put a later delivery into a store; needs --delivered-at.")
     ] = False,
+    max_set_aside: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of a table's rows that may be set aside (exit code 12 if more are); by default 0.05, "
+            "of tables of at least 100 rows."
+        ),
+    ] = None,
+    check_only: Annotated[
+        bool, typer.Option("--check-only", help="Say all that would be said, and write nothing.")
+    ] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Show the summary even if nothing has changed.")
+    ] = False,
 ) -> None:
     """Read a delivery, check every row, and write it as a store or put it into one."""
     if later != (delivered_at is not None):
@@ -68,14 +88,50 @@ def ingest(
         raise typer.BadParameter("Give --encoding with --source canonical or omop only.")
     if not later:
         check_is_new(store, "store")
-    delivery = _scan(source, origin, config, schema, as_of, encoding, _read_terms(data_end, key_file))
-    if delivered_at is None:
-        ingest_delivery(delivery, store, buckets=buckets)
-    else:
-        changes = append(delivery, store, delivered_at=parse_moment(delivered_at))
-        print_frame("Changes", changes) if changes.height else say("The delivery changes nothing.")
-    print_histories(scan_store(store))
+    limit = USUAL_LIMIT if max_set_aside is None else Limit(max_set_aside)
+    moment = None if delivered_at is None else parse_moment(delivered_at)
+    with one_call():
+        delivery = _scan(source, origin, config, schema, as_of, encoding, _read_terms(data_end, key_file))
+        if check_only:
+            place = store if later else None
+            review = check_delivery(delivery, place, buckets=buckets, delivered_at=moment, limit=limit)
+            _print_review(review, delivery.data_end)
+            return
+        is_changed = _put(delivery, store, buckets, moment, limit)
+    if is_changed or verbose:
+        histories = scan_store(store)
+        print_histories(histories)
+        _say_end(histories.data_end, histories.span)
     say(f"Store: {store}")
+
+
+def _put(delivery: Delivery, store: Path, buckets: int, moment: datetime | None, limit: Limit) -> bool:
+    """Put a delivery into a store, new if there is no moment, and say whether that changed anything."""
+    if moment is None:
+        ingest_delivery(delivery, store, buckets=buckets, limit=limit)
+        return True
+    before = read_manifest(store)
+    changes = append(delivery, store, delivered_at=moment, limit=limit)
+    print_frame("Changes", changes) if changes.height else say("The delivery changes nothing.")
+    return read_manifest(store) != before
+
+
+def _print_review(review: Review, data_end: datetime | None) -> None:
+    """Print what a delivery that was only checked came to."""
+    print_frame("Checked only: nothing was written", pl.DataFrame(review.rows))
+    say(f"Rows set aside: {sum(row['set_aside'] for row in review.rows):,}")
+    if review.set_aside.height:
+        print_frame("Set aside", review.set_aside)
+    _say_end(data_end, review.span)
+
+
+def _say_end(data_end: datetime | None, span: Span | None) -> None:
+    """Say which end of the data was inferred, where none was given."""
+    if data_end is None and span is not None and span.end is not None:
+        say(
+            f"The data end was not given; inferred: the last hospital contact, {span.end}. Give --data-end "
+            "if the data go on after it."
+        )
 
 
 def check(

@@ -70,6 +70,8 @@ def print_batch(result: "BatchResult") -> None:
     counts = result.counts
     _say_counts(counts.scored, counts.flagged, counts.flagged_new)
     _say_notes((*counts.warnings, *(f"Bucket {bucket} has no persons." for bucket in result.empty)))
+    if counts.noted:
+        say(f"Note: {counts.noted:,} persons have a warning of their own.")
     for failed in result.failed:
         say(f"Bucket {failed.bucket} is left out. {failed.reason}")
     print_files(result.folder)

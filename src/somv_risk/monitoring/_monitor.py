@@ -41,6 +41,8 @@ from somv_risk.monitoring._volumes import (
     tabulate_delays,
     tabulate_volumes,
 )
+from somv_risk.notices import list_notices, one_call
+from somv_risk.soundness import INDEX_TIME, check_index_time, warn_of_quarantine
 
 Progress = Callable[[str, int, int], None]
 
@@ -83,6 +85,7 @@ class MonitoringReport:
         write_monitoring(self.facts, self.tables, said, Path(path), language)
 
 
+@one_call()
 def monitor(
     model: RiskModel | str | Path,
     histories: Histories,
@@ -133,6 +136,8 @@ def monitor(
     moments = _list_earlier(earlier, moment, histories.timezone)
     steps = ("reading the tables", "scoring", "following earlier scorings")
     progress(steps[0], 0, len(steps))
+    warn_of_quarantine(histories)
+    check_index_time(histories, moment, [INDEX_TIME])  # a table that stands still is an alarm of its own
     seen = see(histories, moment, fitted.lags)
     weeks = {
         table: count_weeks(histories, table, seen, count_needed(set_limits.volumes))
@@ -149,7 +154,7 @@ def monitor(
     alarms = run.find_alarms(tables)
     progress(steps[2], 3, len(steps))
     return MonitoringReport(
-        facts=MappingProxyType(run.state_facts(simulated=simulated)),
+        facts=MappingProxyType({**run.state_facts(simulated=simulated), "warnings": list_notices()}),
         tables=MappingProxyType({"alarms": tabulate_alarms(alarms), **tables}),
         alarms=tuple(alarms),
     )

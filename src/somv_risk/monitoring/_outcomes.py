@@ -10,7 +10,7 @@ import polars as pl
 from somv_risk import schema as s
 from somv_risk.cases import Persons, follow
 from somv_risk.config import parse_config
-from somv_risk.errors import CohortError
+from somv_risk.errors import CohortError, IndexTimeError
 from somv_risk.evaluation import judge_briefly
 from somv_risk.histories import Histories
 from somv_risk.model import RiskModel
@@ -65,7 +65,7 @@ def _judge(
             draws=limits.draws,
             seed=limits.seed,
         )
-    except CohortError as error:
+    except (CohortError, IndexTimeError) as error:
         return _tell(moment, str(error))
     before = _read_metrics(model, limits.capacity)
     is_own = pl.col("ranking") == MODEL

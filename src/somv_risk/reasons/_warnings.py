@@ -22,6 +22,7 @@ def render_warnings(
     data_end: datetime | None,
     *,
     changed: int = 0,
+    last_event: datetime | None = None,
     language: str,
 ) -> list[str]:
     """Write the warnings that hold for every score of a call.
@@ -34,6 +35,8 @@ def render_warnings(
         Moment at which the data end, if known.
     changed
         How many features count something else than when the model was trained.
+    last_event
+        The last event, if it is long past and nothing says where the data end.
     """
     texts = _load()[language]
     names = [texts["tables"][table] for table in absent]
@@ -41,6 +44,7 @@ def render_warnings(
         *([texts["absent_tables"].format(tables=", ".join(names))] if names else []),
         *([render_note("other_definitions", changed, language=language)] if changed else []),
         *_tell_data_end(texts["data_ended"], index_time, data_end, language),
+        *_tell_data_end(texts["last_event"], index_time, last_event, language),
     ]
 
 
@@ -60,7 +64,7 @@ def render_note(name: str, count: int, *, language: str) -> str:
 def _tell_data_end(
     template: str, index_time: datetime, data_end: datetime | None, language: str
 ) -> list[str]:
-    """Tell when the data ended, if that is a day or more before the index."""
+    """Tell when the data ended, or had a last event, if that is a day or more before the index."""
     if data_end is None or index_time - data_end < timedelta(days=1):
         return []
     words, days = load_texts(language), (index_time - data_end).days

@@ -8,7 +8,6 @@ from typing import Any, Final
 
 import polars as pl
 
-from somv_risk import schema as s
 from somv_risk.config import TimeSection, TrainConfig
 from somv_risk.errors import CohortError
 from somv_risk.histories import Histories
@@ -28,7 +27,6 @@ from somv_risk.refits._judge import (
 from somv_risk.splits import TimeSplit
 
 YEAR: Final = timedelta(days=365)
-STRAYS: Final = 1e-4  # share of contacts that may start before the data do: long stays reach far back
 STEP: Final = "training on other years"
 MEASURED: Final = pl.Schema({RANKING: pl.String(), METRIC: pl.String(), **NUMBERS})
 COLUMNS: Final = pl.Schema({"test_time": pl.Datetime("us"), "trained_until": pl.Datetime("us"), **MEASURED})
@@ -95,8 +93,7 @@ def place_origin(times: TimeSplit, back: int, data_start: datetime) -> Origin:
 
 
 def _find_data_start(histories: Histories) -> datetime:
-    started = histories.admissions.select(pl.col(s.STARTED_AT).quantile(STRAYS, "lower"))
-    moment: datetime = started.collect().item()
+    moment: datetime = histories.follow_up_start().collect().item()
     return moment
 
 

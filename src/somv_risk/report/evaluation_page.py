@@ -142,6 +142,8 @@ def _state_run(facts: Mapping[str, Any], words: Wording) -> Iterator[tuple[str, 
     yield names["data"], training["data_hash"]
     yield names["data_end"], words.date(histories["data_end"]) if histories["data_end"] else names["none"]
     yield names["tables"], ", ".join(histories["tables"])
+    if told := " ".join(one["sentence"] for one in facts.get("warnings", ())):
+        yield names["warnings"], told
     yield names["absent"], ", ".join(histories["absent"]) or names["none"]
     yield names["features"], words.number(facts["features"])
     yield names["libraries"], ", ".join(f"{name} {number}" for name, number in libraries.items())

@@ -207,5 +207,7 @@ def _state_run(facts: Mapping[str, Any], words: Wording) -> Iterator[tuple[str, 
     yield names["earlier"], ", ".join(words.date(time) for time in facts["earlier"]) or names["none"]
     yield names["reference"], words.date(facts["reference"]["index_time"])
     yield names["data_end"], words.date(histories["data_end"]) if histories["data_end"] else names["none"]
+    if told := " ".join(one["sentence"] for one in facts.get("warnings", ())):
+        yield names["warnings"], told
     yield names["absent"], ", ".join(histories["absent"]) or names["none"]
     yield names["libraries"], ", ".join(f"{name} {number}" for name, number in facts["libraries"].items())

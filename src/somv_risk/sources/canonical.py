@@ -1,6 +1,7 @@
 """Canonical folders: one Parquet or CSV file per table, with the schema's own names."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -9,17 +10,21 @@ import polars as pl
 
 from somv_risk.errors import ConfigError
 from somv_risk.histories import Histories
+from somv_risk.notices import one_call
+from somv_risk.soundness import warn_of_quarantine
 from somv_risk.sources.csv_file import CsvFile, check_encoding
 from somv_risk.sources.folder import check_required, find_tables, open_folder
 from somv_risk.sources.frames import check_delivery, plan_delivery
 from somv_risk.sources.keys import Key
 from somv_risk.sources.parquet_table import ParquetTable
+from somv_risk.span import Span, infer_span
 from somv_risk.store import Batches, Delivery, deliver_histories, is_store, scan_store
 from somv_risk.timezones import TIMEZONE
 
 _WANTED: Final = "a store or a folder of Parquet or CSV tables"
 
 
+@one_call()
 def read_histories(
     path: str | Path,
     *,
@@ -51,14 +56,27 @@ def read_histories(
         If a store is given a data end, a key or an encoding, or the encoding is unknown.
     InputError, IdentityError
         As in `from_frames`.
+
+    Warns
+    -----
+    QuarantineWarning
+        If more than 1 % of a table was set aside.
     """
     folder = open_folder(path, _WANTED)
     if _holds_store(folder, data_end, pseudonymise_key, encoding):
-        return scan_store(folder)
+        histories = scan_store(folder)
+        warn_of_quarantine(histories)
+        return histories
     files = find_tables(folder)
     check_required(folder, list(files))
     tables = {table: _open(file, encoding).read_whole().lazy() for table, file in files.items()}
-    return check_delivery(tables, data_end=data_end, pseudonymise_key=pseudonymise_key, timezone=timezone)
+    histories = check_delivery(
+        tables, data_end=data_end, pseudonymise_key=pseudonymise_key, timezone=timezone
+    )
+    start, end = infer_span(histories.admissions).collect().row(0)
+    is_given = histories.data_end is not None
+    span = Span(start, histories.data_end or end, is_given=is_given, guards=False)
+    return replace(histories, span=span)
 
 
 def scan_folder(

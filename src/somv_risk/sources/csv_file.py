@@ -4,7 +4,6 @@ import codecs
 import csv
 import gzip
 import io
-import warnings
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -18,6 +17,7 @@ from polars.io.plugins import register_io_source
 
 from somv_risk.errors import ConfigError, InputError, SourceError, SourceWarning
 from somv_risk.file_faults import GZIP_MARK, find_disguise, name_fault
+from somv_risk.notices import give_notice
 
 Places = npt.NDArray[np.intp]
 
@@ -201,11 +201,10 @@ class CsvFile:
         return next((block.lines_before + line for line, cells in counted if cells < len(self.names)), 0)
 
     def _warn_of_short_lines(self, line: int) -> None:
-        warnings.warn(
+        give_notice(
             f"File {self.path} has lines with fewer cells than columns, the first of them line {line}. Their "
             "missing cells are read as empty; if the file is damaged, deliver it again.",
             SourceWarning,
-            stacklevel=2,
         )
 
     def _refuse_block(self, block: Block) -> SourceError:

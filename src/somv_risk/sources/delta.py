@@ -14,6 +14,7 @@ import polars as pl
 from somv_risk import schema as s
 from somv_risk.errors import ConfigError, SourceError
 from somv_risk.histories import Histories
+from somv_risk.notices import one_call
 from somv_risk.parquet import check_rows
 from somv_risk.sources.delta_place import LOG, open_for_reading, open_for_writing
 from somv_risk.sources.folder import list_entries, open_folder, show_names
@@ -37,6 +38,7 @@ _FAULTS: Final[Mapping[str, str]] = {
 }
 
 
+@one_call()
 def from_delta(
     path: str | Path,
     *,

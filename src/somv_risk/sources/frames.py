@@ -11,11 +11,14 @@ from somv_risk.checks import check_tables
 from somv_risk.emptied import check_left
 from somv_risk.histories import Histories
 from somv_risk.moments import Moment, parse_moment
+from somv_risk.notices import one_call
+from somv_risk.soundness import warn_of_quarantine
 from somv_risk.sources.keys import Key, load_key
 from somv_risk.store import Batches, Delivery
 from somv_risk.timezones import TIMEZONE, check_timezone
 
 
+@one_call()
 def from_frames(
     *,
     data_end: Moment | None = None,
@@ -49,6 +52,11 @@ def from_frames(
         If person ids look like CPR numbers and no key is given, or another column holds such numbers.
     ConfigError
         If the key is too short or can be guessed.
+
+    Warns
+    -----
+    QuarantineWarning
+        If more than 1 % of a table was set aside.
 
     Examples
     --------
@@ -88,12 +96,9 @@ def check_delivery(
         As `from_frames`.
     """
     histories = check_rows(tables, data_end=data_end, pseudonymise_key=pseudonymise_key, timezone=timezone)
-    check_left(
-        histories.quarantine,
-        _count_delivered(histories),
-        latest=histories.data_end or _find_present(),
-        data_end=histories.data_end,
-    )
+    quarantine, end = histories.quarantine, histories.data_end
+    check_left(quarantine, quarantine.delivered, latest=end or _find_present(), data_end=end)
+    warn_of_quarantine(histories)
     return histories
 
 
@@ -118,12 +123,6 @@ def check_rows(
 
 def _find_present() -> datetime:
     return datetime.now()  # noqa: DTZ005 - times are naive local wall-clock by contract
-
-
-def _count_delivered(histories: Histories) -> dict[str, int]:
-    """Count the rows of each table as they were delivered: those kept and those set aside."""
-    kept = {table: frame.select(pl.len()).collect().item() for table, frame in histories.tables.items()}
-    return {table: rows + histories.quarantine.count_set_aside(table) for table, rows in kept.items()}
 
 
 def plan_delivery(

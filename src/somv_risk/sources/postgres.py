@@ -13,6 +13,7 @@ import polars as pl
 from somv_risk import schema as s
 from somv_risk.errors import ConfigError, SourceError
 from somv_risk.histories import Histories
+from somv_risk.notices import one_call
 from somv_risk.parquet import check_rows
 from somv_risk.sources.frames import check_delivery, plan_delivery
 from somv_risk.sources.keys import Key
@@ -71,6 +72,7 @@ def read_names(config: str | Path | None) -> Mapping[str, TableName]:
     return {table: _read_name(table, own) for table, own in tables.items()}
 
 
+@one_call()
 def from_postgres(
     uri: str,
     *,

@@ -1,6 +1,6 @@
 """The store: checked histories on disk, persons hashed into buckets, each bucket whole in itself."""
 
-from somv_risk.store._append import append, append_store, ingest
+from somv_risk.store._append import Review, append, append_store, check_only, ingest
 from somv_risk.store._delivery import ROWS_PER_BATCH, Batches, Delivery, deliver_frames, deliver_histories
 from somv_risk.store._files import check_is_new, lock_folder, make_folder
 from somv_risk.store._manifest import (
@@ -11,6 +11,7 @@ from somv_risk.store._manifest import (
     is_store,
     list_bucket_files,
     read_manifest,
+    read_span,
 )
 from somv_risk.store._places import find_bucket
 from somv_risk.store._scan import scan_store
@@ -25,9 +26,11 @@ __all__ = [
     "STORE_VERSION",
     "Batches",
     "Delivery",
+    "Review",
     "append",
     "append_store",
     "check_is_new",
+    "check_only",
     "deliver_frames",
     "deliver_histories",
     "find_altered",
@@ -39,6 +42,7 @@ __all__ = [
     "lock_folder",
     "make_folder",
     "read_manifest",
+    "read_span",
     "scan_store",
     "verify_store",
     "write_blocks",

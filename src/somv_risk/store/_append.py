@@ -3,15 +3,20 @@
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import polars as pl
 
 from somv_risk.errors import ConfigError
 from somv_risk.histories import NOTHING_DROPPED, Histories, Quarantine
-from somv_risk.store._apply import DELIVERED_AT, NO_CHANGES, Before, apply
+from somv_risk.notices import one_call
+from somv_risk.soundness import NO_LIMIT, Limit, check_set_aside, read_counts, warn_of_rows
+from somv_risk.span import Span
+from somv_risk.store._apply import NO_CHANGES, Before, Checked, apply, check_rows
 from somv_risk.store._delivery import Delivery, deliver_histories
 from somv_risk.store._files import lock_folder, make_folder, tell_failing_writes
 from somv_risk.store._manifest import (
@@ -21,17 +26,50 @@ from somv_risk.store._manifest import (
     read_pseudonyms,
     state_manifest,
 )
-from somv_risk.store._staging import stage
+from somv_risk.store._quarantine import DELIVERED_AT
+from somv_risk.store._staging import infer_staged_span, stage
 from somv_risk.store._write import DEFAULT_BUCKETS, check_buckets
 
 STAGING: Final = ".staging"
 
 
-def ingest(delivery: Delivery, path: str | Path, *, buckets: int = DEFAULT_BUCKETS) -> None:
+@dataclass(frozen=True, slots=True)
+class Review:
+    """What a delivery that was only checked came to.
+
+    Attributes
+    ----------
+    rows
+        Of each table, how many rows were `delivered`, `kept`, `kept_without` an attribute, `set_aside`, and
+        `left` by the source.
+    set_aside
+        Rows by `table` and `rule`.
+    span
+        From when until when there are hospital contacts.
+    """
+
+    rows: list[dict[str, Any]]
+    set_aside: pl.DataFrame
+    span: Span
+
+
+@one_call()
+def ingest(
+    delivery: Delivery,
+    path: str | Path,
+    *,
+    buckets: int = DEFAULT_BUCKETS,
+    limit: Limit = NO_LIMIT,
+) -> None:
     """Check a delivery of any size and write it as a store; memory grows with the largest bucket only.
 
     It holds the rows that `write_store` would write of the delivery read at once, and the same are set aside.
     It appears under its name only when it is complete.
+
+    Parameters
+    ----------
+    limit
+        How much of a table may be set aside; by default all.
 
     Raises
     ------
@@ -39,6 +77,8 @@ def ingest(delivery: Delivery, path: str | Path, *, buckets: int = DEFAULT_BUCKE
         As `write_store`.
     InputError
         If a table is missing or there are no persons.
+    TooManySetAsideError
+        If more of a table is set aside than may be; nothing is written then.
     IdentityError
         If ids look like civil registration numbers.
     """
@@ -46,7 +86,10 @@ def ingest(delivery: Delivery, path: str | Path, *, buckets: int = DEFAULT_BUCKE
     Histories({table: pl.LazyFrame() for table in delivery.tables})  # fails on missing tables
     with make_folder(Path(path), "store") as folder, _make_staging(folder) as staging:
         staged = stage(delivery, staging, buckets)
-        apply(Before(folder, _state_nothing(buckets)), delivery, staged, None)
+        old = Before(folder, _state_nothing(buckets))
+        checked = check_rows(old, delivery, staged)
+        _review(checked, limit)
+        apply(old, delivery, staged, checked, None)
 
 
 def _state_nothing(buckets: int) -> dict[str, Any]:
@@ -65,7 +108,10 @@ def append_store(histories: Histories, path: str | Path, *, delivered_at: dateti
     return append(deliver_histories(histories), path, delivered_at=delivered_at)
 
 
-def append(delivery: Delivery, path: str | Path, *, delivered_at: datetime) -> pl.DataFrame:
+@one_call()
+def append(
+    delivery: Delivery, path: str | Path, *, delivered_at: datetime, limit: Limit = NO_LIMIT
+) -> pl.DataFrame:
     """Put a later delivery into a store, which is the old one until it is, at once, the new one.
 
     A row that says what the store says changes nothing, a row that says otherwise takes the place of the
@@ -77,6 +123,8 @@ def append(delivery: Delivery, path: str | Path, *, delivered_at: datetime) -> p
     delivered_at
         When the delivery was made: what it corrects, or tells late, was not known before, unless the row has
         a later `known_at` of its own.
+    limit
+        As in `ingest`.
 
     Returns
     -------
@@ -92,6 +140,8 @@ def append(delivery: Delivery, path: str | Path, *, delivered_at: datetime) -> p
         If the store is incomplete, cannot be written, or is being written by another run.
     InputError, IdentityError
         If a column is missing or of an unusable type, or holds civil registration numbers.
+    TooManySetAsideError
+        If more of a table is set aside than may be; nothing is written then.
     """
     folder = Path(path)
     with tell_failing_writes(folder, "store"), _lock_store(folder):
@@ -103,7 +153,48 @@ def append(delivery: Delivery, path: str | Path, *, delivered_at: datetime) -> p
             if any(known["fingerprint"] == staged.fingerprint for known in old.manifest["deliveries"]):
                 return NO_CHANGES
             _check_order(old, delivered_at)
-            return apply(old, delivery, staged, delivered_at)
+            checked = check_rows(old, delivery, staged)
+            _review(checked, limit)
+            return apply(old, delivery, staged, checked, delivered_at)
+
+
+@one_call()
+def check_only(
+    delivery: Delivery,
+    path: str | Path | None = None,
+    *,
+    buckets: int = DEFAULT_BUCKETS,
+    delivered_at: datetime | None = None,
+    limit: Limit = NO_LIMIT,
+) -> Review:
+    """Check a delivery as `ingest` does, or as `append` does if it has a moment, and write nothing.
+
+    What cannot be held in memory lies in a private folder for temporary files, and goes with it.
+
+    Parameters
+    ----------
+    path
+        The store into which the delivery would go, with `delivered_at`.
+
+    Raises
+    ------
+    SomvRiskError
+        Whatever `ingest` or `append` raises of the delivery.
+    """
+    check_buckets(buckets)
+    old = Before(Path(), _state_nothing(buckets))
+    if path is not None and delivered_at is not None:
+        old = Before(Path(path), read_manifest(Path(path)))
+        _check_moment(delivery, old, delivered_at)
+        _check_pseudonyms(delivery, old)
+        _check_order(old, delivered_at)
+    else:
+        Histories({table: pl.LazyFrame() for table in delivery.tables})  # fails on missing tables
+    with TemporaryDirectory(prefix="somv_risk.") as staging:
+        staged = stage(delivery, Path(staging), old.manifest["buckets"])
+        checked = check_rows(old, delivery, staged)
+        _review(checked, limit)
+        return Review(checked.rows, checked.summary, infer_staged_span(staged))
 
 
 @contextmanager
@@ -122,6 +213,13 @@ def _make_staging(folder: Path) -> Iterator[Path]:
         yield staging
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def _review(checked: Checked, limit: Limit) -> None:
+    """Refuse a delivery of which too much was set aside, and warn of one of which much was."""
+    counts = read_counts(checked.rows)
+    check_set_aside(counts, checked.summary, limit)
+    warn_of_rows(counts, checked.summary)
 
 
 def _check_moment(delivery: Delivery, old: Before, delivered_at: datetime) -> None:

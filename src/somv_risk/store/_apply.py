@@ -1,6 +1,7 @@
 """Applying: a staged delivery is merged bucket by bucket, and then, at once, the store is another."""
 
-from collections.abc import Collection, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -10,11 +11,15 @@ import polars as pl
 
 from somv_risk import schema as s
 from somv_risk.emptied import check_left
+from somv_risk.errors import SourceError
 from somv_risk.histories import Quarantine
+from somv_risk.notices import list_notices
+from somv_risk.parquet import read_parquet, write_parquet
 from somv_risk.store._delivery import Delivery
 from somv_risk.store._files import BUCKET
 from somv_risk.store._manifest import (
     Entry,
+    infer_stored_span,
     read_ends,
     read_manifest,
     read_timezone,
@@ -23,6 +28,14 @@ from somv_risk.store._manifest import (
 )
 from somv_risk.store._merge import CHANGES, Merged, Moment, merge_events, merge_persons
 from somv_risk.store._places import WITH_CONTACTS, number_bucket
+from somv_risk.store._quarantine import (
+    DELIVERED_AT,
+    QUARANTINE,
+    add_up,
+    join_aside,
+    part_quarantine,
+    write_aside,
+)
 from somv_risk.store._scan import read_table, scan_store
 from somv_risk.store._staging import (
     GIVEN_ONCE,
@@ -33,9 +46,8 @@ from somv_risk.store._staging import (
     read_moves,
     read_part,
 )
-from somv_risk.store._write import write_quarantine, write_table
+from somv_risk.store._write import write_table
 
-DELIVERED_AT: Final = "delivered_at"
 NO_CHANGES: Final = pl.DataFrame(schema={"table": pl.String, "change": pl.String, "rows": pl.Int64})
 
 
@@ -70,12 +82,105 @@ class Before:
         return ends
 
 
-def apply(old: Before, delivery: Delivery, staged: Staged, delivered_at: datetime | None) -> pl.DataFrame:
-    """Merge a staged delivery bucket by bucket, and then, at once, let the manifest tell of it.
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What the checks of a delivery came to.
+
+    Attributes
+    ----------
+    aside
+        Files of the rows that the checks set aside, by table and bucket.
+    own
+        Rows that the source had set aside, by table and bucket.
+    summary
+        Rows set aside by `table` and `rule`.
+    rows
+        Of each table, how many rows were `delivered`, `kept`, `kept_without` an attribute, `set_aside`, and
+        `left` by the source.
+    """
+
+    aside: Mapping[tuple[str, int], Path]
+    own: Mapping[tuple[str, int], pl.DataFrame]
+    summary: pl.DataFrame
+    rows: list[dict[str, Any]]
+
+
+def check_rows(old: Before, delivery: Delivery, staged: Staged) -> Checked:
+    """Check all buckets' rows before any is merged; what is set aside lies in the staging meanwhile.
+
+    Raises
+    ------
+    SourceError
+        If the rows kept and set aside are not all that were delivered.
+    InputError
+        If more than half of a required table was set aside.
+    """
+    own = delivery.quarantine
+    aside: dict[tuple[str, int], Path] = {}
+    kept: Counter[str] = Counter()
+    lost: Counter[str] = Counter()
+    poorer: Counter[str] = Counter(own.count_poorer())
+    summaries = [own.summary()]
+    with Shelf(staged.folder, staged.buckets) as shelf:
+        for bucket in range(staged.buckets):
+            if staged.is_empty(bucket):
+                continue
+            checked = staged.check(bucket, old.read(s.PERSONS, bucket), delivery.latest)
+            kept.update(keep_checked(shelf, checked, staged.tables, bucket))
+            lost.update(checked.quarantine.count_tables())
+            poorer.update(checked.quarantine.count_poorer())
+            summaries.append(checked.quarantine.summary())
+            aside.update(_keep_aside(staged.folder, bucket, checked.quarantine))
+    _check_sum(staged, kept, lost)
+    _check_left(delivery, staged, aside, lost)
+    lost.update(own.count_tables())
+    summary = pl.concat(summaries).group_by("table", s.RULE).sum().sort("table", s.RULE)
+    tables = {table: kept[table] for table in staged.tables}
+    return Checked(
+        aside, part_quarantine(own, staged.buckets), summary, add_up(tables, lost, poorer, delivery.dropped)
+    )
+
+
+def _keep_aside(folder: Path, bucket: int, found: Quarantine) -> dict[tuple[str, int], Path]:
+    """Keep what the checks set aside in a bucket, a file for each table."""
+    files = {}
+    for table, rows in found.rows.items():
+        files[table, bucket] = folder / "aside" / f"{table}.{bucket}.parquet"
+        files[table, bucket].parent.mkdir(exist_ok=True)
+        write_parquet(rows, files[table, bucket])
+    return files
+
+
+def _check_left(
+    delivery: Delivery, staged: Staged, aside: Mapping[tuple[str, int], Path], lost: Mapping[str, int]
+) -> None:
+    """Check that most rows are left; those set aside are read only of a table that lost most of its rows."""
+    delivered = {table: rows for table, rows in staged.count().items() if 2 * lost[table] > rows}
+    frames = {
+        table: join_aside(read_parquet(file) for (own, _), file in aside.items() if own == table)
+        for table in delivered
+    }
+    rows = {table: frame.sort(s.ROW, s.RULE) for table, frame in frames.items()}
+    check_left(Quarantine(rows), delivered, latest=delivery.latest, data_end=delivery.data_end)
+
+
+def _check_sum(staged: Staged, kept: Mapping[str, int], aside: Mapping[str, int]) -> None:
+    for table in staged.tables:
+        delivered, found = staged.count()[table], kept[table] + aside[table]
+        if delivered != found:
+            raise SourceError(
+                f"Table {table} was delivered with {delivered:,} rows, and {found:,} were kept or set aside. "
+                "Report this with the form of the delivery; nothing was written."
+            )
+
+
+def apply(
+    old: Before, delivery: Delivery, staged: Staged, checked: Checked, delivered_at: datetime | None
+) -> pl.DataFrame:
+    """Merge a checked delivery bucket by bucket, and then, at once, let the manifest tell of it.
 
     Without a moment of delivery it is the first.
     """
-    quarantine = _check_rows(old, delivery, staged)
     for table in GIVEN_ONCE if old.tables else ():
         if table in staged.tables:
             key = s.REPLACED_BY[table]
@@ -90,28 +195,11 @@ def apply(old: Before, delivery: Delivery, staged: Staged, delivered_at: datetim
             entries.update(_write_bucket(old, merged, bucket))
             changes += [_count(table, merged[table]) for table in merged]
         told = pl.concat(changes).group_by("table", "change", maintain_order=True).sum()
-        if _is_news(old, delivery, told, quarantine):
-            write_manifest(old.folder, _state(old, delivery, staged, delivered_at, entries, told, quarantine))
+        if _is_news(old, delivery, told, checked):
+            write_manifest(old.folder, _state(old, delivery, staged, delivered_at, entries, told, checked))
     finally:
         _sweep(old)
     return told
-
-
-def _check_rows(old: Before, delivery: Delivery, staged: Staged) -> Quarantine:
-    """Check all buckets' rows before any is merged, and return what was set aside."""
-    aside: dict[str, list[pl.DataFrame]] = {}
-    with Shelf(staged.folder, staged.buckets) as shelf:
-        for bucket in range(staged.buckets):
-            if staged.is_empty(bucket):
-                continue
-            persons = old.read(s.PERSONS, bucket)
-            checked = staged.check(bucket, persons, delivery.latest)
-            keep_checked(shelf, checked, staged.tables, bucket)
-            for table, frame in checked.quarantine.rows.items():
-                aside.setdefault(table, []).append(frame)
-    own = Quarantine({table: pl.concat(frames).sort(s.ROW, s.RULE) for table, frames in aside.items()})
-    check_left(own, staged.count(), latest=delivery.latest, data_end=delivery.data_end)
-    return delivery.quarantine.join(own) if delivery.quarantine.rows else own
 
 
 def _merge_bucket(
@@ -159,11 +247,13 @@ def _count(table: str, merged: Merged) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=NO_CHANGES.schema).filter(pl.col("rows") > 0)
 
 
-def _is_news(old: Before, delivery: Delivery, told: pl.DataFrame, quarantine: Quarantine) -> bool:
+def _is_news(old: Before, delivery: Delivery, told: pl.DataFrame, checked: Checked) -> bool:
     """Whether the store is another one after the delivery."""
     ends_later = _find_later(old, delivery) != read_ends(old.manifest)
     has_new_tables = not set(delivery.tables) <= set(old.tables)
-    return bool(told.height or quarantine.rows or delivery.dropped.height or ends_later or has_new_tables)
+    return bool(
+        told.height or checked.aside or checked.own or delivery.dropped.height or ends_later or has_new_tables
+    )
 
 
 def _find_later(old: Before, delivery: Delivery) -> dict[str, datetime | None]:
@@ -182,28 +272,32 @@ def _state(
     delivered_at: datetime | None,
     entries: Mapping[tuple[str, int], Entry],
     told: pl.DataFrame,
-    quarantine: Quarantine,
+    checked: Checked,
 ) -> dict[str, Any]:
     """Write what was set aside, and say what the store holds from now on."""
-    dated = quarantine if delivered_at is None else _date_quarantine(quarantine, delivered_at)
-    aside = write_quarantine(dated, old.folder, old.edition + 1)
+    aside = _write_quarantine(old, checked, delivered_at)
     record = {
         DELIVERED_AT: None if delivered_at is None else delivered_at.isoformat(),
         "fingerprint": staged.fingerprint,
         "changes": told.to_dicts(),
+        "rows": checked.rows,
     }
+    files = [
+        entries[table, bucket]
+        for table in s.SCHEMAS
+        for bucket in range(staged.buckets)
+        if (table, bucket) in entries
+    ]
     return state_manifest(
-        [
-            entries[table, bucket]
-            for table in s.SCHEMAS
-            for bucket in range(staged.buckets)
-            if (table, bucket) in entries
-        ],
+        files,
         buckets=staged.buckets,
         tables=[table for table in s.SCHEMAS if table in {*old.tables, *staged.tables}],
         ends=_find_later(old, delivery),
-        quarantine=_sum_up(old.manifest["quarantine"], quarantine.summary()),
+        quarantine=_sum_up(old.manifest["quarantine"], checked.summary),
         dropped=_sum_up(old.manifest["dropped"], delivery.dropped),
+        delivered=_add_delivered(old.manifest.get("delivered", ()), checked.rows),
+        span=infer_stored_span(old.folder, files),
+        warnings=_list_warnings(old.manifest.get("warnings", ())),
         quarantine_files=[*old.manifest["quarantine_files"], *aside],
         deliveries=[*old.manifest["deliveries"], record],
         edition=old.edition + 1,
@@ -212,9 +306,41 @@ def _state(
     )
 
 
-def _date_quarantine(quarantine: Quarantine, delivered_at: datetime) -> Quarantine:
-    moment = pl.lit(delivered_at, pl.Datetime("us")).alias(DELIVERED_AT)
-    return Quarantine({table: frame.with_columns(moment) for table, frame in quarantine.rows.items()})
+def _write_quarantine(old: Before, checked: Checked, delivered_at: datetime | None) -> list[Entry]:
+    """Write what was set aside into the store; rows of a later delivery say when it was made."""
+    (old.folder / QUARANTINE).mkdir(exist_ok=True)
+    entries = []
+    for table, bucket in sorted({*checked.own, *checked.aside}, key=_place):
+        frames = [checked.own[table, bucket]] if (table, bucket) in checked.own else []
+        if (table, bucket) in checked.aside:
+            frames.append(read_parquet(checked.aside[table, bucket]))
+        rows = join_aside(frames)
+        if delivered_at is not None:
+            rows = rows.with_columns(pl.lit(delivered_at, pl.Datetime("us")).alias(DELIVERED_AT))
+        entries.append(write_aside(old.folder, table, bucket, rows, old.edition + 1))
+    return entries
+
+
+def _place(key: tuple[str, int]) -> tuple[int, int]:
+    table, bucket = key
+    return list(s.SCHEMAS).index(table), bucket
+
+
+def _add_delivered(
+    before: Iterable[Mapping[str, Any]], now: Iterable[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Add counts of what became of the rows of each table."""
+    sums: dict[str, Counter[str]] = {}
+    for row in (*before, *now):
+        counts = {name: count for name, count in row.items() if name != "table"}
+        sums.setdefault(row["table"], Counter()).update(counts)
+    return [{"table": table, **sums[table]} for table in s.SCHEMAS if table in sums]
+
+
+def _list_warnings(before: Iterable[Mapping[str, str]]) -> list[dict[str, str]]:
+    """List what was warned of when the store was made, and in this delivery."""
+    now = list_notices()
+    return [*(dict(one) for one in before if dict(one) not in now), *now]
 
 
 def _sum_up(before: list[dict[str, Any]], now: pl.DataFrame) -> pl.DataFrame:
@@ -228,10 +354,10 @@ def _sweep(old: Before) -> None:
     if old.edition < 0:
         return
     now = read_manifest(old.folder)
-    if now["edition"] == old.edition and not any(old.folder.glob(f"*/*.{old.edition + 1}.parquet")):
+    if now["edition"] == old.edition and not any(old.folder.rglob(f"*.{old.edition + 1}.parquet")):
         return
     lists = [manifest[key] for manifest in (old.manifest, now) for key in ("files", "quarantine_files")]
     known = {entry["file"] for entries in lists for entry in entries}
-    for file in old.folder.glob("*/*.parquet"):
+    for file in [*old.folder.glob("*/*.parquet"), *old.folder.glob(f"{QUARANTINE}/*/*.parquet")]:
         if file.relative_to(old.folder).as_posix() not in known:
             file.unlink(missing_ok=True)

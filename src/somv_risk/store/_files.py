@@ -2,16 +2,17 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
 from somv_risk import schema as s
 from somv_risk.errors import SourceError
+from somv_risk.parquet import DAMAGE, count_rows
 
 if TYPE_CHECKING:
     from pyarrow.parquet import ParquetWriter
@@ -71,6 +72,15 @@ def name_file(table: str, bucket: int, delivery: int) -> str:
     """Name a table's file in a bucket; files of a later delivery lie beside those they replace."""
     later = "" if delivery == 0 else f".{delivery}"
     return f"{BUCKET}={bucket:02d}/{table}{later}.parquet"
+
+
+def is_readable(folder: Path, entry: Mapping[str, Any]) -> bool:
+    """Whether a file that a manifest names is there, has its size, and says that it has its rows."""
+    file = folder / entry["file"]
+    try:
+        return (file.stat().st_size, count_rows(file)) == (entry["bytes"], entry["rows"])
+    except DAMAGE:
+        return False
 
 
 def hash_file(file: Path) -> str:

@@ -14,6 +14,8 @@ import polars as pl
 from somv_risk import schema as s
 from somv_risk.errors import SourceError, StoreVersionError
 from somv_risk.identity import Pseudonyms
+from somv_risk.parquet import DAMAGE, scan_parquet
+from somv_risk.span import END, START, Span, infer_span
 from somv_risk.store._files import BUCKET, hash_file, name_file
 from somv_risk.timezones import TIMEZONE
 
@@ -128,15 +130,30 @@ def state_manifest(
     ends: Mapping[str, datetime | None],
     quarantine: pl.DataFrame,
     dropped: pl.DataFrame,
+    delivered: Iterable[Mapping[str, Any]] = (),
+    span: Span | None = None,
+    warnings: Iterable[Mapping[str, str]] = (),
     quarantine_files: Iterable[Entry] = (),
     deliveries: Iterable[Mapping[str, Any]] = (),
     edition: int = 0,
     timezone: str = TIMEZONE,
     pseudonyms: Pseudonyms | None = None,
 ) -> dict[str, Any]:
-    """Say what a store holds."""
+    """Say what a store holds.
+
+    Parameters
+    ----------
+    delivered
+        Of each table (`table`), how many rows were `delivered`, and how many of them were `kept`, `set_aside`
+        or `left` by the source: the three add up to the first.
+    span
+        From when until when there are data, by the hospital contacts.
+    warnings
+        What whoever made the store was warned of: `category` and `sentence`.
+    """
     held = list(files)
     names = list(tables)
+    seen = span or Span(None, None)
     return {
         "store_version": STORE_VERSION,
         "edition": edition,
@@ -145,9 +162,12 @@ def state_manifest(
         "tables": names,
         "data_end": _write_moment(ends.get(s.ADMISSIONS)),  # outcomes are admissions
         "ends": {name: _write_moment(ends.get(name)) for name in names},
+        "inferred": {START: _write_moment(seen.start), END: _write_moment(seen.end)},
         "rows": {name: sum(file["rows"] for file in held if file["table"] == name) for name in names},
         "quarantine": quarantine.to_dicts(),
         "dropped": dropped.to_dicts(),
+        "delivered": [dict(row) for row in delivered],
+        "warnings": [dict(one) for one in warnings],
         "deliveries": list(deliveries),
         PSEUDONYMS: None if pseudonyms is None else asdict(pseudonyms),
         "files": held,
@@ -160,22 +180,48 @@ def describe_file(folder: Path, table: str, bucket: int, rows: int, delivery: in
     return {"table": table, BUCKET: bucket} | _describe(folder, name_file(table, bucket, delivery), rows)
 
 
-def describe_quarantine(folder: Path, table: str, name: str, rows: int) -> Entry:
+def describe_quarantine(folder: Path, table: str, bucket: int, name: str, rows: int) -> Entry:
     """Say what a file of rows set aside holds."""
-    return {"table": table} | _describe(folder, name, rows)
+    return {"table": table, BUCKET: bucket} | _describe(folder, name, rows)
 
 
 def read_data_end(manifest: Mapping[str, Any]) -> datetime | None:
     """Return the moment until which the store's outcomes are known."""
-    return datetime.fromisoformat(manifest["data_end"]) if manifest["data_end"] else None
+    return _read_moment(manifest["data_end"])
+
+
+def read_span(folder: Path, manifest: Mapping[str, Any]) -> Span:
+    """Return from when until when the store has data; a delivery's own word counts more than its contacts."""
+    told, end = manifest.get("inferred"), read_data_end(manifest)
+    if told is None:  # the store is of an earlier version of the library
+        seen = infer_stored_span(folder, manifest["files"]) if end is None else Span(None, None)
+    else:
+        seen = Span(_read_moment(told[START]), _read_moment(told[END]))
+    return Span(seen.start, end or seen.end, is_given=end is not None)
+
+
+def infer_stored_span(folder: Path, entries: Iterable[Entry]) -> Span:
+    """Infer from the hospital contacts in files of a store from when until when there are data.
+
+    Files that cannot be read say nothing: whoever reads their rows is told of them.
+    """
+    files = [folder / entry["file"] for entry in entries if entry["table"] == s.ADMISSIONS]
+    if not files:
+        return Span(None, None)
+    try:
+        start, end = infer_span(scan_parquet(files)).collect().row(0)
+    except DAMAGE:
+        return Span(None, None)
+    return Span(start, end)
 
 
 def read_ends(manifest: Mapping[str, Any]) -> dict[str, datetime | None]:
     """Return the moment until which each table was delivered."""
-    return {
-        table: datetime.fromisoformat(moment) if moment else None
-        for table, moment in manifest["ends"].items()
-    }
+    return {table: _read_moment(moment) for table, moment in manifest["ends"].items()}
+
+
+def _read_moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
 
 
 def read_timezone(manifest: Mapping[str, Any]) -> str:

@@ -9,17 +9,20 @@ import polars as pl
 
 from somv_risk import schema as s
 from somv_risk.errors import SourceError
-from somv_risk.histories import Histories, Layout, Quarantine
-from somv_risk.parquet import DAMAGE, count_rows, read_parquet, scan_parquet
-from somv_risk.store._files import BUCKET
+from somv_risk.histories import Histories, Layout
+from somv_risk.parquet import DAMAGE, scan_parquet
+from somv_risk.span import Span
+from somv_risk.store._files import BUCKET, is_readable
 from somv_risk.store._manifest import (
     Entry,
     read_data_end,
     read_manifest,
     read_pseudonyms,
+    read_span,
     read_timezone,
 )
 from somv_risk.store._places import NUMBERS
+from somv_risk.store._quarantine import scan_quarantine
 
 
 def scan_store(path: str | Path, bucket: int | None = None) -> Histories:
@@ -39,11 +42,12 @@ def scan_store(path: str | Path, bucket: int | None = None) -> Histories:
             f"Store {folder} has no bucket {bucket}. It has buckets 0 to {manifest['buckets'] - 1}."
         )
     chosen = range(manifest["buckets"]) if bucket is None else [bucket]
-    parts = tuple(_scan_buckets(folder, manifest, [number]) for number in chosen)
-    whole = _scan_buckets(folder, manifest, list(chosen)) if len(parts) > 1 else parts[0]
+    span = read_span(folder, manifest)
+    parts = tuple(_scan_buckets(folder, manifest, [number], span) for number in chosen)
+    whole = _scan_buckets(folder, manifest, list(chosen), span) if len(parts) > 1 else parts[0]
     numbered = whole.numbered if len(parts) == 1 else {}
     layout = Layout(whole.tables, parts if len(parts) > 1 else (), numbered)
-    return replace(whole, quarantine=read_quarantine(folder, manifest), layout=layout)
+    return replace(whole, quarantine=scan_quarantine(folder, manifest, bucket), layout=layout)
 
 
 def read_table(
@@ -71,34 +75,7 @@ def read_table(
     return read
 
 
-def read_quarantine(folder: Path, manifest: Mapping[str, Any]) -> Quarantine:
-    """Read what was set aside; rows of a later delivery tell when it was made."""
-    frames: dict[str, list[pl.DataFrame]] = {}
-    for entry in manifest["quarantine_files"]:
-        _check_files(folder, entry["table"], [entry])
-        frames.setdefault(entry["table"], []).append(read_parquet(folder / entry["file"]))
-    return Quarantine({table: _join(frames[table]) for table in s.SCHEMAS if table in frames})
-
-
-def _join(frames: list[pl.DataFrame]) -> pl.DataFrame:
-    """Put rows of several deliveries below each other; a column of differing types is text."""
-    if len(frames) == 1:
-        return frames[0]
-    types: dict[str, set[pl.DataType]] = {}
-    for frame in frames:
-        for name, dtype in frame.schema.items():
-            types.setdefault(name, set()).add(dtype)
-    texts = [name for name, found in types.items() if len(found - {pl.Null()}) > 1]
-    return pl.concat(
-        [
-            frame.with_columns(pl.col(n).cast(pl.String) for n in texts if n in frame.columns)
-            for frame in frames
-        ],
-        how="diagonal_relaxed",
-    )
-
-
-def _scan_buckets(folder: Path, manifest: Mapping[str, Any], buckets: list[int]) -> Histories:
+def _scan_buckets(folder: Path, manifest: Mapping[str, Any], buckets: list[int], span: Span) -> Histories:
     numbered = {table: _scan_table(folder, manifest, table, buckets) for table in manifest["tables"]}
     tables = {table: frame.drop(NUMBERS, strict=False) for table, frame in numbered.items()}
     return Histories(
@@ -110,6 +87,7 @@ def _scan_buckets(folder: Path, manifest: Mapping[str, Any], buckets: list[int])
         layout=Layout(tables, numbered=numbered),
         timezone=read_timezone(manifest),
         pseudonyms=read_pseudonyms(manifest),
+        span=span,
     )
 
 
@@ -132,12 +110,3 @@ def _check_files(folder: Path, table: str, entries: list[Entry]) -> None:
             f"Store {folder} has {len(damaged)} {table} files missing or damaged, the first {damaged[0]}. "
             "Ingest again."
         )
-
-
-def is_readable(folder: Path, entry: Entry) -> bool:
-    """Tell whether a file is there, has its size, and says that it has its rows."""
-    file = folder / entry["file"]
-    try:
-        return (file.stat().st_size, count_rows(file)) == (entry["bytes"], entry["rows"])
-    except DAMAGE:
-        return False

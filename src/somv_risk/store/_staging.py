@@ -24,6 +24,7 @@ from somv_risk.checks import (
 from somv_risk.histories import Histories
 from somv_risk.identity_checks import add_found, check_identity
 from somv_risk.parquet import read_parquet
+from somv_risk.span import Span, infer_span
 from somv_risk.store._delivery import Delivery
 from somv_risk.store._files import BUCKET, GrowingFile
 from somv_risk.store._merge import Moves
@@ -134,21 +135,35 @@ def read_moves(folder: Path, table: str, bucket: int) -> Moves:
     return Moves(*(none if frame is None else frame.select(key) for frame in found))
 
 
-def keep_checked(shelf: "Shelf", histories: Histories, tables: Iterable[str], bucket: int) -> None:
-    """Put a bucket's checked rows aside until all buckets are checked, and the ids that they accept."""
+def keep_checked(shelf: "Shelf", histories: Histories, tables: Iterable[str], bucket: int) -> dict[str, int]:
+    """Keep a bucket's checked rows until all buckets are checked, and the ids that they accept.
+
+    Returns the number of rows by table.
+    """
+    kept = {}
     for table in tables:
         rows = histories.table(table).collect()
+        kept[table] = rows.height
         shelf.put("checked", table, rows, pl.lit(bucket))
         if table in GIVEN_ONCE:
             key = list(s.REPLACED_BY[table])
             ids = rows.select(key).with_columns(_state_bucket(bucket))
             shelf.put("accepted", table, ids, _share(key, shelf.buckets))
+    return kept
 
 
 def read_part(folder: Path, what: str, table: str, bucket: int) -> pl.DataFrame | None:
     """Read what was staged for a bucket, if anything was."""
     file = folder / what / f"{table}.{bucket}.parquet"
     return read_parquet(file) if file.exists() else None
+
+
+def infer_staged_span(staged: Staged) -> Span:
+    """Infer from the checked hospital contacts from when until when there are data."""
+    parts = [read_part(staged.folder, "checked", s.ADMISSIONS, bucket) for bucket in range(staged.buckets)]
+    none = pl.DataFrame(schema={s.STARTED_AT: pl.Datetime("us")})
+    starts = pl.concat([none, *(part.select(s.STARTED_AT) for part in parts if part is not None)])
+    return Span(*infer_span(starts.lazy()).collect().row(0))
 
 
 def _convert(delivery: Delivery, table: str) -> Iterator[Delivered]:

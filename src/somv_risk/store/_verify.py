@@ -1,5 +1,6 @@
 """Verifying: whether a store still holds what its manifest says, and every row keeps the rules."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,11 +10,12 @@ import polars as pl
 
 from somv_risk import schema as s
 from somv_risk.errors import IdentityError, InputError
-from somv_risk.histories import CONTACT, NOBODY, PERSON, Histories
+from somv_risk.histories import CONTACT, NOBODY, PERSON, Histories, Quarantine
 from somv_risk.parquet import DAMAGE, read_parquet, scan_parquet
 from somv_risk.store._files import BUCKET, hash_file
-from somv_risk.store._manifest import Entry, read_manifest
+from somv_risk.store._manifest import MANIFEST, Entry, read_manifest
 from somv_risk.store._places import NUMBERS, find_bucket, list_order
+from somv_risk.store._quarantine import find_home
 
 FINDINGS: Final = (
     "file_missing",  # a file that the manifest names is not there
@@ -27,6 +29,7 @@ FINDINGS: Final = (
     "not_in_order",  # rows do not lie by person and time
     "numbers_differ",  # the number beside a person's id is not that of the person
     "rule_broken",  # rows break a rule of the table
+    "rows_do_not_add_up",  # rows kept, set aside and left are not those delivered or those there
 )
 _SCHEMA: Final = {"file": pl.String, "finding": pl.String, "rows": pl.Int64}
 
@@ -55,7 +58,11 @@ def verify_store(path: str | Path) -> pl.DataFrame:
     """
     folder = Path(path)
     manifest = read_manifest(folder)
-    found = [*_verify_buckets(folder, manifest), *_verify_quarantine(folder, manifest)]
+    found = [
+        *_verify_buckets(folder, manifest),
+        *_verify_quarantine(folder, manifest),
+        *_verify_counts(manifest),
+    ]
     rows = [{"file": one.file, "finding": one.finding, "rows": one.rows} for one in found]
     return pl.DataFrame(rows, schema=_SCHEMA)
 
@@ -82,7 +89,22 @@ def _verify_buckets(folder: Path, manifest: Mapping[str, Any]) -> Iterator[_Find
 
 
 def _verify_file(folder: Path, entry: Entry) -> tuple[pl.DataFrame | None, list[_Finding]]:
-    """Read a file, and tell what is wrong with its bytes, its columns, its rows' number or their order."""
+    """Read a file of a table, and tell what is wrong with its bytes, columns, rows' number or their order."""
+    rows, found = _verify_bytes(folder, entry)
+    if rows is None:
+        return None, found
+    name, table = entry["file"], entry["table"]
+    if (
+        dict(rows.drop(NUMBERS, strict=False).schema) != dict(s.get_columns(table))
+        or PERSON not in rows.columns
+    ):
+        return None, [*found, _Finding(name, "columns_differ")]
+    out_of_order = _count_out_of_order(rows, table)
+    return rows, [*found, *([_Finding(name, "not_in_order", out_of_order)] if out_of_order else [])]
+
+
+def _verify_bytes(folder: Path, entry: Entry) -> tuple[pl.DataFrame | None, list[_Finding]]:
+    """Read a file, and tell what is wrong with its bytes or the number of its rows."""
     name, file = entry["file"], folder / entry["file"]
     if not file.is_file():
         return None, [_Finding(name, "file_missing")]
@@ -94,16 +116,7 @@ def _verify_file(folder: Path, entry: Entry) -> tuple[pl.DataFrame | None, list[
         return None, [_Finding(name, "file_unreadable")]
     if rows.height != entry["rows"]:
         found.append(_Finding(name, "row_count_differs", abs(rows.height - entry["rows"])))
-    table = entry["table"]
-    if BUCKET not in entry:
-        return rows, found
-    if (
-        dict(rows.drop(NUMBERS, strict=False).schema) != dict(s.get_columns(table))
-        or PERSON not in rows.columns
-    ):
-        return None, [*found, _Finding(name, "columns_differ")]
-    out_of_order = _count_out_of_order(rows, table)
-    return rows, [*found, *([_Finding(name, "not_in_order", out_of_order)] if out_of_order else [])]
+    return rows, found
 
 
 def _count_out_of_order(rows: pl.DataFrame, table: str) -> int:
@@ -185,5 +198,38 @@ def _verify_rules(tables: Mapping[str, pl.DataFrame], entries: Mapping[str, Entr
 
 
 def _verify_quarantine(folder: Path, manifest: Mapping[str, Any]) -> Iterator[_Finding]:
+    """Hold the files of rows set aside against the manifest, and their rows against its count."""
+    there: Counter[str] = Counter()
+    lost = set()
     for entry in manifest["quarantine_files"]:
-        yield from _verify_file(folder, entry)[1]
+        rows, found = _verify_bytes(folder, entry)
+        yield from found
+        if rows is None:
+            lost.add(entry["table"])
+        elif BUCKET in entry:
+            there.update(Quarantine({entry["table"]: rows}).count_tables())
+            if homes := _count_misplaced(rows, entry, manifest["buckets"]):
+                yield _Finding(entry["file"], "person_in_wrong_bucket", homes)
+    for table, counted in _count_dated(manifest).items():
+        if counted != there[table] and table not in lost:
+            yield _Finding(MANIFEST, "rows_do_not_add_up", abs(counted - there[table]))
+
+
+def _count_misplaced(rows: pl.DataFrame, entry: Entry, buckets: int) -> int:
+    """Count the rows set aside whose person belongs into another bucket."""
+    return int((find_home(rows, buckets) != entry[BUCKET]).sum())
+
+
+def _count_dated(manifest: Mapping[str, Any]) -> dict[str, int]:
+    """Count the rows set aside as the manifest says; an earlier version of the library did not count."""
+    return {row["table"]: row["set_aside"] for row in manifest.get("delivered", ())}
+
+
+def _verify_counts(manifest: Mapping[str, Any]) -> Iterator[_Finding]:
+    """Check that what was kept, set aside and left is what was delivered, of a first one what is there."""
+    is_first = manifest["edition"] == 0
+    for row in manifest.get("delivered", ()):
+        missing = row["delivered"] - row["kept"] - row["set_aside"] - row["left"]
+        other = row["kept"] - manifest["rows"].get(row["table"], 0) if is_first else 0
+        if missing or other:
+            yield _Finding(MANIFEST, "rows_do_not_add_up", max(abs(missing), abs(other)))

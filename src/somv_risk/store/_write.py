@@ -6,19 +6,18 @@ from contextlib import ExitStack, closing
 from datetime import datetime
 from itertools import product
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import polars as pl
 
 from somv_risk import schema as s
 from somv_risk.errors import ConfigError, InputError
 from somv_risk.histories import NOBODY, NOTHING_DROPPED, PERSON, Histories, Quarantine
-from somv_risk.parquet import write_parquet
 from somv_risk.store._files import BUCKET, GrowingFile, make_folder, name_file
 from somv_risk.store._manifest import (
     Entry,
     describe_file,
-    describe_quarantine,
+    infer_stored_span,
     state_manifest,
     write_manifest,
 )
@@ -29,9 +28,9 @@ from somv_risk.store._places import (
     number_contacts,
     order_rows,
 )
+from somv_risk.store._quarantine import add_up, write_quarantine
 
 DEFAULT_BUCKETS: Final = 8
-QUARANTINE: Final = "quarantine"
 _ROWS_WAITING: Final = 8_000_000  # of all files together
 _LEAST_ROWS_PER_GROUP: Final = 10_000
 
@@ -59,7 +58,9 @@ def write_store(histories: Histories, path: str | Path, *, buckets: int = DEFAUL
             ends=dict.fromkeys(histories.tables, histories.data_end),
             quarantine=histories.quarantine.summary(),
             dropped=histories.dropped,
-            quarantine_files=write_quarantine(histories.quarantine, folder),
+            delivered=count_written(files, histories.quarantine, histories.dropped),
+            span=infer_stored_span(folder, files),
+            quarantine_files=write_quarantine(histories.quarantine, folder, buckets),
             timezone=histories.timezone,
             pseudonyms=histories.pseudonyms,
         )
@@ -94,15 +95,28 @@ def write_blocks(
     with make_folder(Path(path), "store") as folder:
         rows = _append_blocks(blocks, folder, buckets)
         tables = [table for table in s.SCHEMAS if any(table == written for written, _ in rows)]
+        files = [describe_file(folder, *key, rows[key]) for key in product(tables, range(buckets))]
         manifest = state_manifest(
-            [describe_file(folder, *key, rows[key]) for key in product(tables, range(buckets))],
+            files,
             buckets=buckets,
             tables=tables,
             ends=dict.fromkeys(tables, data_end),
             quarantine=Quarantine().summary(),
             dropped=NOTHING_DROPPED,
+            delivered=count_written(files, Quarantine(), NOTHING_DROPPED),
+            span=infer_stored_span(folder, files),
         )
         write_manifest(folder, manifest)
+
+
+def count_written(
+    files: Iterable[Entry], quarantine: Quarantine, dropped: pl.DataFrame
+) -> list[dict[str, Any]]:
+    """Count of each table how many rows were delivered, as far as the rows written and set aside say."""
+    kept: Counter[str] = Counter()
+    for entry in files:
+        kept[entry["table"]] += entry["rows"]
+    return add_up(kept, quarantine.count_tables(), quarantine.count_poorer(), dropped)
 
 
 def check_buckets(buckets: int) -> None:
@@ -132,18 +146,6 @@ def place_file(folder: Path, table: str, bucket: int, delivery: int = 0) -> Path
     file = folder / name_file(table, bucket, delivery)
     file.parent.mkdir(exist_ok=True)
     return file
-
-
-def write_quarantine(quarantine: Quarantine, folder: Path, delivery: int = 0) -> list[Entry]:
-    """Write what a delivery's checks set aside, and say what was written."""
-    (folder / QUARANTINE).mkdir(exist_ok=True)
-    later = "" if delivery == 0 else f".{delivery}"
-    entries = []
-    for table, frame in quarantine.rows.items():
-        name = f"{QUARANTINE}/{table}{later}.parquet"
-        write_parquet(frame, folder / name)
-        entries.append(describe_quarantine(folder, table, name, frame.height))
-    return entries
 
 
 def _append_blocks(

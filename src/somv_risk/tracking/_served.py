@@ -13,6 +13,7 @@ from somv_risk.definitions import check_definitions
 from somv_risk.errors import CohortError, ConfigError, EligibilityWarning, IdentityError, InputError
 from somv_risk.histories import Histories
 from somv_risk.model import RiskModel, load_model
+from somv_risk.notices import one_call
 from somv_risk.scoring import score
 from somv_risk.sources import from_frames
 from somv_risk.tracking._payload import (
@@ -142,13 +143,12 @@ class ServedModel:
             {"scores": rows, "not_eligible": [person for person in asked if person not in scored]}
         )
 
+    @one_call()
     def _score_frames(self, given: Mapping[str, Any]) -> "pd.DataFrame":
         frames = {name: frame for name, frame in given.items() if name in s.SCHEMAS}
         options = read_options({name: value for name, value in given.items() if name not in s.SCHEMAS})
         data_end = read_moment(options.data_end, f"{INPUTS}.data_end")
         histories = from_frames(**frames, data_end=data_end)
-        if histories.quarantine.count():
-            warnings.warn(f"Rows were set aside:\n{histories.quarantine}", stacklevel=2)
         scores = _score(self.model, histories, options, INPUTS)
         if scores is None:
             raise CohortError("Nobody is eligible. Check persons and index time.")

@@ -8,12 +8,14 @@ from pathlib import Path
 import polars as pl
 
 from somv_risk.histories import Histories
+from somv_risk.notices import one_call
 from somv_risk.sources.frames import check_delivery, plan_delivery
 from somv_risk.sources.keys import Key
 from somv_risk.sources.omop.delivery import scan_omop
 from somv_risk.store import ROWS_PER_BATCH, Batches, Delivery
 
 
+@one_call()
 def from_omop(
     path: str | Path,
     config: str | Path | None = None,
