@@ -83,6 +83,7 @@ FLOORS = {
     "file_faults": 4,
     "store": 4,
     "batch": 4,
+    "private_files": 4,
     "spark": 4,
     "tracking": 4,
     "report": 4,

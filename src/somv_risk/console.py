@@ -1,7 +1,7 @@
 """The console: what the command line says, and the bars it shows on a terminal."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 import polars as pl
@@ -36,6 +36,12 @@ class RateColumn(ProgressColumn):
         rate = task.finished_speed or task.speed
         is_shown = rate is not None and (task.total or 0) >= 1_000
         return Text(f"{rate:,.0f}/s" if is_shown else "")
+
+
+def print_to_stderr(text: str) -> None:
+    """Print a line of rich text for whoever runs the command, beside its result."""
+    with suppress(OSError):  # the terminal is gone, or the log's disk is full: the exit code still stands
+        Console(stderr=True, soft_wrap=True).print(text, highlight=False)
 
 
 @contextmanager

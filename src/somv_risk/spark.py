@@ -18,6 +18,7 @@ from somv_risk.errors import ConfigError, SomvRiskError, SourceError, SystemLibr
 from somv_risk.model import RiskModel
 from somv_risk.moments import Moment
 from somv_risk.parquet import scan_parquet
+from somv_risk.private_files import make_inner_folder
 from somv_risk.report.outputs import SCORES_FILE
 from somv_risk.scoring import Allowed, Explain
 from somv_risk.sources.delta import write_delta_table
@@ -56,6 +57,7 @@ def score_spark(
     explain: Explain = "flagged",
     format: Format = "parquet",  # noqa: A002 - Spark's own word
     allow: Collection[Allowed] = (),
+    group_readable: bool = False,
 ) -> BatchResult:
     """Score everyone in a store on a Spark cluster, a task for each bucket.
 
@@ -80,6 +82,8 @@ def score_spark(
         gets a new version.
     allow
         What is usually refused, as in `run_batch`.
+    group_readable
+        Whether the group may read what is written: executors that run as another user need it.
 
     Raises
     ------
@@ -101,8 +105,10 @@ def score_spark(
         options=Options(capacity, threshold, reasons, language, explain),
         workers=partial(_gather_executors, spark),
         allow=allow,
+        group_readable=group_readable,
     )
     if format == "delta":
+        make_inner_folder(result.folder / DELTA_FOLDER)
         write_delta_table(
             scan_parquet(result.folder / SCORES_FILE), result.folder / DELTA_FOLDER, mode="overwrite"
         )

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, Final
 import polars as pl
 
 from somv_risk.errors import SourceError
+from somv_risk.private_files import make_inner_folder, make_private_file
 
 UNFINISHED: Final = ".unfinished"
 _FROM: Final = b"somv_risk.made_from"
@@ -49,9 +50,9 @@ def write_whole(path: Path, fill: Callable[[BinaryIO], object]) -> None:
     # On a cluster, two machines may have a process of the same number, and a lost task may go on.
     beside = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}{UNFINISHED}")
     with explain_trouble(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_inner_folder(path.parent)
         try:
-            with beside.open("wb") as file:
+            with make_private_file(beside).open("wb") as file:
                 fill(file)
                 file.flush()
                 os.fsync(file.fileno())

@@ -10,13 +10,14 @@ from typing import Final, TextIO
 
 from somv_risk.batch._files import explain_trouble
 from somv_risk.errors import FolderInUseError
+from somv_risk.private_files import make_private_folder, open_private
 
 LOCK_FILE: Final = ".lock"
 
 
 @contextmanager
-def hold_folder(folder: Path) -> Iterator[None]:
-    """Hold a folder, which is made if need be, against other runs.
+def hold_folder(folder: Path, *, group_readable: bool = False) -> Iterator[None]:
+    """Hold a folder, which is made if need be, for this user or the group too, against other runs.
 
     The system holds the lock and lets go of it when the process ends, however it ends: one that was
     killed leaves nothing to clear away. The file, which stays, names the process and machine that has it.
@@ -29,8 +30,9 @@ def hold_folder(folder: Path) -> Iterator[None]:
         If the folder cannot be made, or its file system knows no locks.
     """
     with explain_trouble(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / LOCK_FILE).open("a+", encoding="utf-8")
+        make_private_folder(folder, group_readable=group_readable)
+        lock = folder / LOCK_FILE
+        file = open(lock, "a+", encoding="utf-8", opener=open_private)  # noqa: SIM115 - closed below
     with file:
         _lock(file, folder)
         _write_owner(file, json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from somv_risk.batch._files import explain_trouble
+from somv_risk.private_files import open_private
 
 LOG_FILE: Final = "run.log"
 
@@ -27,5 +28,8 @@ class Log:
         """
         now = datetime.now().astimezone().isoformat(timespec="seconds")
         line = json.dumps({"time": now, "event": event, **facts}, ensure_ascii=False)
-        with explain_trouble(self.path), self.path.open("a", encoding="utf-8") as file:
+        with (
+            explain_trouble(self.path),
+            open(self.path, "a", encoding="utf-8", opener=open_private) as file,
+        ):
             file.write(line + "\n")

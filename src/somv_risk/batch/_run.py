@@ -25,6 +25,7 @@ from somv_risk.errors import ConfigError, ModelError, OtherRunError, SourceError
 from somv_risk.model import RiskModel, get_model
 from somv_risk.moments import Moment
 from somv_risk.notices import list_notices, one_call
+from somv_risk.private_files import make_inner_folder
 from somv_risk.scoring import Allowed
 from somv_risk.sources import read_histories
 from somv_risk.store import is_store, read_manifest, write_store
@@ -56,6 +57,7 @@ def run_batch(
     since: str | Path | None = None,
     allow: Collection[Allowed] = (),
     fresh: bool = False,
+    group_readable: bool = False,
     progress: Progress = ignore_progress,
 ) -> BatchResult:
     """Score everyone in a store at an index moment, bucket by bucket.
@@ -82,6 +84,8 @@ def run_batch(
         data end, other "definitions" of its features.
     fresh
         Whether to forget what an earlier run left in the folder.
+    group_readable
+        Whether the group may read what is written, such as a service's user; others may in no case.
 
     Raises
     ------
@@ -111,7 +115,10 @@ def run_batch(
     before = None if since is None else read_path("since", since)
     if before is not None and before.resolve() == folder.resolve():
         raise ConfigError(f"{folder} is both the earlier run and this one. Name another folder for this one.")
-    with hold_folder(folder), _make_store(read_path("store", store), folder) as stored:
+    with (
+        hold_folder(folder, group_readable=group_readable),
+        _make_store(read_path("store", store), folder) as stored,
+    ):
         if fresh:
             _forget(folder)
         check_tables(fitted, stored, allow)
@@ -167,12 +174,14 @@ def _make_store(source: Path, folder: Path) -> Iterator[Path]:
     shutil.rmtree(work, ignore_errors=True)
     with explain_trouble(folder):
         remove_unfinished(folder)
+        make_inner_folder(work)
     try:
         if not is_store(source):
             write_store(read_histories(source), work / "store")
         yield source if is_store(source) else work / "store"
     finally:
         shutil.rmtree(work, ignore_errors=True)
+        remove_unfinished(folder)
 
 
 def _copy_model(model: RiskModel, folder: Path) -> Path:

@@ -1,11 +1,11 @@
 """The app: all commands in the order of the help, and how an error and a warning are told."""
 
+import os
 import sys
 import warnings
 from typing import Final
 
 import typer
-from rich.console import Console
 
 from somv_risk.cli._deliveries import check, ingest
 from somv_risk.cli._exit_codes import EXIT_CODES_HELP, find_exit_code
@@ -13,10 +13,11 @@ from somv_risk.cli._looking import demo, features
 from somv_risk.cli._messages import messages
 from somv_risk.cli._registry import promote, rollback
 from somv_risk.cli._scoring import explain, monitor, score
+from somv_risk.cli._signals import end_on_signals
 from somv_risk.cli._simulation import simulate
 from somv_risk.cli._training import evaluate, train, tune
-from somv_risk.console import escape
-from somv_risk.errors import SomvRiskError
+from somv_risk.console import escape, print_to_stderr
+from somv_risk.errors import SomvRiskError, SourceError
 
 COMMANDS: Final = (
     *(simulate, ingest, check),
@@ -40,16 +41,40 @@ for _command in COMMANDS:
 def main() -> None:
     """Run the command line; a known error is one sentence and its own exit code, a warning is a note."""
     warnings.showwarning = _note
+    with end_on_signals():
+        _run()
+
+
+def _run() -> None:
     try:
-        app()
+        _run_whole()
     except SomvRiskError as error:
-        _print_to_stderr(f"[bold red]Error:[/] {escape(str(error))}")
+        print_to_stderr(f"[bold red]Error:[/] {escape(str(error))}")
         sys.exit(find_exit_code(type(error)))
 
 
+def _run_whole() -> None:
+    """Run the app, to the moment at which what it prints has been taken.
+
+    Raises
+    ------
+    SourceError
+        If the system refuses it.
+    """
+    try:
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
+    except SomvRiskError:
+        raise
+    except OSError as error:
+        # What waits to be printed would fail again when the interpreter ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SourceError(
+            f"The result cannot be written ({error.strerror}). Make room, or choose another place for it."
+        ) from None
+
+
 def _note(message: Warning | str, *_: object, **__: object) -> None:
-    _print_to_stderr(f"Note: {escape(str(message))}")
-
-
-def _print_to_stderr(text: str) -> None:
-    Console(stderr=True, soft_wrap=True).print(text, highlight=False)
+    print_to_stderr(f"Note: {escape(str(message))}")

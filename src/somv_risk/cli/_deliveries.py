@@ -9,7 +9,14 @@ import typer
 
 from somv_risk import sources
 from somv_risk.cli._exit_codes import EXIT_ROWS_SET_ASIDE
-from somv_risk.cli._options import BucketsOption, DataEndOption, EncodingOption, KeyOption, Origin
+from somv_risk.cli._options import (
+    BucketsOption,
+    DataEndOption,
+    EncodingOption,
+    GroupReadableOption,
+    KeyOption,
+    Origin,
+)
 from somv_risk.console import print_frame, print_histories, say
 from somv_risk.errors import SourceError
 from somv_risk.moments import parse_moment
@@ -78,6 +85,7 @@ def ingest(
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Show the summary even if nothing has changed.")
     ] = False,
+    group_readable: GroupReadableOption = False,
 ) -> None:
     """Read a delivery, check every row, and write it as a store or put it into one."""
     if later != (delivered_at is not None):
@@ -86,6 +94,8 @@ def ingest(
         raise typer.BadParameter("Give --as-of with --source delta only.")
     if encoding is not None and source not in (Origin.canonical, Origin.omop):
         raise typer.BadParameter("Give --encoding with --source canonical or omop only.")
+    if later and group_readable:
+        raise typer.BadParameter("A store stays as it was made. Give --group-readable without --append.")
     if not later:
         check_is_new(store, "store")
     limit = USUAL_LIMIT if max_set_aside is None else Limit(max_set_aside)
@@ -97,7 +107,7 @@ def ingest(
             review = check_delivery(delivery, place, buckets=buckets, delivered_at=moment, limit=limit)
             _print_review(review, delivery.data_end)
             return
-        is_changed = _put(delivery, store, buckets, moment, limit)
+        is_changed = _put(delivery, store, buckets, moment, limit, group_readable=group_readable)
     if is_changed or verbose:
         histories = scan_store(store)
         print_histories(histories)
@@ -105,10 +115,18 @@ def ingest(
     say(f"Store: {store}")
 
 
-def _put(delivery: Delivery, store: Path, buckets: int, moment: datetime | None, limit: Limit) -> bool:
+def _put(
+    delivery: Delivery,
+    store: Path,
+    buckets: int,
+    moment: datetime | None,
+    limit: Limit,
+    *,
+    group_readable: bool,
+) -> bool:
     """Put a delivery into a store, new if there is no moment, and say whether that changed anything."""
     if moment is None:
-        ingest_delivery(delivery, store, buckets=buckets, limit=limit)
+        ingest_delivery(delivery, store, buckets=buckets, limit=limit, group_readable=group_readable)
         return True
     before = read_manifest(store)
     changes = append(delivery, store, delivered_at=moment, limit=limit)

@@ -82,6 +82,10 @@ KeyOption = Annotated[
         help="File with a secret of at least 16 bytes; ids are replaced by keyed hashes.",
     ),
 ]
+GroupReadableOption = Annotated[
+    bool,
+    typer.Option("--group-readable", help="Let the group read what is written; others never may."),
+]
 DrawsOption = Annotated[int, typer.Option(help="Draws of persons for the intervals.", min=0)]
 SimulatedOption = Annotated[
     bool | None, typer.Option("--simulated/--real", help="Whether the persons are made up.")

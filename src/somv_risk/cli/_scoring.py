@@ -8,6 +8,7 @@ import typer
 from somv_risk.cli._exit_codes import EXIT_ALARMS, EXIT_BUCKETS_FAILED
 from somv_risk.cli._options import (
     AllowOption,
+    GroupReadableOption,
     IndexOption,
     Language,
     LanguageOption,
@@ -44,6 +45,7 @@ def score(
     ] = None,
     allow: AllowOption = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Forget what an earlier run left there.")] = False,
+    group_readable: GroupReadableOption = False,
 ) -> None:
     """Score everyone at an index moment and write the worklist; called again, goes on where it was ended."""
     from somv_risk.batch import Options, run_batch
@@ -60,6 +62,7 @@ def score(
             since=since,
             allow=[each.value for each in allow or ()],
             fresh=fresh,
+            group_readable=group_readable,
             progress=progress,
         )
     print_batch(result)

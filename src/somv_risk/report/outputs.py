@@ -16,6 +16,7 @@ from somv_risk.histories import Histories
 from somv_risk.model import RiskModel
 from somv_risk.outcomes import Target
 from somv_risk.parquet import write_parquet
+from somv_risk.private_files import make_private_file, make_private_folder
 from somv_risk.reasons import load_texts
 from somv_risk.report.worklist_page import render_worklist
 from somv_risk.scoring import FLAGGED
@@ -37,17 +38,20 @@ def write_outputs(
 ) -> None:
     """Write `scores.parquet` (everyone), `worklist.csv` and `worklist.html` (the flagged).
 
+    Only this user can read them.
+
     Raises
     ------
     SourceError
         If the folder cannot be written.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_parquet(scores, folder / SCORES_FILE)
-        build_worklist(scores).write_csv((folder / WORKLIST_FILE).absolute())
+        make_private_folder(folder)
+        write_parquet(scores, make_private_file(folder / SCORES_FILE))
+        worklist = make_private_file(folder / WORKLIST_FILE).absolute()
+        build_worklist(scores).write_csv(worklist)
         page = render_page(model, histories, scores, language=language, notes=notes)
-        (folder / PAGE_FILE).write_text(page, encoding="utf-8")
+        make_private_file(folder / PAGE_FILE).write_text(page, encoding="utf-8")
     except OSError as error:
         raise SourceError(
             f"Results cannot be written to {folder} ({error.strerror}). Choose another folder."

@@ -16,6 +16,7 @@ from somv_risk.errors import ConfigError, SourceError
 from somv_risk.histories import Histories
 from somv_risk.notices import one_call
 from somv_risk.parquet import check_rows
+from somv_risk.private_files import make_private_folder
 from somv_risk.sources.delta_place import LOG, open_for_reading, open_for_writing
 from somv_risk.sources.folder import list_entries, open_folder, show_names
 from somv_risk.sources.frames import check_delivery, plan_delivery
@@ -90,6 +91,7 @@ def write_delta(histories: Histories, path: str | Path) -> None:
     """Write histories as a folder of Delta tables, one for each table there is.
 
     A table is written at once and whole, the next one after it; one that is there becomes a new version.
+    A folder that is made is for this user only.
 
     Raises
     ------
@@ -98,6 +100,7 @@ def write_delta(histories: Histories, path: str | Path) -> None:
     ConfigError
         If the extra `delta` is not installed.
     """
+    make_private_folder(Path(path))
     for table, frame in histories.tables.items():
         write_delta_table(frame, Path(path) / table, mode="overwrite")
 

@@ -14,6 +14,7 @@ import polars as pl
 from somv_risk.errors import ConfigError
 from somv_risk.histories import NOTHING_DROPPED, Histories, Quarantine
 from somv_risk.notices import one_call
+from somv_risk.private_files import make_private_folder
 from somv_risk.soundness import NO_LIMIT, Limit, check_set_aside, read_counts, warn_of_rows
 from somv_risk.span import Span
 from somv_risk.store._apply import NO_CHANGES, Before, Checked, apply, check_rows
@@ -60,11 +61,12 @@ def ingest(
     *,
     buckets: int = DEFAULT_BUCKETS,
     limit: Limit = NO_LIMIT,
+    group_readable: bool = False,
 ) -> None:
     """Check a delivery of any size and write it as a store; memory grows with the largest bucket only.
 
     It holds the rows that `write_store` would write of the delivery read at once, and the same are set aside.
-    It appears under its name only when it is complete.
+    It appears under its name only when it is complete. Nobody else can look into it, or the group if asked.
 
     Parameters
     ----------
@@ -84,7 +86,8 @@ def ingest(
     """
     check_buckets(buckets)
     Histories({table: pl.LazyFrame() for table in delivery.tables})  # fails on missing tables
-    with make_folder(Path(path), "store") as folder, _make_staging(folder) as staging:
+    made = make_folder(Path(path), "store", group_readable=group_readable)
+    with made as folder, _make_staging(folder) as staging:
         staged = stage(delivery, staging, buckets)
         old = Before(folder, _state_nothing(buckets))
         checked = check_rows(old, delivery, staged)
@@ -209,7 +212,7 @@ def _make_staging(folder: Path) -> Iterator[Path]:
     staging = folder / STAGING
     shutil.rmtree(staging, ignore_errors=True)  # of a run that was killed
     try:
-        staging.mkdir()
+        make_private_folder(staging)
         yield staging
     finally:
         shutil.rmtree(staging, ignore_errors=True)

@@ -15,6 +15,7 @@ from somv_risk.errors import SourceError
 from somv_risk.histories import Quarantine
 from somv_risk.notices import list_notices
 from somv_risk.parquet import read_parquet, write_parquet
+from somv_risk.private_files import make_inner_folder, make_private_file
 from somv_risk.store._delivery import Delivery
 from somv_risk.store._files import BUCKET
 from somv_risk.store._manifest import (
@@ -146,8 +147,8 @@ def _keep_aside(folder: Path, bucket: int, found: Quarantine) -> dict[tuple[str,
     files = {}
     for table, rows in found.rows.items():
         files[table, bucket] = folder / "aside" / f"{table}.{bucket}.parquet"
-        files[table, bucket].parent.mkdir(exist_ok=True)
-        write_parquet(rows, files[table, bucket])
+        make_inner_folder(files[table, bucket].parent)
+        write_parquet(rows, make_private_file(files[table, bucket]))
     return files
 
 
@@ -308,7 +309,7 @@ def _state(
 
 def _write_quarantine(old: Before, checked: Checked, delivered_at: datetime | None) -> list[Entry]:
     """Write what was set aside into the store; rows of a later delivery say when it was made."""
-    (old.folder / QUARANTINE).mkdir(exist_ok=True)
+    make_inner_folder(old.folder / QUARANTINE)
     entries = []
     for table, bucket in sorted({*checked.own, *checked.aside}, key=_place):
         frames = [checked.own[table, bucket]] if (table, bucket) in checked.own else []

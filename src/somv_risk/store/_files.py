@@ -13,6 +13,7 @@ import polars as pl
 from somv_risk import schema as s
 from somv_risk.errors import SourceError
 from somv_risk.parquet import DAMAGE, count_rows
+from somv_risk.private_files import make_private_file, make_private_folder
 
 if TYPE_CHECKING:
     from pyarrow.parquet import ParquetWriter
@@ -63,7 +64,11 @@ class GrowingFile:
             others = [name for name in table.column_names if name not in _TIMES]
             path = self._path.absolute()
             self._writer = ParquetWriter(
-                path, table.schema, compression="lz4", use_dictionary=others, column_encoding=times
+                make_private_file(path),
+                table.schema,
+                compression="lz4",
+                use_dictionary=others,
+                column_encoding=times,
             )
         self._writer.write_table(table)
 
@@ -114,8 +119,10 @@ def check_is_new(folder: Path, what: str) -> None:
 
 
 @contextmanager
-def make_folder(folder: Path, what: str) -> Iterator[Path]:
+def make_folder(folder: Path, what: str, *, group_readable: bool = False) -> Iterator[Path]:
     """Give a folder to fill; it takes its name when it is complete, and goes if it never is.
+
+    Nobody else can look into it, or the group if asked.
 
     Raises
     ------
@@ -125,7 +132,7 @@ def make_folder(folder: Path, what: str) -> Iterator[Path]:
     check_is_new(folder, what)
     unfinished = folder.with_name(f".{folder.name}.unfinished")
     with tell_failing_writes(folder, what):
-        unfinished.mkdir(parents=True, exist_ok=True)
+        make_private_folder(unfinished, group_readable=group_readable)
         with lock_folder(unfinished, what, named=folder):
             try:
                 _empty(unfinished)

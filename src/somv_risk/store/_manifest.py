@@ -15,6 +15,7 @@ from somv_risk import schema as s
 from somv_risk.errors import SourceError, StoreVersionError
 from somv_risk.identity import Pseudonyms
 from somv_risk.parquet import DAMAGE, scan_parquet
+from somv_risk.private_files import make_private_file
 from somv_risk.span import END, START, Span, infer_span
 from somv_risk.store._files import BUCKET, hash_file, name_file
 from somv_risk.timezones import TIMEZONE
@@ -100,7 +101,7 @@ def write_manifest(folder: Path, facts: Mapping[str, Any]) -> None:
     """Write the manifest at once and whole: this is the moment at which a store becomes another."""
     unfinished = folder / f".{MANIFEST}"
     try:
-        with unfinished.open("w", encoding="utf-8") as file:
+        with make_private_file(unfinished).open("w", encoding="utf-8") as file:
             json.dump(facts, file, indent=1)
             file.flush()
             os.fsync(file.fileno())

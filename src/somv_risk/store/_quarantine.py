@@ -11,6 +11,7 @@ from somv_risk import schema as s
 from somv_risk.errors import SourceError
 from somv_risk.histories import KEPT_WITHOUT, SET_ASIDE, Counted, Quarantine
 from somv_risk.parquet import read_parquet, write_parquet
+from somv_risk.private_files import make_inner_folder, make_private_file
 from somv_risk.store._files import BUCKET, is_readable
 from somv_risk.store._manifest import Entry, describe_quarantine
 from somv_risk.store._places import find_bucket
@@ -93,7 +94,7 @@ def _read_counts(manifest: Mapping[str, Any]) -> Counted:
 
 def write_quarantine(quarantine: Quarantine, folder: Path, buckets: int, edition: int = 0) -> list[Entry]:
     """Write rows set aside into the buckets of their persons, and say what was written."""
-    (folder / QUARANTINE).mkdir(exist_ok=True)
+    make_inner_folder(folder / QUARANTINE)
     return [
         write_aside(folder, table, bucket, rows, edition)
         for table, frame in quarantine.rows.items()
@@ -128,8 +129,8 @@ def write_aside(folder: Path, table: str, bucket: int, rows: pl.DataFrame, editi
     """Write the rows of a table that were set aside in a bucket, and say what was written."""
     later = "" if edition == 0 else f".{edition}"
     name = f"{QUARANTINE}/{BUCKET}={bucket:02d}/{table}{later}.parquet"
-    (folder / name).parent.mkdir(parents=True, exist_ok=True)
-    write_parquet(rows, folder / name)
+    make_inner_folder((folder / name).parent)
+    write_parquet(rows, make_private_file(folder / name))
     return describe_quarantine(folder, table, bucket, name, rows.height)
 
 

@@ -24,6 +24,7 @@ from somv_risk.checks import (
 from somv_risk.histories import Histories
 from somv_risk.identity_checks import add_found, check_identity
 from somv_risk.parquet import read_parquet
+from somv_risk.private_files import make_inner_folder
 from somv_risk.span import Span, infer_span
 from somv_risk.store._delivery import Delivery
 from somv_risk.store._files import BUCKET, GrowingFile
@@ -237,7 +238,7 @@ class Shelf:
         for (number,), part in placed.partition_by(_PLACE, as_dict=True, include_key=False).items():
             path = self._folder / what / f"{table}.{number}.parquet"
             if path not in self._files:
-                path.parent.mkdir(exist_ok=True)
+                make_inner_folder(path.parent)
                 growing = GrowingFile(path, self._rows_per_group)
                 self._files[path] = self._closing.enter_context(closing(growing))
             self._files[path].append(part)

@@ -13,6 +13,7 @@ import polars as pl
 from somv_risk import schema as s
 from somv_risk.errors import ConfigError, InputError
 from somv_risk.histories import NOBODY, NOTHING_DROPPED, PERSON, Histories, Quarantine
+from somv_risk.private_files import make_inner_folder
 from somv_risk.store._files import BUCKET, GrowingFile, make_folder, name_file
 from somv_risk.store._manifest import (
     Entry,
@@ -35,11 +36,17 @@ _ROWS_WAITING: Final = 8_000_000  # of all files together
 _LEAST_ROWS_PER_GROUP: Final = 10_000
 
 
-def write_store(histories: Histories, path: str | Path, *, buckets: int = DEFAULT_BUCKETS) -> None:
+def write_store(
+    histories: Histories,
+    path: str | Path,
+    *,
+    buckets: int = DEFAULT_BUCKETS,
+    group_readable: bool = False,
+) -> None:
     """Write histories as a store: `bucket=07/admissions.parquet`, sorted by person and time.
 
     The store appears under its name only when it is complete. What was set aside goes along in
-    `quarantine/`, so that nothing is lost.
+    `quarantine/`, so that nothing is lost. Nobody else can look into it, or the group if asked.
 
     Raises
     ------
@@ -49,7 +56,7 @@ def write_store(histories: Histories, path: str | Path, *, buckets: int = DEFAUL
         If the number of buckets is not a whole number from 1.
     """
     check_buckets(buckets)
-    with make_folder(Path(path), "store") as folder:
+    with make_folder(Path(path), "store", group_readable=group_readable) as folder:
         files = _write_tables(histories, folder, buckets)
         manifest = state_manifest(
             files,
@@ -144,7 +151,7 @@ def write_table(folder: Path, table: str, bucket: int, rows: pl.DataFrame, deliv
 def place_file(folder: Path, table: str, bucket: int, delivery: int = 0) -> Path:
     """Give the path of a table's file in a bucket whose folder exists from now on."""
     file = folder / name_file(table, bucket, delivery)
-    file.parent.mkdir(exist_ok=True)
+    make_inner_folder(file.parent)
     return file
 
 
