@@ -223,7 +223,7 @@ def test_known_are_those_with_three_acute_admissions_in_the_year_before(mimic, m
 def test_scores_say_which_tables_a_real_delivery_lacks(scored):
     told = (
         "No information on psychiatric contacts, substance treatment, benefits, municipal services, "
-        "primary care. The risk is estimated without it."
+        "primary care. The risk is estimated without it; how well it holds was measured with all tables."
     )
     assert set(scored["warnings"].list.join(" ")) == {told}
 

@@ -10,13 +10,20 @@ import pytest
 from polars.testing import assert_frame_equal
 
 import somv_risk as sr
-from somv_risk.errors import CohortError, ConfigError, EligibilityWarning
+from somv_risk.errors import (
+    AbsentTablesWarning,
+    CohortError,
+    ConfigError,
+    EligibilityWarning,
+    OtherTablesError,
+)
 from somv_risk.explanation import list_reason_evidence
 from somv_risk.features import THEMES, list_evidence, load_catalogue
 from somv_risk.histories import Histories
 from somv_risk.reasons import load_texts, render_sentence
 from somv_risk.scoring import REASON
 from somv_risk.testing.people import PEOPLE, mix
+from somv_risk.worklist import build_worklist
 
 BY_NAME = {feature.name: feature for feature in load_catalogue()}
 NAMED = tuple(PEOPLE)
@@ -332,16 +339,23 @@ def test_known_are_those_with_three_acute_admissions_in_the_year_before(scores, 
 
 # --- Warnings
 
+MEASURED = {
+    "da": "Risikoen er beregnet uden dem; hvor godt den passer, er målt med alle tabeller.",
+    "en": "The risk is estimated without it; how well it holds was measured with all tables.",
+}
 ABSENT = {
     "da": {
-        "psychiatric_contacts": "Ingen oplysninger om psykiatriske kontakter. Risikoen er beregnet uden dem.",
-        "social_benefits": "Ingen oplysninger om ydelser. Risikoen er beregnet uden dem.",
+        "psychiatric_contacts": f"Ingen oplysninger om psykiatriske kontakter. {MEASURED['da']}",
+        "social_benefits": f"Ingen oplysninger om ydelser. {MEASURED['da']}",
     },
     "en": {
-        "psychiatric_contacts": "No information on psychiatric contacts. The risk is estimated without it.",
-        "social_benefits": "No information on benefits. The risk is estimated without it.",
+        "psychiatric_contacts": f"No information on psychiatric contacts. {MEASURED['en']}",
+        "social_benefits": f"No information on benefits. {MEASURED['en']}",
     },
 }
+
+
+ALLOWED = {"allow": ["absent-tables"]}
 
 
 def leave_out(histories, *tables):
@@ -349,14 +363,17 @@ def leave_out(histories, *tables):
     return Histories(left, histories.data_end)
 
 
+@pytest.mark.filterwarnings("ignore::somv_risk.errors.AbsentTablesWarning")
 @pytest.mark.parametrize("language", ABSENT)
 @pytest.mark.parametrize("table", ["psychiatric_contacts", "social_benefits"])
 def test_a_missing_table_is_told_in_every_score(model, few, index, language, table):
-    scored = sr.score(model, leave_out(few, table), index_time=index, language=language, explain="all")
+    options = {"index_time": index, "language": language, "explain": "all"} | ALLOWED
+    scored = sr.score(model, leave_out(few, table), **options)
     assert scored.height == few_rows(few, index)
     assert set(map(tuple, scored["warnings"].to_list())) == {(ABSENT[language][table],)}
 
 
+@pytest.mark.filterwarnings("ignore::somv_risk.errors.AbsentTablesWarning")
 @pytest.mark.parametrize("language", ["da", "en"])
 @pytest.mark.parametrize("table", [*OPTIONAL, "primary_care"])
 def test_no_missing_table_stops_a_score(model, few, index, language, table):
@@ -367,15 +384,66 @@ def test_no_missing_table_stops_a_score(model, few, index, language, table):
         person_ids=["thomas"],
         language=language,
         explain="all",
+        **ALLOWED,
     )
     assert len(scored["warnings"][0]) == 1
     assert len(scored["reasons"][0]) == 3
 
 
+@pytest.mark.filterwarnings("ignore::somv_risk.errors.AbsentTablesWarning")
 def test_all_optional_tables_may_be_missing(model, few, index):
-    scored = sr.score(model, leave_out(few, *OPTIONAL, "primary_care"), index_time=index, language="en")
+    hospital = leave_out(few, *OPTIONAL, "primary_care")
+    scored = sr.score(model, hospital, index_time=index, language="en", **ALLOWED)
     (warning,) = scored["warnings"][0]
     assert "secondary diagnoses, psychiatric contacts, substance treatment" in warning
+
+
+WAYS_TO_A_RISK = {
+    "score": lambda model, histories, index, **options: sr.score(
+        model, histories, index_time=index, explain="none", **options
+    ),
+    "explain_person": lambda model, histories, index, **options: sr.explain_person(
+        model, histories, "thomas", index, **options
+    ),
+    "explain_region": sr.explain_region,
+    "explain_change": lambda model, histories, index, **options: sr.explain_change(
+        model, histories, "thomas", index - timedelta(days=90), index, **options
+    ),
+    "evaluate": lambda model, histories, index, **options: sr.evaluate(
+        model, histories, index_times=[index - timedelta(days=365)], persons="all", draws=0, **options
+    ),
+}
+
+
+@pytest.mark.parametrize("way", WAYS_TO_A_RISK)
+def test_absent_tables_are_refused_unless_allowed_and_then_warned_of(model, few, index, way):
+    without = leave_out(few, "primary_care", "social_benefits")
+    with pytest.raises(OtherTablesError, match=r"trained with social_benefits, primary_care.*hospital_only"):
+        WAYS_TO_A_RISK[way](model, without, index)
+    with pytest.raises(OtherTablesError):
+        WAYS_TO_A_RISK[way](model, without, index, allow=["index-time"])
+    with pytest.warns(AbsentTablesWarning, match="measured with all tables"):
+        WAYS_TO_A_RISK[way](model, without, index, **ALLOWED)
+
+
+@pytest.mark.filterwarnings("ignore::somv_risk.errors.AbsentTablesWarning")
+def test_a_risk_without_all_tables_flags_nobody_by_threshold_and_a_capacity_still_does(model, few, index):
+    without = leave_out(few, "primary_care")
+    asked = {"index_time": index, "explain": "flagged"} | ALLOWED
+    for options in ({}, {"threshold": 0.0}):
+        scored = sr.score(model, without, **asked, **options)
+        assert scored.schema["flagged"] == pl.Boolean
+        assert scored["flagged"].null_count() == scored.height
+        assert scored["reasons"].list.len().sum() == 0
+        assert build_worklist(scored).is_empty()
+    scored = sr.score(model, without, **asked, capacity=2)
+    assert scored["flagged"].to_list() == [True] * 2 + [False] * (scored.height - 2)
+    assert (scored["reasons"].list.len() > 0).to_list() == scored["flagged"].to_list()
+
+
+def test_with_all_tables_nothing_is_refused_or_warned_of(model, few, index, recwarn):
+    assert sr.score(model, few, index_time=index, explain="none")["flagged"].null_count() == 0
+    assert not [w for w in recwarn if issubclass(w.category, AbsentTablesWarning)]
 
 
 @pytest.mark.parametrize(
@@ -644,8 +712,10 @@ def test_a_stay_that_is_open_is_evidence_without_an_end(few, index):
     assert (event["started_at"], event["ended_at"]) == (index - timedelta(days=3), None)
 
 
+@pytest.mark.filterwarnings("ignore::somv_risk.errors.AbsentTablesWarning")
 def test_evidence_of_an_absent_table_is_empty(model, few, index):
-    explained = sr.explain_person(model, leave_out(few, *OPTIONAL, "primary_care"), "thomas", index)
+    hospital = leave_out(few, *OPTIONAL, "primary_care")
+    explained = sr.explain_person(model, hospital, "thomas", index, **ALLOWED)
     for name, events in explained.evidence.items():
         if set(BY_NAME[name].definition.tables) - {"persons", "admissions"}:
             assert events.is_empty()
@@ -695,16 +765,17 @@ def test_thomas_reasons_speak_of_admissions_bursts_unfinished_treatment_and_alco
 # --- What nobody can know
 
 
+@pytest.mark.filterwarnings("ignore::somv_risk.errors.AbsentTablesWarning")
 def test_a_table_that_is_absent_is_never_a_reason(model, few, index):
     absent = {"primary_care", "social_benefits"}
     without = leave_out(few, *absent)
-    scored = sr.score(model, without, index_time=index, explain="all", reasons=11)
+    scored = sr.score(model, without, index_time=index, explain="all", reasons=11, **ALLOWED)
     told = {reason["feature"] for reasons in scored["reasons"].to_list() for reason in reasons}
     assert told
     assert not any(
         set(BY_NAME[name].definition.tables) & {"primary_care", "social_benefits"} for name in told
     )
-    explained = sr.explain_person(model, without, "thomas", index)
+    explained = sr.explain_person(model, without, "thomas", index, **ALLOWED)
     named = {name for reason in explained.reasons for name in reason.told}
     assert not any(
         set(BY_NAME[name].definition.tables) & {"primary_care", "social_benefits"} for name in named

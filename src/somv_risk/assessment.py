@@ -15,7 +15,6 @@ from somv_risk import schema as s
 from somv_risk.arguments import read_count, read_index_times
 from somv_risk.cases import Followed, Persons, find_head, follow
 from somv_risk.config import parse_config
-from somv_risk.definitions import check_definitions
 from somv_risk.errors import CohortError, ConfigError, SourceError
 from somv_risk.evaluation import (
     BY_LOT,
@@ -28,7 +27,7 @@ from somv_risk.evaluation import (
 )
 from somv_risk.explanation_quality import measure_explanations
 from somv_risk.groupings import list_groupings
-from somv_risk.histories import Histories, check_histories
+from somv_risk.histories import Histories
 from somv_risk.model import RiskModel, compute_model_hash, describe_target, get_model
 from somv_risk.moments import Moment
 from somv_risk.monitoring import REFERENCE
@@ -37,7 +36,7 @@ from somv_risk.notices import list_notices, one_call
 from somv_risk.pipeline import LIBRARIES, Progress, ignore_progress
 from somv_risk.refits import Judge, Refits, run_refits
 from somv_risk.report.card import render_card
-from somv_risk.scoring import Allowed, check_allowed
+from somv_risk.scoring import Allowed, check_fit
 from somv_risk.soundness import warn_of_quarantine
 from somv_risk.splits import PersonSplit
 
@@ -187,7 +186,8 @@ def evaluate(
     simulated
         Whether the histories are made up, where that is known; the page says so.
     allow
-        What is usually refused, and then only warned of: other "definitions" of the model's features.
+        What is usually refused, and then only warned of: "absent-tables" that the model was trained with,
+        other "definitions" of its features.
     progress
         Called with the step, how much of it is done, and its total.
 
@@ -199,6 +199,8 @@ def evaluate(
     ------
     ConfigError
         If there is no index time, or an argument is out of its range.
+    OtherTablesError
+        If tables are absent that the model was trained with, and this is not allowed.
     OtherDefinitionsError
         If features count something else than when the model was trained, and that is not allowed.
     IndexTimeError
@@ -213,10 +215,8 @@ def evaluate(
     ImplausibleDataWarning
         If outcomes hold contacts without an end, or events after a death, within bounds.
     """
-    check_allowed(allow)
     fitted = get_model(model)
-    check_definitions(fitted, allow)
-    check_histories(histories)
+    check_fit(fitted, histories, allow)
     moments = read_index_times(index_times, histories.timezone)
     draws, seed = read_count("draws", draws), read_count("seed", seed)
     explained = read_count("explained", explained)

@@ -1,6 +1,6 @@
 """Comparison: a challenger and a champion judged by the same persons, whom neither was trained on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from types import MappingProxyType
@@ -11,12 +11,12 @@ import polars as pl
 
 from somv_risk.cases import MODEL, Followed, Persons, follow
 from somv_risk.config import parse_config
-from somv_risk.definitions import warn_of_definitions
 from somv_risk.errors import CohortError, ConfigError
 from somv_risk.evaluation import CAPACITIES, WORKING_CAPACITY, Cases, compare, hide
 from somv_risk.histories import Histories
 from somv_risk.model import RiskModel, compute_model_hash, describe_target
 from somv_risk.moments import Moment, parse_moment
+from somv_risk.scoring import Allowed, check_fit
 
 _ORDER: Final = "order"
 
@@ -51,6 +51,7 @@ def compare_models(
     working_capacity: str | int = WORKING_CAPACITY,
     draws: int = 200,
     seed: int = 0,
+    allow: Collection[Allowed] = (),
 ) -> Comparison:
     """Compare two models on the same persons and period.
 
@@ -64,24 +65,30 @@ def compare_models(
         "test": those who neither grew nor calibrated either of the two; "all" for histories of others.
     capacities, working_capacity, draws, seed
         As in `evaluation.compare`.
+    allow
+        "absent-tables" that one of them was trained with, as in `score`.
 
     Raises
     ------
     ConfigError
         If the two foretell different targets, or outcomes of that period were used to make one of them.
+    OtherTablesError
+        If tables are absent that one of them was trained with, and this is not allowed.
     CohortError
         If no person can be judged by both.
 
     Warns
     -----
+    AbsentTablesWarning
+        If tables are absent, and this is allowed.
     DefinitionWarning
         If features count something else than when one of the two was trained.
     """
     models = [model for model in (challenger, champion) if model is not None]
-    for model in models:
-        warn_of_definitions(model)
     moment = _choose_moment(models) if index_time is None else parse_moment(index_time)
     _check_models(models, moment)
+    for model in models:
+        check_fit(model, histories, (*allow, "definitions"))
     followed = [_follow(model, histories, moment, persons) for model in models]
     cases = _put_in_pairs(followed)
     numbers = compare(

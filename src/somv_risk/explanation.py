@@ -15,7 +15,7 @@ from somv_risk.contributions import Summary, compute_contributions, summarise_tr
 from somv_risk.definitions import check_definitions
 from somv_risk.errors import ConfigError
 from somv_risk.features import THEMES, Feature, list_evidence
-from somv_risk.histories import Histories, check_histories
+from somv_risk.histories import Histories
 from somv_risk.matrix import build_matrices
 from somv_risk.model import RiskModel, get_model
 from somv_risk.moments import Moment
@@ -28,7 +28,15 @@ from somv_risk.reasons import (
     format_events,
     load_texts,
 )
-from somv_risk.scoring import RISK, Allowed, check_allowed, choose_persons, collect_features, keep_person
+from somv_risk.scoring import (
+    RISK,
+    Allowed,
+    check_allowed,
+    check_fit,
+    choose_persons,
+    collect_features,
+    keep_person,
+)
 
 RAW, BASE, TOP = "raw", "base", "top"
 CONTRIBUTION: Final = pl.Struct({"feature": pl.String, "contribution": pl.Float64})
@@ -79,18 +87,20 @@ def explain_person(
     Parameters
     ----------
     allow
-        What is usually refused, and then only warned of: other "definitions" of the model's features.
+        What is usually refused, and then only warned of: "absent-tables" that the model was trained with,
+        other "definitions" of its features.
 
     Raises
     ------
+    OtherTablesError
+        If tables are absent that the model was trained with, and this is not allowed.
     CohortError
         If the person is not found or not eligible.
     OtherDefinitionsError
         If features count something else than when the model was trained, and that is not allowed.
     """
-    check_allowed(allow)
     model = get_model(model)
-    check_definitions(model, allow)
+    check_fit(model, histories, allow)
     own, rows = _find_person(model, histories, person_id, index_time)
     frame = collect_features(model, own, rows)
     matrix = model.encoding.to_matrix(frame)
@@ -184,7 +194,8 @@ def explain_region(
     top
         How many features to tell of each person.
     allow
-        What is usually refused, and then only warned of: other "definitions" of the model's features.
+        What is usually refused, and then only warned of: "absent-tables" that the model was trained with,
+        other "definitions" of its features.
 
     Returns
     -------
@@ -195,15 +206,15 @@ def explain_region(
 
     Raises
     ------
+    OtherTablesError
+        If tables are absent that the model was trained with, and this is not allowed.
     CohortError
         If nobody is eligible.
     OtherDefinitionsError
         If features count something else than when the model was trained, and that is not allowed.
     """
-    check_allowed(allow)
     model = get_model(model)
-    check_definitions(model, allow)
-    check_histories(histories)
+    check_fit(model, histories, allow)
     top = min(read_count("top", top), len(model.features))
     rows = choose_persons(model, histories, read_index_time(index_time, histories.timezone), None)
     groups = [THEMES.index(feature.definition.theme) for feature in model.features]

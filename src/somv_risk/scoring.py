@@ -24,7 +24,13 @@ from somv_risk.cohort import Cohort, make_cohort
 from somv_risk.cohort_rows import KnownRows
 from somv_risk.contributions import compute_contributions
 from somv_risk.definitions import check_definitions
-from somv_risk.errors import CohortError, ConfigError, EligibilityWarning
+from somv_risk.errors import (
+    AbsentTablesWarning,
+    CohortError,
+    ConfigError,
+    EligibilityWarning,
+    OtherTablesError,
+)
 from somv_risk.features import build_features
 from somv_risk.histories import Histories, check_histories
 from somv_risk.matrix import Matrix
@@ -114,6 +120,9 @@ def score(
     ------
     ConfigError
         If an argument is out of its range.
+    OtherTablesError
+        If tables are absent that the model was trained with, and this is not allowed. Where it is, `flagged`
+        is null unless by capacity: the threshold was set, and the probability measured, with all tables.
     CohortError
         If none of the persons is eligible.
     OtherDefinitionsError
@@ -123,6 +132,8 @@ def score(
 
     Warns
     -----
+    AbsentTablesWarning
+        If tables are absent, and this is allowed.
     EligibilityWarning
         If some of the persons named are not eligible.
     ImplausibleDataWarning
@@ -135,11 +146,9 @@ def score(
         If features count something else than when the model was trained, and that is allowed.
     """
     check_options(capacity, threshold, reasons, explain)
-    check_allowed(allow)
     load_texts(language)
     model = get_model(model)
-    check_definitions(model, allow)
-    check_histories(histories)
+    absent = check_fit(model, histories, allow)
     moment = read_index_time(index_time, histories.timezone)
     check_index_time(histories, moment, allow)
     warn_of_quarantine(histories)
@@ -147,11 +156,9 @@ def score(
     frame = collect_features(model, histories, cohort)
     matrix = model.encoding.to_matrix(frame)
     ranked = _rank(_score_rows(model, histories, frame, matrix)).with_columns(
-        flag_rows(model, capacity, threshold)
+        flag_rows(model, capacity, threshold, absent)
     )
-    tell = partial(
-        explain_rows, model, count=reasons, language=language, absent=list_absent(model, histories)
-    )
+    tell = partial(explain_rows, model, count=reasons, language=language, absent=absent)
     told = [
         tell_reasons(part.select(PLACE, is_told=is_explained(explain)), frame, matrix, tell)
         for part in ranked.iter_slices(TOLD_AT_ONCE)
@@ -159,6 +166,47 @@ def score(
     notes = list_warnings(model, histories, ranked.select(KEY), language=language)
     warn_of_assumed_ends(model, histories, ranked.select(KEY))
     return attach_reasons(ranked, pl.concat(told), notes)
+
+
+def check_fit(model: RiskModel, histories: Histories, allow: Collection[Allowed] = ()) -> list[str]:
+    """Check that a model fits the library and the histories; return the tables that are absent and allowed.
+
+    Raises
+    ------
+    ConfigError
+        If something is allowed that is never refused.
+    OtherDefinitionsError, OtherTablesError
+        If features count something else than when the model was trained, or tables are absent that it was
+        trained with, and that is not allowed.
+
+    Warns
+    -----
+    DefinitionWarning, AbsentTablesWarning
+        If so, and that is allowed.
+    """
+    check_allowed(allow)
+    check_definitions(model, allow)
+    check_histories(histories)
+    absent = list_absent(model, histories)
+    refuse_absent(absent, allow)
+    return absent
+
+
+def refuse_absent(absent: Sequence[str], allow: Collection[str]) -> None:
+    """Refuse tables that are absent, or warn of them where they are allowed."""
+    if not absent:
+        return
+    if "absent-tables" not in allow:
+        raise OtherTablesError(
+            f"The model was trained with {', '.join(absent)}, which these histories do not have. "
+            "Deliver them, take or train a model without them (models/hospital_only, train with tables), or "
+            "allow it (allow absent-tables): the risks are then estimated without."
+        )
+    give_notice(
+        f"The model was trained with {', '.join(absent)}, which these histories do not have. The risks are "
+        "estimated without; how well they hold was measured with all tables, so no threshold flags anybody.",
+        AbsentTablesWarning,
+    )
 
 
 def choose_persons(
@@ -281,16 +329,24 @@ def _rank(scored: pl.DataFrame) -> pl.DataFrame:
     return ranked.with_columns(pl.int_range(1, pl.len() + 1, dtype=pl.Int64).alias(RANK))
 
 
-def flag_rows(model: RiskModel, capacity: int | None, threshold: float | None) -> pl.Expr:
-    """Tell whether a row is flagged, by its rank or its risk."""
+def flag_rows(
+    model: RiskModel, capacity: int | None, threshold: float | None, absent: Sequence[str] = ()
+) -> pl.Expr:
+    """Tell whether a row is flagged, by its rank or its risk; a risk without all tables tells nothing."""
     if capacity is not None:
         return (pl.col(RANK) <= capacity).alias(FLAGGED)
+    if absent:
+        return pl.lit(None, pl.Boolean).alias(FLAGGED)
     return (pl.col(RISK) >= (model.main.threshold if threshold is None else threshold)).alias(FLAGGED)
 
 
 def is_explained(explain: Explain) -> pl.Expr:
     """Tell whether a row is given reasons."""
-    return {"flagged": pl.col(FLAGGED), "all": pl.lit(value=True), "none": pl.lit(value=False)}[explain]
+    return {
+        "flagged": pl.col(FLAGGED).fill_null(value=False),
+        "all": pl.lit(value=True),
+        "none": pl.lit(value=False),
+    }[explain]
 
 
 def tell_reasons(

@@ -190,9 +190,9 @@ def explain_bucket(
     The rows of `score` of these persons, in order of rank.
     """
     in_order = ranked.sort(RANK)
-    flagged = in_order.with_columns(flag_rows(model, options.capacity, options.threshold))
-    asked = flagged.with_columns(is_explained(options.explain).alias(PLACE))[PLACE]
     absent = list_absent(model, histories)
+    flagged = in_order.with_columns(flag_rows(model, options.capacity, options.threshold, absent))
+    asked = flagged.with_columns(is_explained(options.explain).alias(PLACE))[PLACE]
     tell = partial(explain_rows, model, count=options.reasons, language=options.language, absent=absent)
     known = _place_reasons(flagged, kept)
     told = _tell(model, histories, flagged.select(KEY), asked & known.is_null(), tell)

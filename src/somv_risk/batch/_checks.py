@@ -7,11 +7,11 @@ from pathlib import Path
 import polars as pl
 
 from somv_risk import schema as s
-from somv_risk.errors import EmptyBucketError, IndexTimeError, OtherTablesError
+from somv_risk.errors import EmptyBucketError, IndexTimeError
 from somv_risk.histories import Quarantine
 from somv_risk.model import RiskModel
 from somv_risk.parquet import DAMAGE, scan_parquet
-from somv_risk.scoring import Allowed
+from somv_risk.scoring import Allowed, refuse_absent
 from somv_risk.soundness import check_end, read_counts, warn_of_rows
 from somv_risk.store import list_bucket_files, read_manifest, read_span
 
@@ -22,15 +22,10 @@ def check_tables(model: RiskModel, store: Path, allow: Collection[Allowed]) -> N
     Raises
     ------
     OtherTablesError
-        If one is, and that is not allowed.
+        If one is, and that is not allowed; where it is, a warning says so.
     """
     delivered = read_manifest(store)["tables"]
-    absent = [table for table in model.tables if table not in delivered]
-    if absent and "absent-tables" not in allow:
-        raise OtherTablesError(
-            f"The model was trained with {', '.join(absent)}, which the store does not have. Deliver them, "
-            "or allow it (--allow absent-tables): the risks are then estimated without."
-        )
+    refuse_absent([table for table in model.tables if table not in delivered], allow)
 
 
 def check_index_time(store: Path, index_time: datetime, allow: Collection[Allowed]) -> None:

@@ -13,7 +13,6 @@ import polars as pl
 from somv_risk.arguments import read_count, read_index_time
 from somv_risk.change._evidence import Evidence, compare_evidence
 from somv_risk.contributions import compute_contributions
-from somv_risk.definitions import check_definitions
 from somv_risk.errors import CohortError
 from somv_risk.features import Feature
 from somv_risk.histories import Histories
@@ -29,7 +28,7 @@ from somv_risk.reasons import (
     render_change,
     sum_themes,
 )
-from somv_risk.scoring import Allowed, check_allowed, choose_persons, collect_features, keep_person
+from somv_risk.scoring import Allowed, check_fit, choose_persons, collect_features, keep_person
 
 LEAST_SHARE: Final = 0.1
 LEAST_CHANGE: Final = 1e-9  # in log-odds; less is what sums of floats leave behind
@@ -115,21 +114,22 @@ def explain_change(
     reasons
         How many themes are told, those that moved the score most first. `themes` has all.
     allow
-        What is usually refused, and then only warned of: other "definitions" of the model's features.
+        What is usually refused, and then only warned of: "absent-tables" that the model was trained with,
+        other "definitions" of its features.
 
     Raises
     ------
     ConfigError
         If there are no texts in that language, or fewer than one reason is asked for.
+    OtherTablesError
+        If tables are absent that the model was trained with, and this is not allowed.
     CohortError
         If the moments are the same or in the wrong order, or the person is not found or not eligible at
         one of them.
     OtherDefinitionsError
         If features count something else than when the model was trained, and that is not allowed.
     """
-    check_allowed(allow)
     model = get_model(model)
-    check_definitions(model, allow)
     own = keep_person(histories, person_id)
     moments = (
         read_index_time(earlier, own.timezone, "earlier"),
@@ -137,6 +137,7 @@ def explain_change(
     )
     _check_arguments(moments, reasons)
     load_change_texts(language)
+    check_fit(model, histories, allow)
     rows = _choose_rows(model, own, moments)
     frame = collect_features(model, own, rows)
     matrix = model.encoding.to_matrix(frame)

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -96,3 +96,8 @@ TrackingOption = Annotated[
         help="Where MLflow keeps it; by default MLFLOW_TRACKING_URI, else sqlite:///mlflow.db.",
     ),
 ]
+
+
+def list_allowed(allow: list[Allowed] | None) -> list[Literal["absent-tables", "index-time", "definitions"]]:
+    """List what is allowed, in the words of the library."""
+    return [each.value for each in allow or ()]

@@ -18,6 +18,7 @@ from somv_risk.cli._options import (
     SimulatedOption,
     StoreOption,
     WhoIsExplained,
+    list_allowed,
 )
 from somv_risk.cli._printing import print_batch, say_tracked
 from somv_risk.console import say, show_progress
@@ -60,7 +61,7 @@ def score(
             options=options,
             workers=workers,
             since=since,
-            allow=[each.value for each in allow or ()],
+            allow=list_allowed(allow),
             fresh=fresh,
             group_readable=group_readable,
             progress=progress,
@@ -82,32 +83,17 @@ def explain(
     allow: AllowOption = None,
 ) -> None:
     """Explain one person's risk, or what has moved it since, with the events behind every reason."""
-    from somv_risk.change import Change, explain_change
-    from somv_risk.explanation import Explanation, explain_person
+    from somv_risk.change import explain_change
+    from somv_risk.explanation import explain_person
     from somv_risk.model import load_model
 
     histories, fitted = read_histories(store), load_model(model)
-    told: Explanation | Change
+    allowed = list_allowed(allow)
     if since is None:
-        told = explain_person(
-            fitted,
-            histories,
-            person,
-            index_time,
-            language=language,
-            allow=[each.value for each in allow or ()],
-        )
+        say(str(explain_person(fitted, histories, person, index_time, language=language, allow=allowed)))
     else:
-        told = explain_change(
-            fitted,
-            histories,
-            person,
-            since,
-            index_time,
-            language=language,
-            allow=[each.value for each in allow or ()],
-        )
-    say(str(told))
+        told = explain_change(fitted, histories, person, since, index_time, language=language, allow=allowed)
+        say(str(told))
 
 
 def monitor(

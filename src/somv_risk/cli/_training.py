@@ -16,6 +16,7 @@ from somv_risk.cli._options import (
     StoreOption,
     TrackingOption,
     WhichPersons,
+    list_allowed,
 )
 from somv_risk.cli._printing import SHOWN_ROWS, print_metrics, say_tracked
 from somv_risk.console import print_frame, say, show_progress
@@ -145,7 +146,7 @@ def evaluate(
             refits=None if refits.is_empty else refits,
             explained=explained,
             simulated=simulated,
-            allow=[each.value for each in allow or ()],
+            allow=list_allowed(allow),
             progress=progress,
         )
     report.to_html(out / EVALUATION_PAGE, language=language)

@@ -12,9 +12,8 @@ import polars as pl
 
 from somv_risk import schema as s
 from somv_risk.arguments import read_index_time, read_index_times
-from somv_risk.definitions import warn_of_definitions
 from somv_risk.errors import ConfigError
-from somv_risk.histories import Histories, check_histories
+from somv_risk.histories import Histories
 from somv_risk.model import RiskModel, compute_model_hash, get_model
 from somv_risk.moments import Moment
 from somv_risk.monitoring._alarms import Alarm, tabulate_alarms
@@ -42,10 +41,12 @@ from somv_risk.monitoring._volumes import (
     tabulate_volumes,
 )
 from somv_risk.notices import list_notices, one_call
+from somv_risk.scoring import Allowed, check_fit
 from somv_risk.soundness import INDEX_TIME, check_index_time, warn_of_quarantine
 
 Progress = Callable[[str, int, int], None]
 
+ALLOWED: Final[tuple[Allowed, ...]] = ("absent-tables", "definitions")
 LIBRARIES: Final = ("somv-risk", "polars", "lightgbm", "numpy")
 
 
@@ -127,11 +128,13 @@ def monitor(
     -----
     DefinitionWarning
         If features count something else than when the model was trained.
+    AbsentTablesWarning
+        If tables are absent that the model was trained with; to find that out is what monitoring is for, so
+        nothing is refused.
     """
     fitted = get_model(model)
-    warn_of_definitions(fitted)
+    check_fit(fitted, histories, ALLOWED)
     set_limits, reference = read_limits(limits), read_reference(fitted)
-    check_histories(histories)
     moment = read_index_time(index_time, histories.timezone)
     moments = _list_earlier(earlier, moment, histories.timezone)
     steps = ("reading the tables", "scoring", "following earlier scorings")

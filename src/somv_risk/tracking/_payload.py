@@ -95,6 +95,7 @@ class Options(_Part):
     reasons: int | None = None
     language: str | None = _one_of(LANGUAGES)
     explain: str | None = _one_of(get_args(Explain))
+    allow: list[str] | None = None
 
     def list_arguments(self) -> dict[str, Any]:
         """List the arguments of `score`."""
@@ -264,7 +265,7 @@ def build_example() -> list[dict[str, Any]]:
         s.SEX: "male",
         s.OBSERVED_FROM: date(1981, 5, 1).isoformat(),
     }
-    citizen = {PERSON: person, s.ADMISSIONS: [stay], s.PRIMARY_CARE: []}
+    citizen = {PERSON: person, **{table: [] for table in s.EVENT_TABLES}, s.ADMISSIONS: [stay]}
     return [{s.INDEX_TIME: "2026-01-01", "language": "en", CITIZENS: [citizen]}]
 
 

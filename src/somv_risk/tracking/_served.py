@@ -10,7 +10,15 @@ from pydantic import BaseModel, ConfigDict
 
 from somv_risk import schema as s
 from somv_risk.definitions import check_definitions
-from somv_risk.errors import CohortError, ConfigError, EligibilityWarning, IdentityError, InputError
+from somv_risk.errors import (
+    AbsentTablesWarning,
+    CohortError,
+    ConfigError,
+    EligibilityWarning,
+    IdentityError,
+    InputError,
+    OtherTablesError,
+)
 from somv_risk.histories import Histories
 from somv_risk.model import RiskModel, load_model
 from somv_risk.notices import one_call
@@ -31,7 +39,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FOLDER: Final = "risk_model"
-REFUSED: Final = (InputError, IdentityError, ConfigError, CohortError)
+REFUSED: Final = (InputError, IdentityError, ConfigError, CohortError, OtherTablesError)
+SAID_IN_THE_ANSWER: Final = (EligibilityWarning, AbsentTablesWarning)
 # The file MLflow keeps with the model and runs to load it: it holds no logic, so the installed code answers.
 # The method is inherited, or MLflow would check a question first and put all of it into its error.
 CODE: Final = '''"""The model as MLflow loads it; the code is that of the installed library."""
@@ -73,7 +82,7 @@ class ScoreRow(_Part):
     risk: float
     percentile: float
     rank: int
-    flagged: bool
+    flagged: bool | None = None
     known_or_new: str
     reasons: list[ReasonRow]
     unfinished_risk: float | None = None
@@ -161,7 +170,8 @@ def _score(model: RiskModel, histories: Histories, options: Options, place: str)
     arguments = options.list_arguments() | {s.INDEX_TIME: moment}
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", EligibilityWarning)
+            for kind in SAID_IN_THE_ANSWER:
+                warnings.simplefilter("ignore", kind)
             return score(model, histories, **arguments)
     except CohortError:
         return None
