@@ -41,6 +41,7 @@ def plan_training(data_end: datetime) -> dict:
         return [(data_end - timedelta(days=number)).isoformat() for number in days]
 
     return {
+        "validation": "time",
         "persons": {"fit": 0.35, "stop": 0.2, "calibrate": 0.25, "test": 0.2},
         "times": {
             "train": before_the_end(1455, 1365, 1275),

@@ -13,7 +13,7 @@ import polars as pl
 
 from somv_risk import schema as s
 from somv_risk.arguments import read_count, read_index_times
-from somv_risk.cases import Followed, Persons, find_head, follow
+from somv_risk.cases import Followed, Persons, choose_persons_to_follow, find_head, follow
 from somv_risk.config import parse_config
 from somv_risk.errors import CohortError, ConfigError, SourceError
 from somv_risk.evaluation import (
@@ -171,7 +171,8 @@ def evaluate(
         Which of the model's targets; its first by default.
     persons
         "test": only persons who neither grew nor calibrated the model, as its training split them, which is
-        right for the histories it was trained on; "all" for others.
+        right for the histories it was trained on; "all" for others. A cross-validated model has kept nobody:
+        "test" then is everybody, at index times later than all it has learnt from.
     capacities
         Lengths of lists: persons, such as "100", or a share of everybody, such as "1 %".
     working_capacity
@@ -220,6 +221,7 @@ def evaluate(
     moments = read_index_times(index_times, histories.timezone)
     draws, seed = read_count("draws", draws), read_count("seed", seed)
     explained = read_count("explained", explained)
+    persons = choose_persons_to_follow(fitted, moments, persons)
     read_capacities([*capacities, working_capacity])
     _check_target(fitted, target, asks_for_more=refits is not None or explained > 0)
     config = parse_config(dict(fitted.facts["config"]))

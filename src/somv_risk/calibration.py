@@ -88,7 +88,7 @@ def cross_validate(
     kind: str, raw: FloatArray, outcome: Outcome, persons: npt.ArrayLike | None = None
 ) -> FloatArray | None:
     """Compute the log loss of each row by a curve fitted on other persons; None where a fit fails."""
-    fold = _deal_folds(outcome, _number(raw, persons))
+    fold = deal_folds(outcome, _number(raw, persons))
     losses = np.empty(len(raw))
     for number in range(FOLDS):
         is_held = fold == number
@@ -112,16 +112,20 @@ def _number(raw: FloatArray, persons: npt.ArrayLike | None) -> npt.NDArray[np.in
     return person
 
 
-def _deal_folds(outcome: Outcome, person: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
-    """Deal persons to folds as shuffled cards, those with the outcome after the others.
+def deal_folds(
+    outcome: Outcome, person: npt.NDArray[np.intp], folds: int = FOLDS, seed: int = 0
+) -> npt.NDArray[np.intp]:
+    """Deal persons, numbered from 0, to folds as shuffled cards, those with the outcome after the others.
+
+    All rows of a person are in one fold, and the folds have as many persons with the outcome, to within one.
 
     They are not sorted by score: folds would then share their chance ups and downs, which steps follow.
     """
     has_event = np.zeros(person.max() + 1, dtype=bool)
     np.logical_or.at(has_event, person, outcome)
-    shuffled = np.random.default_rng(0).random(len(has_event))
+    shuffled = np.random.default_rng(seed).random(len(has_event))
     fold = np.empty(len(has_event), dtype=np.intp)
-    fold[np.lexsort((shuffled, has_event))] = np.arange(len(has_event)) % FOLDS
+    fold[np.lexsort((shuffled, has_event))] = np.arange(len(has_event)) % folds
     return fold[person]
 
 

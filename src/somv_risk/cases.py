@@ -1,5 +1,6 @@
 """Cases of a model: persons scored at an index moment and followed to the end of the horizon."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, Literal
@@ -43,6 +44,7 @@ COUNT_RULE: Final = "count_rule"
 PROGRAMME: Final = Target(PROGRAMME_RULE, min_count=3, horizon=Horizon(183))
 # Chapters that official ways of counting leave out, and with them the citizens this library looks for.
 NOT_COUNTED: Final = ("F", "T51")
+FLATTERED: Final = "It has learnt from these persons' outcomes of that time, which flatters it."
 _RAW: Final = "raw"
 
 
@@ -98,11 +100,12 @@ def follow(
             "index time, or look whether observed_until is right."
         )
     scored = _score(model, head, histories, known)
+    doubts = list_doubts(head) | _list_flattered(model, index_time)
     schema = {s.RULE: pl.String, "rows_before": pl.Int64, "rows_after": pl.Int64}
     return Followed(
         index_time=index_time,
         person_ids=scored[s.PERSON_ID],
-        cases=_build_cases(model, head, histories, scored),
+        cases=_build_cases(model, head, histories, scored, doubts),
         attrition=pl.DataFrame(steps, schema=schema, orient="row"),
     )
 
@@ -124,6 +127,32 @@ def _check_follow_up(histories: Histories, index_time: datetime, horizon: Horizo
             f"The data end at {data_end}, before the horizon of {horizon.days} days after {index_time} does. "
             f"The latest possible index time is {data_end - horizon.length}."
         )
+
+
+def find_learnt_until(model: RiskModel) -> datetime:
+    """Find the moment until which outcomes were used to fit or to calibrate."""
+    times = [datetime.fromisoformat(time) for time in model.facts["index_times"]["calibrate"]]
+    return max(times) + model.main.target.horizon.length
+
+
+def choose_persons_to_follow(model: RiskModel, moments: Iterable[datetime], persons: Persons) -> Persons:
+    """Choose by whom a model is measured; a cross-validated one has kept nobody, only what came later.
+
+    Raises
+    ------
+    ConfigError
+        If it has learnt from everybody's outcomes of one of the moments.
+    """
+    if persons != "test" or not model.is_cross_validated:
+        return persons
+    until = find_learnt_until(model)
+    if any(moment < until for moment in moments):
+        raise ConfigError(
+            f"The model was cross-validated: it has learnt from everybody's outcomes until {until}, so "
+            "nobody is kept for a test before. Give later index times, read the figures on its card, or give "
+            "persons='all', which flatters it."
+        )
+    return "all"
 
 
 def find_head(model: RiskModel, target: str | None) -> Head:
@@ -155,7 +184,7 @@ def _choose_rows(
 def _score(model: RiskModel, head: Head, histories: Histories, rows: pl.DataFrame) -> pl.DataFrame:
     """Score rows piece by piece, and put the highest first; the person id orders what is equal."""
     raw, logistic = np.empty(rows.height), np.empty(rows.height)
-    for piece in build_matrices(histories, rows, model.encoding, lags=model.lags):
+    for piece in build_matrices(model.see(histories), rows, model.encoding, lags=model.lags):
         raw[piece.places] = head.predict_raw(piece.matrix)
         logistic[piece.places] = head.logistic.predict_raw(model.encoding, piece.matrix)
     scored = rows.with_columns(pl.Series(_RAW, raw), pl.Series(LOGISTIC, 1 / (1 + np.exp(-logistic))))
@@ -163,7 +192,9 @@ def _score(model: RiskModel, head: Head, histories: Histories, rows: pl.DataFram
     return ranked.with_columns(pl.Series(MODEL, head.calibration.predict_risk(ranked[_RAW].to_numpy())))
 
 
-def _build_cases(model: RiskModel, head: Head, histories: Histories, scored: pl.DataFrame) -> Cases:
+def _build_cases(
+    model: RiskModel, head: Head, histories: Histories, scored: pl.DataFrame, doubts: Mapping[str, str]
+) -> Cases:
     target = head.target
     past = _count(histories, scored, target, model)
     last_year = _count(histories, scored, FREQUENT_ADMISSION, model)
@@ -184,8 +215,15 @@ def _build_cases(model: RiskModel, head: Head, histories: Histories, scored: pl.
         bed_days=burden[BED_DAYS_AFTER].to_numpy(),
         is_counted=_is_counted(histories, scored, target),
         groups=build_groups(histories, scored, model.lags),
-        doubts=list_doubts(head),
+        doubts=doubts,
     )
+
+
+def _list_flattered(model: RiskModel, index_time: datetime) -> dict[str, str]:
+    """List the rankings that were fitted to everybody's outcomes of that time."""
+    if not model.is_cross_validated or index_time >= find_learnt_until(model):
+        return {}
+    return dict.fromkeys((MODEL, LOGISTIC), FLATTERED)
 
 
 def list_doubts(head: Head) -> dict[str, str]:

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
-from somv_risk.cases import MODEL, Followed, Persons, follow
+from somv_risk.cases import MODEL, Followed, Persons, choose_persons_to_follow, follow
 from somv_risk.config import parse_config
 from somv_risk.errors import CohortError, ConfigError
 from somv_risk.evaluation import CAPACITIES, WORKING_CAPACITY, Cases, compare, hide
@@ -131,7 +131,8 @@ def _check_models(models: Sequence[RiskModel], moment: datetime) -> None:
 
 def _follow(model: RiskModel, histories: Histories, moment: datetime, persons: Persons) -> Followed:
     split = parse_config(dict(model.facts["config"])).build_person_split()
-    return follow(model, histories, moment, persons=persons, split=split)
+    whom = choose_persons_to_follow(model, [moment], persons)
+    return follow(model, histories, moment, persons=whom, split=split)
 
 
 def _put_in_pairs(followed: Sequence[Followed]) -> list[Cases]:

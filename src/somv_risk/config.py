@@ -1,12 +1,14 @@
 """Configuration: what a training run needs to be told, read from TOML and checked."""
 
 import json
+import math
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -50,21 +52,24 @@ TREE_PARAMETERS: Final[Mapping[str, Any]] = MappingProxyType(
 )
 
 
+CENTURY: Final = 36_525  # days; more is a slip, and dates do not hold much more
+MOST: Final = 1_000_000
+LARGEST: Final = 10_000_000  # bytes of a TOML file; a device may have no end
 _FOLDER: Final = "folder"
 
 Entries = TypeVar("Entries", bound=BaseModel)
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class TargetSection(_Section):
     """One target; see `outcomes.Target`."""
 
     counts: Literal["admissions", "unfinished_stays"] = "admissions"
-    min_count: int = 3
-    horizon_days: int = 365
+    min_count: int = Field(default=3, le=MOST)
+    horizon_days: int = Field(default=365, le=CENTURY)
     sectors: tuple[str, ...] = s.SECTORS
     admission_types: tuple[str, ...] = ("acute",)
     excluded_diagnoses: tuple[str, ...] = ()
@@ -77,8 +82,13 @@ class TimeSection(_Section):
     train: tuple[datetime | str, ...] = ()
     calibrate: tuple[datetime | str, ...] = ()
     test: tuple[datetime | str, ...] = ()
-    train_moments: int = Field(default=5, ge=1)
-    train_spacing_days: int = Field(default=91, ge=1)
+    train_moments: int = Field(default=5, ge=1, le=1_000)
+    train_spacing_days: int = Field(default=91, ge=1, le=CENTURY)
+
+    @property
+    def names_any(self) -> bool:
+        """Whether any moment is named."""
+        return bool(self.train or self.calibrate or self.test)
 
 
 class PersonSection(_Section):
@@ -93,21 +103,38 @@ class PersonSection(_Section):
 class CohortSection(_Section):
     """Who is eligible."""
 
-    minimum_age_years: int = Field(default=18, ge=0)
-    minimum_residence_days: int = Field(default=365, ge=0)
+    minimum_age_years: int = Field(default=18, ge=0, le=150)
+    minimum_residence_days: int = Field(default=365, ge=0, le=CENTURY)
 
 
 class TreeSection(_Section):
     """How trees are grown; `parameters` go to LightGBM, added to the default ones."""
 
-    rounds: int = Field(default=600, ge=1)
-    patience: int = Field(default=50, ge=1)
+    rounds: int = Field(default=600, ge=1, le=MOST)
+    patience: int = Field(default=50, ge=1, le=MOST)
     parameters: dict[str, Any] = Field(default_factory=lambda: dict(TREE_PARAMETERS))
 
     @field_validator("parameters")
     @classmethod
     def _add_defaults(cls, given: dict[str, Any]) -> dict[str, Any]:
+        unusable = [name for name, value in given.items() if not _is_parameter(value)]
+        if unusable:
+            raise ConfigError(
+                f"Configuration trees.parameters: {', '.join(unusable)} is no text, truth or finite number "
+                "of usual size. Correct that entry."
+            )
         return {**TREE_PARAMETERS, **given}
+
+
+def _is_parameter(value: object) -> bool:
+    """Whether LightGBM can be given a value; a number beyond 64 bits comes to it as another one."""
+    if isinstance(value, list | tuple):
+        return all(_is_parameter(one) for one in value)
+    if isinstance(value, bool | str):
+        return True
+    if isinstance(value, int):
+        return abs(value) < 2**63
+    return isinstance(value, float) and math.isfinite(value)
 
 
 class FeatureSection(_Section):
@@ -139,9 +166,14 @@ class FeatureSection(_Section):
 
 
 class TrainConfig(_Section):
-    """A training run. The defaults are those of `configs/default.toml`."""
+    """A training run. The defaults are those of `configs/default.toml`.
 
-    seed: int = 7
+    `tables` are those to learn from; none stands for all that are there.
+    """
+
+    seed: int = Field(default=7, ge=0, lt=2**31)
+    validation: Literal["auto", "time", "cross"] = "auto"
+    tables: tuple[str, ...] = ()
     flag_share: float = Field(default=0.01, gt=0, lt=1)
     targets: dict[str, TargetSection] = Field(
         min_length=1,
@@ -157,7 +189,40 @@ class TrainConfig(_Section):
     cohort: CohortSection = CohortSection()
     trees: TreeSection = TreeSection()
     features: FeatureSection = FeatureSection()
-    lags: dict[str, float] = Field(default_factory=dict)
+    lags: dict[str, Annotated[float, Field(le=CENTURY)]] = Field(default_factory=dict)
+
+    @field_validator("tables")
+    @classmethod
+    def _check_tables(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = sorted(set(given) - set(s.SCHEMAS))
+        missing = [table for table in s.REQUIRED_TABLES if given and table not in given]
+        if unknown or missing:
+            fact = f"{', '.join(unknown)} is unknown" if unknown else f"{', '.join(missing)} is missing"
+            needed = " and ".join(s.REQUIRED_TABLES)
+            raise ConfigError(
+                f"Configuration tables: {fact}. Name {needed}, and of the others those to learn from."
+            )
+        return tuple(table for table in s.SCHEMAS if table in given)
+
+    def choose_tables(self, tables: Collection[str] | None) -> "TrainConfig":
+        """Return the configuration with other tables to learn from; as it is where None."""
+        if tables is None:
+            return self
+        given = [tables] if isinstance(tables, str) else list(tables)
+        return parse_entries("Configuration", TrainConfig, self.model_dump() | {"tables": given})
+
+    def check(self) -> None:
+        """Check all that can be known before any work starts.
+
+        Raises
+        ------
+        ConfigError
+            If a setting breaks a rule.
+        """
+        self.build_targets()
+        self.build_person_split()
+        self.build_lags()
+        self.build_features()
 
     def build_targets(self) -> tuple[Target, ...]:
         """Return the targets; the first is the one persons are ranked by."""
@@ -171,7 +236,10 @@ class TrainConfig(_Section):
         )
 
     def build_features(self) -> tuple[Feature, ...]:
-        """Return the features of the catalogue without those left out, and then one's own."""
+        """Return the features of the catalogue without those left out, and then one's own.
+
+        Where tables are named, a feature that needs any other is left out as well.
+        """
         definitions = load_definitions()
         unknown = set(self.features.exclude) - {definition.id for definition in definitions}
         if unknown:
@@ -179,7 +247,9 @@ class TrainConfig(_Section):
                 f"Configuration excludes unknown features {sorted(unknown)}. Name ids of the catalogue."
             )
         kept = [definition for definition in definitions if definition.id not in self.features.exclude]
-        return list_features((*kept, *self.features.own))
+        features = list_features((*kept, *self.features.own))
+        named = set(self.tables) or set(s.SCHEMAS)
+        return tuple(feature for feature in features if set(feature.definition.tables) <= named)
 
     def build_person_split(self) -> PersonSplit:
         """Return the split of persons."""
@@ -205,12 +275,22 @@ class TrainConfig(_Section):
 
     def build_time_split(self, data_end: datetime) -> TimeSplit:
         """Return the index times; missing parts are placed one horizon apart, back from the data end."""
-        horizon = max((target.horizon for target in self.build_targets()), key=lambda h: h.days)
-        midnight = datetime(data_end.year, data_end.month, data_end.day)
-        test = _moments(self.times.test) or (midnight - horizon.length,)
-        calibrate = _moments(self.times.calibrate) or (min(test) - horizon.length,)
-        train = _moments(self.times.train) or self._train_moments(min(calibrate) - horizon.length)
-        return TimeSplit(train, calibrate, test, horizon)
+        horizon = self._find_horizon()
+        with _within_the_calendar():
+            test = _moments(self.times.test) or (_find_midnight(data_end) - horizon.length,)
+            calibrate = _moments(self.times.calibrate) or (min(test) - horizon.length,)
+            train = _moments(self.times.train) or self._train_moments(min(calibrate) - horizon.length)
+            return TimeSplit(train, calibrate, test, horizon)
+
+    def build_moments(self, data_end: datetime) -> tuple[datetime, ...]:
+        """Return the index times of a cross-validation: those named, or the last ones that have a horizon."""
+        named = (*self.times.train, *self.times.calibrate, *self.times.test)
+        with _within_the_calendar():
+            last = _find_midnight(data_end) - self._find_horizon().length
+            return tuple(sorted(set(_moments(named)))) or self._train_moments(last)
+
+    def _find_horizon(self) -> Horizon:
+        return max((target.horizon for target in self.build_targets()), key=lambda horizon: horizon.days)
 
     def _train_moments(self, last: datetime) -> tuple[datetime, ...]:
         spacing = timedelta(days=self.times.train_spacing_days)
@@ -288,10 +368,16 @@ def read_definitions(path: str | Path) -> tuple[Definition, ...]:
 def read_toml(what: str, file: Path) -> dict[str, Any]:
     """Read a TOML file; errors call it by what it is."""
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError):
+        with file.open("rb") as opened:
+            content = opened.read(LARGEST + 1)
+        text = content.decode("utf-8")
+    except (OSError, ValueError):
         raise SourceError(f"{what} {file} cannot be read. Give the path of a TOML file.") from None
-    except tomllib.TOMLDecodeError as error:
+    if len(content) > LARGEST:
+        raise SourceError(f"{what} {file} is longer than {LARGEST:,} bytes. Give the path of a TOML file.")
+    try:
+        return tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{what} {file} is not TOML ({error}). Correct the line.") from None
 
 
@@ -319,6 +405,22 @@ def parse_entries(
             raise ours from None
         place = ".".join(str(part) for part in first["loc"])
         raise ConfigError(f"{what} {place}: {first['msg']}. Correct that entry.") from None
+
+
+@contextmanager
+def _within_the_calendar() -> Iterator[None]:
+    """Turn moments beyond the first or the last year there is into an error of the configuration."""
+    try:
+        yield
+    except OverflowError:
+        raise ConfigError(
+            "Configuration times: some index times lie outside the calendar. "
+            "Take shorter horizons or spacings."
+        ) from None
+
+
+def _find_midnight(moment: datetime) -> datetime:
+    return datetime(moment.year, moment.month, moment.day)
 
 
 def _moments(values: tuple[datetime | str, ...]) -> tuple[datetime, ...]:

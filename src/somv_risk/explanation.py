@@ -174,7 +174,7 @@ def _find_person(
 
 
 def _list_events(model: RiskModel, own: Histories, rows: pl.DataFrame, feature: Feature) -> pl.DataFrame:
-    return list_evidence(own, rows, feature, model.lags).drop(KEY)
+    return list_evidence(model.see(own), rows, feature, model.lags).drop(KEY)
 
 
 def explain_region(
@@ -221,7 +221,7 @@ def explain_region(
     names = np.array([feature.name for feature in model.features])
     pieces = [
         pl.concat([piece.cohort, _list_themes(model, told, groups), _list_top(told, names)], how="horizontal")
-        for piece in build_matrices(histories, rows, model.encoding, lags=model.lags)
+        for piece in build_matrices(model.see(histories), rows, model.encoding, lags=model.lags)
         for told in [summarise_trees(model.main.booster, piece.matrix, groups, top=top)]
     ]
     return pl.concat(pieces).sort(s.PERSON_ID)

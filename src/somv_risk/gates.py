@@ -27,7 +27,7 @@ class Gate(BaseModel):
     and does not tell them.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     name: str
     says: str
@@ -97,7 +97,7 @@ def _name_place(row: Mapping[str, Any]) -> str:
 class Gates(BaseModel):
     """All gates, and what must be compared for them."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     working_capacity: str = "1 %"
     gates: tuple[Gate, ...]

@@ -1,6 +1,6 @@
 """Histories: the checked register tables about a set of persons."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
@@ -277,6 +277,19 @@ class Histories:
         if self.span is not None:
             return pl.LazyFrame({START: [self.span.start]}, schema={START: pl.Datetime("us")})
         return infer_span(self.admissions).select(START)
+
+    def keep_tables(self, names: Collection[str]) -> "Histories":
+        """Keep some of the tables; those left out count as absent."""
+        if set(self.tables) <= set(names):
+            return self
+        tables = {name: frame for name, frame in self.tables.items() if name in names}
+        layout = self._own_layout
+        kept = layout and Layout(
+            tables,
+            tuple(part.keep_tables(names) for part in layout.parts),
+            {name: frame for name, frame in layout.numbered.items() if name in names},
+        )
+        return replace(self, tables=tables, layout=kept)
 
     def check(self) -> "Histories":
         """Check every row against the declared rules.

@@ -18,6 +18,7 @@ from somv_risk.calibration import Calibration, read_calibration
 from somv_risk.contributions import score_trees
 from somv_risk.errors import ModelError, SomvRiskError
 from somv_risk.features import Feature, describe_definition, read_definition
+from somv_risk.histories import Histories
 from somv_risk.matrix import Encoding, Matrix
 from somv_risk.model_files import FILES, MODEL_FILE, MODEL_VERSION, read_model, write_model
 from somv_risk.origins import open_folder
@@ -28,6 +29,7 @@ from somv_risk.windows import Horizon
 
 # What a description comes to that lacks a part, or has one of another kind.
 UNSOUND: Final = (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, StopIteration)
+CROSS: Final = "cross"  # the kind of validation in which everybody grows trees
 MODELS_KEPT: Final = 4  # loaded ones, for whoever scores by a folder's name again and again
 FIRST_VERSION: Final = 1  # of a feature; not written, so that the hash of a model of before stays what it is
 
@@ -101,6 +103,15 @@ class RiskModel:
     def tables(self) -> tuple[str, ...]:
         """Tables that were present in training."""
         return tuple(self.facts["tables"])
+
+    def see(self, histories: Histories) -> Histories:
+        """See histories with the tables of the training: one that was absent then changes no score now."""
+        return histories.keep_tables(self.tables)
+
+    @property
+    def is_cross_validated(self) -> bool:
+        """Whether it has learnt from everybody, so that nobody was kept for the test."""
+        return bool(self.facts.get("validation", {}).get("kind") == CROSS)
 
     def __reduce__(self) -> tuple[Callable[..., "RiskModel"], tuple[object, ...]]:
         """Pickle and copy by what a folder would hold: no class but this one is named, nothing else kept."""

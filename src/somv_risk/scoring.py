@@ -258,7 +258,7 @@ def _frame_ids(ids: Sequence[str]) -> pl.LazyFrame:
 
 def collect_features(model: RiskModel, histories: Histories, rows: pl.DataFrame) -> pl.DataFrame:
     """Collect the features the model names, one row per given row."""
-    features = build_features(histories, KnownRows(rows), model.features, lags=model.lags)
+    features = build_features(model.see(histories), KnownRows(rows), model.features, lags=model.lags)
     return features.collect(engine=_choose_engine(rows))
 
 

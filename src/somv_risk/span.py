@@ -45,6 +45,11 @@ def infer_span(admissions: pl.LazyFrame) -> pl.LazyFrame:
     (datetime.datetime(2020, 5, 1, 0, 0), datetime.datetime(2024, 3, 31, 0, 0))
     """
     started = pl.col(s.STARTED_AT)
+    rows = started.count().cast(pl.Int64)
+    # Stays that were open when the data began reach far back: of few contacts, up to three count for nothing.
+    strays = pl.max_horizontal((rows * STRAYS).ceil().cast(pl.Int64), (rows // 100).clip(upper_bound=3))
+    place = pl.min_horizontal(strays, rows - 1).clip(lower_bound=0)
     return admissions.select(
-        started.quantile(STRAYS, "lower").alias(START), started.quantile(1 - STRAYS, "higher").alias(END)
+        started.drop_nulls().sort().get(place, null_on_oob=True).alias(START),
+        started.quantile(1 - STRAYS, "higher").alias(END),
     )

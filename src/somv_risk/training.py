@@ -2,19 +2,19 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from somv_risk.calibration import fit_calibration
+from somv_risk.calibration import Calibration, fit_calibration
 from somv_risk.errors import CohortError, ConfigError
 from somv_risk.matrix import Encoding, Matrix, Places
 from somv_risk.model import Head, load_trees
 from somv_risk.outcomes import Target
-from somv_risk.references import fit_logistic
+from somv_risk.references import PenalisedLogistic, fit_logistic
 from somv_risk.trees import lightgbm
 
 QUANTILES = 1001
@@ -34,6 +34,16 @@ class Slice:
     outcome: npt.NDArray[np.bool_]
     past_events: npt.NDArray[np.float64]
     persons: pl.Series
+
+    def take(self, rows: Places) -> "Slice":
+        """Take some of the rows, as often as they are named; the matrix is shared."""
+        return replace(
+            self,
+            places=self.places[rows],
+            outcome=self.outcome[rows],
+            past_events=self.past_events[rows],
+            persons=self.persons[rows],
+        )
 
     def copy_rows(self) -> Matrix:
         """Copy the rows of the slice out of the matrix, to be held no longer than needed."""
@@ -61,23 +71,53 @@ def fit_head(target: Target, encoding: Encoding, slices: Mapping[str, Slice], se
     """
     check_slices(target, slices)
     fit, later = slices["fit"], slices["calibrate"]
-    with translate_refusals():
-        data, watched = bin_slices(encoding, fit, slices["stop"], settings)
-        trees = grow_trees(encoding, data, watched, settings)
-    del data, watched
-    booster = load_trees(trees)
-    raw = np.asarray(booster.predict(later.copy_rows(), raw_score=True), dtype=np.float64)
-    calibration = fit_calibration(raw, later.outcome, later.persons)
+    trees = grow_watched(encoding, fit, slices["stop"], settings)
+    raw = np.asarray(load_trees(trees).predict(later.copy_rows(), raw_score=True), dtype=np.float64)
+    return make_head(
+        target,
+        trees=trees,
+        calibration=fit_calibration(raw, later.outcome, later.persons),
+        raw=raw,
+        logistic=fit_logistic(encoding, fit.matrix, fit.places, fit.outcome),
+        flag_share=settings.flag_share,
+    )
+
+
+def make_head(
+    target: Target,
+    *,
+    trees: str,
+    calibration: Calibration,
+    raw: npt.NDArray[np.float64],
+    logistic: PenalisedLogistic,
+    flag_share: float,
+) -> Head:
+    """Put a head together; threshold and percentiles come from the raw scores that calibrated it."""
     risk = calibration.predict_risk(raw)
     return Head(
         target=target,
         trees=trees,
         calibration=calibration,
-        logistic=fit_logistic(encoding, fit.matrix, fit.places, fit.outcome),
+        logistic=logistic,
         reference_risks=tuple(np.quantile(risk, np.linspace(0, 1, QUANTILES)).tolist()),
-        threshold=float(np.quantile(risk, 1 - settings.flag_share)),
-        booster=booster,
+        threshold=float(np.quantile(risk, 1 - flag_share)),
+        booster=load_trees(trees),
     )
+
+
+def grow_watched(encoding: Encoding, fit: Slice, stop: Slice, settings: TreeSettings) -> str:
+    """Grow boosted trees on one slice, stopped by another; return them as text."""
+    with translate_refusals():
+        data, watched = bin_slices(encoding, fit, stop, settings)
+        return grow_trees(encoding, data, watched, settings)
+
+
+def grow_rounds(encoding: Encoding, fit: Slice, settings: TreeSettings, rounds: int) -> str:
+    """Grow so many boosted trees; return them as text."""
+    with translate_refusals():
+        data = lightgbm.Dataset(fit.copy_rows(), fit.outcome, **_list_common(encoding, settings))
+        booster = lightgbm.train(list_parameters(encoding, settings), data, num_boost_round=rounds)
+    return str(booster.model_to_string())
 
 
 def bin_slices(
@@ -87,14 +127,18 @@ def bin_slices(
 
     Trees of other settings can be grown on them, as long as `max_bin` is the same.
     """
-    common: dict[str, Any] = {
+    common = _list_common(encoding, settings)
+    data = lightgbm.Dataset(fit.copy_rows(), fit.outcome, **common)
+    watched = lightgbm.Dataset(stop.copy_rows(), stop.outcome, reference=data, **common)
+    return data.construct(), watched.construct()
+
+
+def _list_common(encoding: Encoding, settings: TreeSettings) -> dict[str, Any]:
+    return {
         "feature_name": encoding.names,
         "categorical_feature": encoding.category_columns,
         "params": list_parameters(encoding, settings),
     }
-    data = lightgbm.Dataset(fit.copy_rows(), fit.outcome, **common)
-    watched = lightgbm.Dataset(stop.copy_rows(), stop.outcome, reference=data, **common)
-    return data.construct(), watched.construct()
 
 
 def grow_trees(

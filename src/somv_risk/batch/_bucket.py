@@ -131,7 +131,7 @@ def _score_pieces(model: RiskModel, histories: Histories, rows: pl.DataFrame) ->
     if rows.is_empty():
         return []
     known = tell_known(model, histories, rows)
-    pieces = build_matrices(histories, rows, model.encoding, lags=model.lags)
+    pieces = build_matrices(model.see(histories), rows, model.encoding, lags=model.lags)
     backgrounds = partial(list_backgrounds, model, histories.absent)
     return [_score_piece(model, piece, known, backgrounds) for piece in pieces]
 

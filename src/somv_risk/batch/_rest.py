@@ -83,7 +83,7 @@ def read_backgrounds(model: RiskModel, histories: Histories, rows: pl.DataFrame)
     """Read the background of persons as the matrix would have it."""
     chosen = tuple(feature for feature in model.features if _is_background(feature))
     encoding = Encoding(chosen, model.encoding.categories)
-    frame = build_features(histories, KnownRows(rows), chosen, lags=model.lags).collect()
+    frame = build_features(model.see(histories), KnownRows(rows), chosen, lags=model.lags).collect()
     return _list_columns(encoding, encoding.to_matrix(frame))
 
 

@@ -148,7 +148,9 @@ def explain_change(
     telling = _pick_features(model.features, frame, contributions, own.absent)
     moved = _list_moved(themes, telling)[:reasons]
     told = [
-        _tell_theme(feature, frame, change, compare_evidence(own, rows, feature, model.lags), language)
+        _tell_theme(
+            feature, frame, change, compare_evidence(model.see(own), rows, feature, model.lags), language
+        )
         for feature, change in moved
     ]
     return Change(

@@ -81,6 +81,7 @@ def _track(
         model,
         histories,
         index_times=model.facts["index_times"]["test"],
+        persons="all" if model.is_cross_validated else "test",
         draws=draws,
         simulated=simulated,
         progress=progress,

@@ -105,7 +105,9 @@ def _list_behind(
     told = pl.Series(telling, dtype=pl.String)
     listed = [
         find_sources(
-            seen, list_evidence(own, rows.filter(told == feature.name), feature, model.lags), feature
+            seen,
+            list_evidence(model.see(own), rows.filter(told == feature.name), feature, model.lags),
+            feature,
         )
         for feature in features
         if feature.definition.events in SOURCES

@@ -106,7 +106,7 @@ def _choose(
     """Choose the persons with the highest scores, and draw as many of all others."""
     rows = choose_persons(model, histories, moment, None)
     raw = np.empty(rows.height)
-    for piece in build_matrices(histories, rows, model.encoding, lags=model.lags):
+    for piece in build_matrices(model.see(histories), rows, model.encoding, lags=model.lags):
         raw[piece.places] = model.main.predict_raw(piece.matrix)
     order = np.argsort(-raw, kind="stable")
     rest = np.random.default_rng(seed).permutation(np.sort(order[persons:]))[:persons]

@@ -12,7 +12,7 @@ from somv_risk.volumes import WeekLimits
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class FeatureLimits(_Section):

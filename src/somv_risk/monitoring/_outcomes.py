@@ -8,7 +8,7 @@ from typing import Any, Final
 import polars as pl
 
 from somv_risk import schema as s
-from somv_risk.cases import Persons, follow
+from somv_risk.cases import Persons, find_learnt_until, follow
 from somv_risk.config import parse_config
 from somv_risk.errors import CohortError, IndexTimeError
 from somv_risk.evaluation import judge_briefly
@@ -18,6 +18,9 @@ from somv_risk.monitoring._alarms import Alarm
 from somv_risk.monitoring._limits import OutcomeLimits
 
 NOT_OVER: Final = "Its horizon ends after the index time, so its outcomes have not arrived."
+LEARNT_FROM_ALL: Final = (
+    "The model was cross-validated: it has learnt from everybody's outcomes of that time."
+)
 SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
     s.INDEX_TIME: pl.Datetime("us"),
     "judged_on": pl.String,
@@ -55,7 +58,10 @@ def _judge(
 ) -> pl.DataFrame:
     if moment + model.main.target.horizon.length > index_time:
         return _tell(moment, NOT_OVER)
-    persons: Persons = "test" if moment < find_learnt_until(model) else "all"
+    is_learnt_from = moment < find_learnt_until(model)
+    if is_learnt_from and model.is_cross_validated:
+        return _tell(moment, LEARNT_FROM_ALL)
+    persons: Persons = "test" if is_learnt_from else "all"
     split = parse_config(dict(model.facts["config"])).build_person_split()
     try:
         followed = follow(model, histories, moment, persons=persons, split=split)
@@ -81,12 +87,6 @@ def _judge(
 
 def _tell(moment: datetime, note: str) -> pl.DataFrame:
     return pl.DataFrame([{s.INDEX_TIME: moment, "note": note}], schema=SCHEMA)
-
-
-def find_learnt_until(model: RiskModel) -> datetime:
-    """Find the moment until which outcomes were used to fit or to calibrate."""
-    times = [datetime.fromisoformat(time) for time in model.facts["index_times"]["calibrate"]]
-    return max(times) + model.main.target.horizon.length
 
 
 def _read_metrics(model: RiskModel, capacity: str) -> dict[str, float]:

@@ -62,7 +62,7 @@ def score_persons(
         name: Tally(np.zeros(max(1, len(known.counts)), dtype=np.int64))
         for name, known in reference.features.items()
     }
-    for piece in build_matrices(histories, cohort, model.encoding, lags=model.lags):
+    for piece in build_matrices(model.see(histories), cohort, model.encoding, lags=model.lags):
         for name, head in model.heads.items():
             raw[name][piece.places] = head.predict_raw(piece.matrix)
         _tally(piece.matrix, reference, tallies)

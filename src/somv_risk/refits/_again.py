@@ -1,7 +1,7 @@
 """Fitting again: to the rows that were prepared, each taken as often as its person is."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -70,11 +70,7 @@ def _count(prepared: Prepared, role: str, taken: pl.DataFrame) -> Places:
 
 def _repeat(part: Slice, times: Places) -> Slice:
     """Repeat the rows of a slice; the matrix is shared, and copied only while trees grow on it."""
-    rows = np.repeat(np.arange(len(part.places)), times[part.places])
-    aligned = {
-        field.name: getattr(part, field.name)[rows] for field in fields(part) if field.name != "matrix"
-    }
-    return replace(part, **aligned)
+    return part.take(np.repeat(np.arange(len(part.places)), times[part.places]))
 
 
 def leave_out(prepared: Prepared, persons: pl.DataFrame) -> pl.DataFrame:

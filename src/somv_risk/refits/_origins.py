@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,7 +11,15 @@ import polars as pl
 from somv_risk.config import TimeSection, TrainConfig
 from somv_risk.errors import CohortError
 from somv_risk.histories import Histories
-from somv_risk.pipeline import Progress, find_data_end, ignore_progress, prepare, resolve_config
+from somv_risk.pipeline import (
+    YEAR,
+    Progress,
+    find_data_end,
+    find_data_start,
+    ignore_progress,
+    prepare,
+    resolve_config,
+)
 from somv_risk.refits._again import fit_whole
 from somv_risk.refits._judge import (
     METRIC,
@@ -26,7 +34,6 @@ from somv_risk.refits._judge import (
 )
 from somv_risk.splits import TimeSplit
 
-YEAR: Final = timedelta(days=365)
 STEP: Final = "training on other years"
 MEASURED: Final = pl.Schema({RANKING: pl.String(), METRIC: pl.String(), **NUMBERS})
 COLUMNS: Final = pl.Schema({"test_time": pl.Datetime("us"), "trained_until": pl.Datetime("us"), **MEASURED})
@@ -70,7 +77,7 @@ class Origin:
 def list_origins(histories: Histories, settings: TrainConfig, years: int) -> list[Origin]:
     """List the origins, from the year as configured back."""
     times = settings.build_time_split(find_data_end(histories))
-    data_start = _find_data_start(histories)
+    data_start = find_data_start(histories)
     return [place_origin(times, back, data_start) for back in range(years)]
 
 
@@ -90,11 +97,6 @@ def place_origin(times: TimeSplit, back: int, data_start: datetime) -> Origin:
     planned = replace(times, train=train, calibrate=calibrate, test=test)
     informed = tuple(moment for moment in train if not back or moment - YEAR >= data_start)
     return Origin(back, planned, replace(planned, train=informed) if informed else None)
-
-
-def _find_data_start(histories: Histories) -> datetime:
-    moment: datetime = histories.follow_up_start().collect().item()
-    return moment
 
 
 def roll_origins(

@@ -71,7 +71,8 @@ def repeat_seeds(
     progress(STEP, seeds, seeds)
     again = [judged.score(prepared, head) for head in heads]
     table = measure_stability(judged.outcome, judged.score(prepared, fitted.head), again, capacity)
-    models = tuple(assemble_model(prepared, {head.target.name: head}) for head in heads)
+    settings, encoding, facts = prepared.settings, prepared.encoding, prepared.facts
+    models = tuple(assemble_model(settings, encoding, {head.target.name: head}, facts) for head in heads)
     return _tell_missing(table, seeds - len(heads), seeds), models
 
 

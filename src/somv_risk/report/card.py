@@ -21,6 +21,7 @@ METRIC_ORDER = (
     "precision_top_1.0%",
     "sensitivity_top_1.0%",
 )
+FORMS: Final = {"rows": "{:,.0f}", "events": "{:,.0f}", "expected_over_observed": "{:.2f}"}
 # What an evaluation adds to the card; the page holds the rest.
 SUMMARY: Final = (
     Section("cases", "cases", ("index_time", "population"), show=("rows", "events", "base_rate")),
@@ -70,6 +71,7 @@ def render_card(model: RiskModel, tables: Mapping[str, pl.DataFrame] | None = No
         flow=list(_list_flow(model.facts["attrition"], list(model.heads))),
         metric_order=METRIC_ORDER,
         model=model,
+        crossed=model.facts["validation"] if model.is_cross_validated else None,
         monotone=sum(feature.definition.monotone != 0 for feature in model.features),
         own=list_own(model),
         say_outcome=_say_outcome,
@@ -88,13 +90,20 @@ def list_own(model: RiskModel) -> list[str]:
     ]
 
 
-def tabulate_metrics(metrics: list[dict[str, Any]], target: str) -> dict[str, dict[str, float]]:
-    """Arrange one target's metrics as ranking -> metric -> value."""
-    table: dict[str, dict[str, float]] = {}
+def tabulate_metrics(metrics: list[dict[str, Any]], target: str) -> dict[str, dict[str, str]]:
+    """Arrange one target's metrics as ranking -> metric -> value, with its interval where it has one."""
+    table: dict[str, dict[str, str]] = {}
     for row in metrics:
         if row["target"] == target:
-            table.setdefault(row["ranking"], {})[row["metric"]] = row["value"]
+            table.setdefault(row["ranking"], {})[row["metric"]] = _write_metric(row)
     return table
+
+
+def _write_metric(row: Mapping[str, Any]) -> str:
+    form = FORMS.get(row["metric"], "{:.3f}")
+    if row.get("low") is None:
+        return form.format(row["value"])
+    return f"{form.format(row['value'])} ({form.format(row['low'])} to {form.format(row['high'])})"
 
 
 def _say_outcome(target: Target) -> str:

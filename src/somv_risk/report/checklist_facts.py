@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import polars as pl
 
+from somv_risk.model import CROSS
 from somv_risk.report.findings import Findings
 from somv_risk.report.wording import Wording, load_wording
 
@@ -92,14 +93,26 @@ def _say_times_apart(facts: Mapping[str, Any]) -> str:
 
 
 def _say_training(training: Mapping[str, Any], target: str, words: Wording) -> dict[str, str]:
-    times = training["index_times"].items()
+    settings = _say_settings(training["config"], words)
+    times = "; ".join(f"{part} {_list_days(own, words)}" for part, own in training["index_times"].items())
     return {
         **_say_training_data(training, words),
-        **_say_settings(training["config"], words),
-        "training_times": "; ".join(f"{part} {_list_days(own, words)}" for part, own in times),
+        **settings,
+        "division": _say_division(training.get("validation", {}), settings["person_shares"], times),
+        "training_times": times,
         "training_rows": _say_training_rows(training["attrition"], target, words),
         "calibration_kind": training.get("calibration", {}).get(target, {}).get("kind", NOT_RECORDED),
     }
+
+
+def _say_division(validation: Mapping[str, Any], shares: str, times: str) -> str:
+    """Say how persons and moments were kept apart; a cross-validation keeps no time apart."""
+    if validation.get("kind") != CROSS:
+        return f"by person ({shares}) and by time ({times}), with at least one horizon between the parts"
+    return (
+        f"by person only, in {validation['folds']} folds of everybody, with all rows of a person in one; "
+        "time was not held out, and the model itself is fitted to everybody"
+    )
 
 
 def _say_training_data(training: Mapping[str, Any], words: Wording) -> dict[str, str]:

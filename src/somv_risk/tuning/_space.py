@@ -28,7 +28,7 @@ class Dimension(BaseModel):
     Whole numbers stay whole.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     low: int | float | None = None
     high: int | float | None = None
