@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test spark lint bench model clean
+.PHONY: demo test spark lint bench models clean
 
 demo: $(READY)
 	$(BIN)/somv-risk demo --out demo
@@ -32,14 +32,20 @@ lint: $(READY)
 bench: $(READY)
 	$(BIN)/python -m benchmarks
 
-# The model that comes with the library: from a made-up region, the same to the byte each time.
+# The models that come with the library: from a made-up region, the same to the byte each time and on any number
+# of threads. `make models PERSONS=40000 MODELS=build/models` tries it out.
+PERSONS := 850000
+MODELS := models
 REGION := build/region
-model: $(READY)
+EVALUATE = $(BIN)/somv-risk evaluate --store $(REGION) --index-time 2025-01-01 --explained 200 --simulated
+
+models: $(READY)
 	rm -rf $(REGION)
-	$(BIN)/somv-risk simulate --persons 850000 --seed 7 --store $(REGION)
-	$(BIN)/somv-risk train --store $(REGION) --model models/simulated
-	$(BIN)/somv-risk evaluate --store $(REGION) --model models/simulated --index-time 2025-01-01 \
-	  --out models/simulated/evaluation --explained 200 --simulated
+	$(BIN)/somv-risk simulate --persons $(PERSONS) --seed 7 --store $(REGION)
+	$(BIN)/somv-risk train --store $(REGION) --model $(MODELS)/simulated
+	$(EVALUATE) --model $(MODELS)/simulated --out $(MODELS)/simulated/evaluation
+	$(BIN)/somv-risk train --store $(REGION) --model $(MODELS)/hospital_only --tables persons --tables admissions
+	$(EVALUATE) --model $(MODELS)/hospital_only --out $(MODELS)/hospital_only/evaluation
 	rm -rf $(REGION)
 
 clean:

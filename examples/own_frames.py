@@ -1,7 +1,9 @@
 """Own frames: pandas and Polars frames in, what was set aside told, three persons scored.
 
+The model must have learnt from the tables that are there: one of all registers is refused here.
+
 python examples/own_frames.py
-python examples/own_frames.py --model first/model   # a model kept by first_scores.py
+python examples/own_frames.py --model models/hospital_only
 """
 
 import argparse
@@ -13,7 +15,7 @@ import polars as pl
 
 import somv_risk as sr
 
-ONE_TARGET = {"targets": {"frequent_admission": {}}}
+HOSPITAL_ONLY = Path(__file__).parent.parent / "models" / "hospital_only"
 
 PERSONS = pd.DataFrame(
     {
@@ -75,10 +77,18 @@ def read_frames() -> sr.Histories:
     )
 
 
+def choose_model(histories: sr.Histories, persons: int | None) -> sr.RiskModel:
+    """The shipped model of a hospital's own tables, or one trained for the tables at hand."""
+    if persons is None and (HOSPITAL_ONLY / "model.json").exists():
+        return sr.load_model(HOSPITAL_ONLY)
+    region = sr.simulate(persons=persons or 20_000)
+    return sr.train(region, config={"targets": {"frequent_admission": {}}}, tables=list(histories.tables))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", type=Path, help="folder of a model; without it a small one is trained")
-    parser.add_argument("--persons", type=int, default=20_000, help="made-up persons to train on")
+    parser.add_argument("--model", type=Path, help="folder of a model; without it one is taken or trained")
+    parser.add_argument("--persons", type=int, help="made-up persons to train on, on the tables at hand")
     asked = parser.parse_args()
 
     histories = read_frames()
@@ -87,7 +97,7 @@ def main() -> None:
     print(histories.quarantine["admissions"].select("row", "rule", "contact_id"))
     print(f"Absent tables: {', '.join(histories.absent)}")
 
-    model = asked.model or sr.train(sr.simulate(persons=asked.persons), config=ONE_TARGET)
+    model = asked.model or choose_model(histories, asked.persons)
     scores = sr.score(model, histories, index_time="2026-01-01", language="en", explain="all")
     for person in scores.iter_rows(named=True):
         print(f"{person['person_id']}: {person['risk']:.1%}, {person['known_or_new']}")

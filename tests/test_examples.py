@@ -43,8 +43,8 @@ def test_the_first_example_prints_a_worklist_and_keeps_it(first_scores):
     assert (folder / "first" / "model" / "model.json").is_file()
 
 
-def test_own_frames_are_scored_and_the_broken_rows_told(first_scores):
-    printed = run_script("own_frames.py", "--model", "first/model", folder=first_scores[1])
+def test_own_frames_are_scored_and_the_broken_rows_told(tmp_path):
+    printed = run_script("own_frames.py", "--persons", PERSONS, folder=tmp_path)
     assert "Set aside (4 rows)" in printed
     assert all(rule in printed for rule in ("duplicate", "ends_after_it_starts", "person_is_known"))
     assert all(f"\n{person}: " in printed for person in ("ada", "bo", "cy"))

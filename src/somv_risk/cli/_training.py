@@ -37,6 +37,10 @@ def train(
     config: Annotated[
         Path | None, typer.Option("--config", "-c", help="Training configuration (TOML).")
     ] = None,
+    tables: Annotated[
+        list[str] | None,
+        typer.Option(help="A table to learn from, where not all that are there; may be given again."),
+    ] = None,
     *,
     track: Annotated[
         bool, typer.Option("--track", help="Judge it too, and log all in MLflow; it becomes the challenger.")
@@ -54,7 +58,7 @@ def train(
         check_store(tracking_uri)
     histories = read_histories(store)
     with show_progress() as progress:
-        fitted = train_model(histories, config, progress=progress)
+        fitted = train_model(histories, config, tables=tables or None, progress=progress)
         fitted.save(model)
         tracked = (
             _track(fitted, histories, tracking_uri, draws, progress, simulated=simulated) if track else None
