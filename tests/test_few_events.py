@@ -28,12 +28,19 @@ from somv_risk.samples import Snapshot, label_rows
 
 QUICK = {
     "validation": "cross",
+    "tables": ["persons", "admissions"],
     "targets": {"frequent_admission": {"min_count": 1}},
     "times": {"train_moments": 2},
     "trees": {
         "rounds": 15,
         "patience": 5,
-        "parameters": {"learning_rate": 0.2, "num_leaves": 7, "min_data_in_leaf": 20, "num_threads": 1},
+        "parameters": {
+            "learning_rate": 0.2,
+            "num_leaves": 7,
+            "min_data_in_leaf": 20,
+            "max_bin": 15,
+            "num_threads": 1,
+        },
     },
 }
 
