@@ -26,6 +26,7 @@ FLOORS = {
     "emptied": 1,
     "timezones": 0,
     "arguments": 0,
+    "shown": 0,
     "origins": 0,
     "copies": 0,
     "notices": 0,

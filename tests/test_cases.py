@@ -323,7 +323,7 @@ def test_nobody_who_died_before_the_index_or_left_without_the_outcome_is_a_case(
 def test_persons_kept_for_the_test_need_a_split(model, region, index):
     with pytest.raises(ConfigError, match="Give a split"):
         follow(model, region, index)
-    with pytest.raises(ConfigError, match="Give 'test' or 'all'"):
+    with pytest.raises(ConfigError, match=r"Give one of \['test', 'all'\]"):
         follow(model, region, index, persons="some")
 
 

@@ -310,6 +310,11 @@ def test_index_times_that_cannot_be_used_are_an_error(times, word):
         parse_config({"times": times}).build_time_split(DATA_END)
 
 
+def test_an_index_time_with_a_zone_is_the_local_one():
+    split = parse_config({"times": {"test": ["2024-05-31T22:00:00Z"]}}).build_time_split(DATA_END)
+    assert split.test == (datetime(2024, 6, 1),)
+
+
 # --- Features
 
 

@@ -409,8 +409,8 @@ def test_a_few_ancient_rows_are_not_the_start_of_the_data(strays):
     assert start <= found <= start + timedelta(days=4)
 
 
-@pytest.mark.parametrize(("contacts", "days"), [(0, None), (1, 0), (2, 1), (3, 1)])
-def test_of_a_handful_of_contacts_one_may_be_a_stray(contacts, days):
+@pytest.mark.parametrize(("contacts", "days"), [(0, None), (1, 0), (99, 0), (100, 1), (399, 3), (900, 3)])
+def test_of_each_hundred_contacts_one_may_be_a_stray_up_to_three(contacts, days):
     found = pipeline.find_data_start(begin_at(datetime(2020, 1, 1), contacts=contacts))
     assert found == (datetime.max if days is None else datetime(2020, 1, 1) + timedelta(days=days))
 

@@ -14,9 +14,9 @@ import polars as pl
 
 from somv_risk.errors import ConfigError
 from somv_risk.moments import parse_moment
+from somv_risk.shown import MOST, is_text, show, show_type
 from somv_risk.timezones import TIMEZONE
 
-MOST: Final = 2**63 - 1
 INDEX_YEARS: Final = (1850, 9000)  # windows and horizons around them stay within what Python can count
 
 
@@ -39,7 +39,7 @@ def read_count(name: str, value: object, *, least: int = 0, most: int = MOST) ->
     raise ConfigError(f"{name} is {show(value)}. Give a whole number {limits}.")
 
 
-def read_share(name: str, value: object) -> float:
+def read_share(name: str, value: Any) -> float:  # noqa: ANN401 - whatever a caller takes for a number
     """Read a number from 0 to 1 of Python or numpy.
 
     Raises
@@ -47,7 +47,8 @@ def read_share(name: str, value: object) -> float:
     ConfigError
         If it is none.
     """
-    if isinstance(value, Real) and not isinstance(value, bool) and 0 <= float(value) <= 1:  # NaN is not
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    if is_number and 0 <= value <= 1:  # NaN is not
         return float(value)
     raise ConfigError(f"{name} is {show(value)}. Give a number from 0 to 1.")
 
@@ -171,27 +172,3 @@ def read_ids(column: pl.Series) -> pl.Series | None:
         text = column.cast(pl.String).str.strip_chars()
         return text.set(text == "", None)
     return None
-
-
-def is_text(value: str) -> bool:
-    """Whether text can be written: halves of characters, as broken input has them, cannot."""
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def show(value: object) -> str:
-    """Show an argument that is a number or a name, cut to a length that can be read; of others the type."""
-    if not isinstance(value, str | int | float | None):
-        return show_type(value)
-    if isinstance(value, int) and abs(value) > MOST:
-        return "a number beyond all counts"
-    text = ascii(value) if isinstance(value, str) and not is_text(value) else repr(value)
-    return text if len(text) <= 40 else f"{text[:40]}..."
-
-
-def show_type(value: object) -> str:
-    """Show of what type an argument is."""
-    return "None" if value is None else f"of type {type(value).__name__}"

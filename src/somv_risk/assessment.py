@@ -37,6 +37,7 @@ from somv_risk.pipeline import LIBRARIES, Progress, ignore_progress
 from somv_risk.refits import Judge, Refits, run_refits
 from somv_risk.report.card import render_card
 from somv_risk.scoring import Allowed, check_fit
+from somv_risk.shown import show_type
 from somv_risk.soundness import warn_of_quarantine
 from somv_risk.splits import PersonSplit
 
@@ -222,7 +223,10 @@ def evaluate(
     draws, seed = read_count("draws", draws), read_count("seed", seed)
     explained = read_count("explained", explained)
     persons = choose_persons_to_follow(fitted, moments, persons)
-    read_capacities([*capacities, working_capacity])
+    capacities = tuple(one.label for one in read_capacities(capacities))
+    read_capacities([working_capacity])
+    if not isinstance(refits, Refits | None):
+        raise ConfigError(f"refits is {show_type(refits)}. Give Refits().")
     _check_target(fitted, target, asks_for_more=refits is not None or explained > 0)
     config = parse_config(dict(fitted.facts["config"]))
     split = config.build_person_split()

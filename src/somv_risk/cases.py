@@ -3,13 +3,14 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from somv_risk import schema as s
+from somv_risk.arguments import check_choice
 from somv_risk.cohort import make_cohort
 from somv_risk.errors import CohortError, ConfigError, IndexTimeError
 from somv_risk.evaluation import Cases
@@ -28,6 +29,7 @@ from somv_risk.outcomes import (
     label_outcomes,
     measure_burden,
 )
+from somv_risk.shown import show
 from somv_risk.splits import ROLE, PersonSplit, add_role
 from somv_risk.windows import Horizon
 
@@ -111,8 +113,7 @@ def follow(
 
 
 def _choose_split(persons: Persons, split: PersonSplit | None) -> PersonSplit | None:
-    if persons not in ("test", "all"):
-        raise ConfigError(f"persons is {persons!r}. Give 'test' or 'all'.")
+    check_choice("persons", persons, get_args(Persons))
     if persons == "test" and split is None:
         raise ConfigError("Without a split nobody is kept for the test. Give a split, or persons='all'.")
     return split if persons == "test" else None
@@ -157,9 +158,11 @@ def choose_persons_to_follow(model: RiskModel, moments: Iterable[datetime], pers
 
 def find_head(model: RiskModel, target: str | None) -> Head:
     """Find the head of a target; of the first if none is named."""
-    if target is not None and target not in model.heads:
-        raise ConfigError(f"The model has no target {target!r}. It has {', '.join(model.heads)}.")
-    return model.main if target is None else model.heads[target]
+    if target is None:
+        return model.main
+    if not isinstance(target, str) or target not in model.heads:
+        raise ConfigError(f"The model has no target {show(target)}. It has {', '.join(model.heads)}.")
+    return model.heads[target]
 
 
 def _choose_rows(

@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 from somv_risk import schema as s
+from somv_risk.arguments import read_path
 from somv_risk.asof import Lags
 from somv_risk.errors import ConfigError, SomvRiskError, SourceError
 from somv_risk.features import (
@@ -309,7 +310,7 @@ def read_config(path: str | Path) -> TrainConfig:
     ConfigError
         If it is not TOML, a key is unknown or a value breaks a rule.
     """
-    file = Path(path)
+    file = read_path("config", path)
     return parse_config(read_toml("Configuration", file), folder=file.parent)
 
 
@@ -323,7 +324,7 @@ def write_config(config: TrainConfig, path: str | Path) -> None:
     """
     data = config.model_dump(mode="json", exclude_none=True)
     try:
-        Path(path).write_text("\n".join(_list_lines(data)) + "\n", encoding="utf-8")
+        read_path("path", path).write_text("\n".join(_list_lines(data)) + "\n", encoding="utf-8")
     except OSError as error:
         raise SourceError(
             f"Configuration {path} cannot be written ({error.strerror}). Give another path."
@@ -355,7 +356,7 @@ def read_definitions(path: str | Path) -> tuple[Definition, ...]:
     ConfigError
         If it is not TOML, or a feature breaks a rule; names the file and the feature.
     """
-    file = Path(path)
+    file = read_path("path", path)
     rows = read_toml("Features", file)
     try:
         definitions = parse_definitions(rows)

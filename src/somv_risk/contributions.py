@@ -10,12 +10,14 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from somv_risk.arguments import read_count
 from somv_risk.decisions import Codes, Places, Room, code_rows, find_different_rows, make_room, score_forest
 from somv_risk.errors import ModelError
 from somv_risk.forest import Forest, UnsupportedForestError, draw_probes, read_forest
 from somv_risk.machine_code import can_compile, compiled
 from somv_risk.matrix import Matrix
 from somv_risk.shapley import Columns, Nodes, explain_forest, list_columns, list_nodes
+from somv_risk.shown import show_type
 from somv_risk.tree_rows import take_rows
 
 if TYPE_CHECKING:
@@ -290,6 +292,8 @@ class _ByLightGBM:
 
 def _read_once(booster: "Booster") -> _ByQuadrature | _ByLightGBM:
     """Read the trees of a booster, again if there are other ones: more, fewer, or of other extreme leaves."""
+    if not hasattr(booster, "model_to_string"):
+        raise ModelError(f"The booster is {show_type(booster)}. Give one of LightGBM.")
     state = (booster.num_trees(), booster.best_iteration, booster.lower_bound(), booster.upper_bound())
     known = _KNOWN.get(booster)
     if known is None or known[0] != state:
@@ -318,7 +322,7 @@ _KNOWN: "Final[WeakKeyDictionary[Booster, _Known]]" = WeakKeyDictionary()
 def _work(task: Callable[[slice], None], rows: int, threads: int | None) -> None:
     """Do a task for all rows, chunk by chunk."""
     chunks = [slice(first, min(first + ROWS_PER_CHUNK, rows)) for first in range(0, rows, ROWS_PER_CHUNK)]
-    workers = threads or pl.thread_pool_size()
+    workers = pl.thread_pool_size() if threads is None else read_count("threads", threads, least=1)
     if workers == 1 or len(chunks) <= 1:
         for chunk in chunks:
             task(chunk)

@@ -37,6 +37,7 @@ from somv_risk.scoring import (
     collect_features,
     keep_person,
 )
+from somv_risk.shown import show
 
 RAW, BASE, TOP = "raw", "base", "top"
 CONTRIBUTION: Final = pl.Struct({"feature": pl.String, "contribution": pl.Float64})
@@ -160,8 +161,8 @@ def list_reason_evidence(
     model = get_model(model)
     check_definitions(model, allow)
     features = {each.name: each for each in model.features}
-    if feature not in features:
-        raise ConfigError(f"The model has no feature {feature!r}. Name one of its explanation.")
+    if not isinstance(feature, str) or feature not in features:
+        raise ConfigError(f"The model has no feature {show(feature)}. Name one of its explanation.")
     own, rows = _find_person(model, histories, person_id, index_time)
     return _list_events(model, own, rows, features[feature])
 

@@ -9,9 +9,10 @@ from typing import Final, Protocol, runtime_checkable
 import polars as pl
 
 from somv_risk import schema as s
-from somv_risk.arguments import show_type
+from somv_risk.arrow import read_frame
 from somv_risk.errors import InputError
 from somv_risk.identity import Pseudonyms, describe_pseudonyms, sign_person
+from somv_risk.shown import show_type
 from somv_risk.span import END, START, Span, infer_span
 from somv_risk.timezones import TIMEZONE
 
@@ -187,6 +188,10 @@ class Histories:
     span: Span | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.tables, Mapping):
+            raise InputError(
+                f"The tables are {show_type(self.tables)}. Give frames by the name of the table."
+            )
         unknown = set(self.tables) - set(s.SCHEMAS)
         missing = set(s.REQUIRED_TABLES) - set(self.tables)
         if unknown:
@@ -321,7 +326,10 @@ class Histories:
 
     def keep_persons(self, person_ids: pl.LazyFrame) -> "Histories":
         """Keep the rows of the persons in the column `person_id` of the given frame."""
-        ids = person_ids.select(s.PERSON_ID)
+        ids = read_frame("person_ids", person_ids)
+        if s.PERSON_ID not in ids.collect_schema():
+            raise InputError(f"Table person_ids has no column {s.PERSON_ID}. Give the ids under this name.")
+        ids = ids.select(s.PERSON_ID)
         return replace(
             self,
             tables={name: frame.join(ids, on=s.PERSON_ID, how="semi") for name, frame in self.tables.items()},

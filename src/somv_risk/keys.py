@@ -5,6 +5,7 @@ from itertools import pairwise
 from typing import Final
 
 from somv_risk.errors import ConfigError
+from somv_risk.shown import is_text
 
 MIN_KEY_BYTES: Final = 16
 _LEAST_SURPRISES: Final = 5
@@ -41,7 +42,7 @@ def prepare_key(key: str | bytes) -> bytes:
     >>> prepare_key("b7e14ac09d3f58c2\n")
     b'b7e14ac09d3f58c2'
     """
-    if not isinstance(key, str | bytes):
+    if not isinstance(key, str | bytes) or (isinstance(key, str) and not is_text(key)):
         raise ConfigError(
             f"The pseudonymisation key is a {type(key).__name__}. Give text or bytes, "
             "or read a file with read_key."

@@ -129,7 +129,7 @@ class RiskModel:
             If the folder cannot be written; a model that was there stays.
         """
         card = str(self.facts.get("card", ""))
-        write_model(Path(path), _describe(self), dict(_list_trees(self)), card)
+        write_model(read_path("path", path), _describe(self), dict(_list_trees(self)), card)
 
 
 def _list_trees(model: RiskModel) -> tuple[tuple[str, str], ...]:

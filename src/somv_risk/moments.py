@@ -12,6 +12,7 @@ from typing import Any, Final
 import polars as pl
 
 from somv_risk.errors import ConfigError
+from somv_risk.shown import show
 from somv_risk.timezones import TIMEZONE
 
 Moment = str | date | datetime
@@ -70,7 +71,7 @@ def parse_moment(value: object, timezone: str = TIMEZONE) -> datetime:
     moment = _parse_text(value, timezone) if isinstance(value, str) else _take(value, timezone)
     if moment is None:
         raise ConfigError(
-            f"{_show(value)} is not a moment. Write it like 2026-01-31 or 2026-01-31T08:15."
+            f"{show(value)} is not a moment. Write it like 2026-01-31 or 2026-01-31T08:15."
         ) from None
     return moment
 
@@ -97,12 +98,6 @@ def drop_far(column: pl.Series) -> pl.Series:
     first, last = pl.Series([EARLIEST, LATEST], dtype=UNIT).cast(unit).to_physical()
     is_near = column.to_physical().is_between(first, last)
     return column if is_near.all() else column.set(~is_near, None)
-
-
-def _show(value: object) -> str:
-    """Show an argument of a call, cut to a length that can be read."""
-    text = repr(value)
-    return text if len(text) <= 40 else f"{text[:40]}..."
 
 
 def _parse_text(text: str, timezone: str) -> datetime | None:

@@ -25,7 +25,7 @@ from somv_risk.events import (
     describe_events,
     tell_shortage,
 )
-from somv_risk.histories import Histories
+from somv_risk.histories import Histories, check_histories
 from somv_risk.matrix import Encoding
 from somv_risk.model import Head, RiskModel
 from somv_risk.monitoring import add_reference, build_reference
@@ -138,6 +138,7 @@ def train(
     from somv_risk.crossing import train_crossed  # noqa: PLC0415 - it is made of what stands here
 
     settings = resolve_config(config).choose_tables(tables)
+    check_histories(histories)
     used = keep_tables(histories, settings)
     settings.check()
     warn_of_quarantine(used)
@@ -380,7 +381,7 @@ def resolve_config(config: TrainConfig | Mapping[str, Any] | str | Path | None) 
         return TrainConfig()
     if isinstance(config, TrainConfig):
         return config
-    return read_config(config) if isinstance(config, str | Path) else parse_config(dict(config))
+    return parse_config(dict(config)) if isinstance(config, Mapping) else read_config(config)
 
 
 def find_data_end(histories: Histories) -> datetime:

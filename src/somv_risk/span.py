@@ -1,7 +1,7 @@
 """Span: from when until when there are data, where no delivery says so.
 
 A typing error must not move an end of it: of hospital contacts, the first and the last in ten thousand count
-for nothing.
+for nothing; and, since long stays reach far back, of fewer contacts the first in a hundred, up to three.
 """
 
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ import polars as pl
 from somv_risk import schema as s
 
 STRAYS: Final = 1e-4  # share of contacts that may start before the data do, or after: some are mistyped
+FEW_STRAYS: Final = 3  # contacts that may start before the data do, of some hundreds
 START: Final = "data_start"
 END: Final = "data_end"
 
@@ -45,11 +46,9 @@ def infer_span(admissions: pl.LazyFrame) -> pl.LazyFrame:
     (datetime.datetime(2020, 5, 1, 0, 0), datetime.datetime(2024, 3, 31, 0, 0))
     """
     started = pl.col(s.STARTED_AT)
-    rows = started.count().cast(pl.Int64)
-    # Stays that were open when the data began reach far back: of few contacts, up to three count for nothing.
-    strays = pl.max_horizontal((rows * STRAYS).ceil().cast(pl.Int64), (rows // 100).clip(upper_bound=3))
-    place = pl.min_horizontal(strays, rows - 1).clip(lower_bound=0)
+    few = (started.count() // 100).clip(upper_bound=FEW_STRAYS)
+    early = started.drop_nulls().bottom_k(FEW_STRAYS + 1).sort().get(few, null_on_oob=True)
     return admissions.select(
-        started.drop_nulls().sort().get(place, null_on_oob=True).alias(START),
+        pl.max_horizontal(started.quantile(STRAYS, "lower"), early).alias(START),
         started.quantile(1 - STRAYS, "higher").alias(END),
     )

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from somv_risk.errors import ConfigError
+from somv_risk.shown import show
 
 TIMEZONE: Final = "Europe/Copenhagen"
 
@@ -21,7 +22,7 @@ def check_timezone(timezone: str) -> None:
         If it is not.
     """
     if not isinstance(timezone, str) or not _is_known(timezone):
-        raise ConfigError(f"Time zone {timezone!r} is unknown. Give a name such as {TIMEZONE}.")
+        raise ConfigError(f"Time zone {show(timezone)} is unknown. Give a name such as {TIMEZONE}.")
 
 
 @cache

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from somv_risk.arrow import read_frame
 from somv_risk.errors import ModelError
 
 if TYPE_CHECKING:
@@ -37,7 +38,9 @@ def take_rows(rows: Any, booster: "Booster") -> AnyMatrix:  # noqa: ANN401 - an 
     if hasattr(rows, "iloc") and hasattr(rows, "columns"):
         return _put_together([_PandasColumn(rows.iloc[:, place]) for place in range(rows.shape[1])], booster)
     if hasattr(rows, "__arrow_c_stream__"):
-        return _put_together([_PolarsColumn(column) for column in pl.DataFrame(rows)], booster)
+        return _put_together(
+            [_PolarsColumn(column) for column in read_frame("rows", rows).collect()], booster
+        )
     return _take_array(np.asarray(rows), int(booster.num_feature()))
 
 

@@ -27,6 +27,7 @@ from somv_risk.moments import Moment
 from somv_risk.notices import list_notices, one_call
 from somv_risk.private_files import make_inner_folder
 from somv_risk.scoring import Allowed
+from somv_risk.shown import show_type
 from somv_risk.sources import read_histories
 from somv_risk.store import is_store, read_manifest, write_store
 
@@ -111,7 +112,10 @@ def run_batch(
     """
     fitted = get_model(model)
     check_definitions(fitted, allow)
-    moment, chosen, folder = read_index_time(index_time), options or Options(), read_path("out", out)
+    moment, folder = read_index_time(index_time), read_path("out", out)
+    chosen = Options() if options is None else options
+    if not isinstance(chosen, Options):
+        raise ConfigError(f"options are {show_type(options)}. Give batch.Options.")
     before = None if since is None else read_path("since", since)
     if before is not None and before.resolve() == folder.resolve():
         raise ConfigError(f"{folder} is both the earlier run and this one. Name another folder for this one.")

@@ -2,9 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Final
 
+from somv_risk.arguments import list_values
 from somv_risk.errors import ConfigError
+from somv_risk.shown import show
 
 _CURE: Final = "Give persons, like '100', or a share of everybody, like '0.5 %'."
 CAPACITIES: Final = ("50", "100", "200", "500", "1000", "0.5 %", "1 %", "2 %")
@@ -31,10 +34,10 @@ class Capacity:
         try:
             amount = self._amount
         except ValueError:
-            raise ConfigError(f"Capacity {self.label!r} is no number. {_CURE}") from None
+            raise ConfigError(f"Capacity {show(self.label)} is no number. {_CURE}") from None
         is_length = 0 < amount <= 100 if self.is_share else amount > 0 and amount.is_integer()
         if not is_length:
-            raise ConfigError(f"Capacity {self.label!r} is no length of a list. {_CURE}")
+            raise ConfigError(f"Capacity {show(self.label)} is no length of a list. {_CURE}")
 
     @property
     def is_share(self) -> bool:
@@ -52,4 +55,7 @@ class Capacity:
 
 def read_capacities(labels: Sequence[str | int]) -> tuple[Capacity, ...]:
     """Read capacities, each once."""
-    return tuple(Capacity(label) for label in dict.fromkeys(str(label) for label in labels))
+    listed = list_values(labels)
+    if listed is None or not all(isinstance(label, str | Real) for label in listed):
+        raise ConfigError(f"capacities is {show(labels)}. Give some in a list, such as ['100', '1 %'].")
+    return tuple(Capacity(label) for label in dict.fromkeys(str(label) for label in listed))

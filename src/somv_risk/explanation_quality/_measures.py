@@ -11,6 +11,7 @@ import polars as pl
 
 from somv_risk.arguments import read_count, read_index_time
 from somv_risk.contributions import Contributions, explain_trees
+from somv_risk.errors import ConfigError
 from somv_risk.explanation_quality._deletion import Deletion, check_deletion
 from somv_risk.explanation_quality._exactness import measure_exactness
 from somv_risk.explanation_quality._measured import Measured, tell_median, tell_share
@@ -20,6 +21,7 @@ from somv_risk.matrix import build_matrices
 from somv_risk.model import RiskModel, get_model
 from somv_risk.moments import Moment
 from somv_risk.scoring import choose_persons, collect_features
+from somv_risk.shown import show_type
 
 MEASURES: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -83,6 +85,8 @@ def measure_explanations(
     Neural Networks and Learning Systems 2017, doi:10.1109/TNNLS.2016.2599820, for deletion.
     """
     check_histories(histories)
+    if not isinstance(others, Sequence):
+        raise ConfigError(f"others are {show_type(others)}. Give models in a list.")
     model, others = get_model(model), [get_model(other) for other in others]
     persons, seed = read_count("persons", persons, least=1), read_count("seed", seed)
     moment = read_index_time(index_time, histories.timezone)

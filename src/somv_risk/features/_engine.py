@@ -16,6 +16,7 @@ import polars as pl
 from polars.io.plugins import register_io_source
 
 from somv_risk import schema as s
+from somv_risk.arguments import list_values
 from somv_risk.asof import NO_LAGS, Lags
 from somv_risk.cohort_rows import CohortLike, read_cohort
 from somv_risk.errors import ConfigError
@@ -70,7 +71,7 @@ def build_features(
     InputError
         If the cohort cannot be read, or, once the frame is collected, names persons not in the histories.
     """
-    chosen = tuple(features) if features is not None else load_catalogue()
+    chosen = load_catalogue() if features is None else _list_features(features)
     _check_names(chosen)
     rows = read_cohort(histories, cohort)
     return register_io_source(
@@ -78,6 +79,14 @@ def build_features(
         schema={s.PERSON_ID: pl.String(), s.INDEX_TIME: pl.Datetime("us")}
         | {feature.name: feature.measure.dtype for feature in chosen},
     )
+
+
+def _list_features(features: Sequence[Feature]) -> tuple[Feature, ...]:
+    listed = list_values(features)
+    chosen = tuple(feature for feature in listed or () if isinstance(feature, Feature))
+    if listed is None or len(chosen) < len(listed):
+        raise ConfigError("features are no features in a list. Give some of load_catalogue().")
+    return chosen
 
 
 def _check_names(features: Sequence[Feature]) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from somv_risk.arguments import read_path
 from somv_risk.config import parse_entries, read_toml
 from somv_risk.evaluation import read_capacities
 from somv_risk.volumes import WeekLimits
@@ -114,5 +115,6 @@ def read_limits(given: Limits | Mapping[str, Any] | str | Path | None) -> Limits
     """
     if isinstance(given, Limits):
         return given
-    data = read_toml("Limits", Path(given)) if isinstance(given, str | Path) else given or {}
-    return parse_entries("Limits", Limits, data)
+    if given is None or isinstance(given, Mapping):
+        return parse_entries("Limits", Limits, given or {})
+    return parse_entries("Limits", Limits, read_toml("Limits", read_path("limits", given)))

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import polars as pl
 
+from somv_risk.arguments import list_values, read_count
 from somv_risk.config import TrainConfig
 from somv_risk.errors import CohortError, ConfigError
 from somv_risk.histories import Histories
@@ -18,6 +19,7 @@ from somv_risk.refits._judge import NO_TRAINING, NOTE, USUAL, Judge, judge_fitte
 from somv_risk.refits._origins import judge_origins, list_origins, tell_origin
 from somv_risk.refits._places import Municipalities, choose_places, leave_places_out, tell_places
 from somv_risk.refits._seeds import note_stability, repeat_seeds
+from somv_risk.shown import show
 
 ROLLING_ORIGIN: Final = "rolling_origin"
 PLACES_LEFT_OUT: Final = "places_left_out"
@@ -42,10 +44,11 @@ class Refits:
     places: Municipalities = ("360", "376")
 
     def __post_init__(self) -> None:
-        if min(self.seeds, self.years) < 0:
-            raise ConfigError(f"Refits asks for {self.seeds} seeds and {self.years} years. Give 0 or more.")
-        if isinstance(self.places, str) and self.places != "all":
-            raise ConfigError(f"places is {self.places!r}. Give a list of municipality codes, or 'all'.")
+        read_count("seeds", self.seeds)
+        read_count("years", self.years)
+        listed = [] if isinstance(self.places, str) and self.places == "all" else list_values(self.places)
+        if listed is None or not all(isinstance(place, str) for place in listed):
+            raise ConfigError(f"places is {show(self.places)}. Give a list of municipality codes, or 'all'.")
 
     @property
     def is_empty(self) -> bool:

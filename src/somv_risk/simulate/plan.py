@@ -7,6 +7,7 @@ from numbers import Integral
 from typing import Final
 
 from somv_risk.errors import ConfigError
+from somv_risk.shown import show
 from somv_risk.simulate.catalogue import read_municipalities
 from somv_risk.simulate.draws import Seed
 from somv_risk.simulate.period import Period
@@ -83,7 +84,8 @@ def to_whole(name: str, number: object, least: int, most: int | None = None) -> 
             return whole
     limits = f"from {least}" if most is None else f"from {least} to {most}"
     raise ConfigError(
-        f"{name!r} of a simulation must be a whole number {limits}, not {number!r}. Give an integer {limits}."
+        f"{name!r} of a simulation must be a whole number {limits}, not {show(number)}. "
+        f"Give an integer {limits}."
     )
 
 
@@ -98,6 +100,6 @@ def _sort_codes(codes: Collection[str]) -> tuple[str, ...]:
         return tuple(sorted(given))
     listed = ", ".join(f"{code} {name}" for code, name in known.items())
     raise ConfigError(
-        f"'municipalities' of a simulation must be different codes of its region, not {given or codes!r}. "
+        f"'municipalities' of a simulation must be different codes of its region, not {show(codes)}. "
         f"Give some of: {listed}."
     )

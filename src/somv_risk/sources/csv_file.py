@@ -18,6 +18,7 @@ from polars.io.plugins import register_io_source
 from somv_risk.errors import ConfigError, InputError, SourceError, SourceWarning
 from somv_risk.file_faults import GZIP_MARK, find_disguise, name_fault
 from somv_risk.notices import give_notice
+from somv_risk.shown import show
 
 Places = npt.NDArray[np.intp]
 
@@ -265,7 +266,7 @@ def check_encoding(encoding: str | None) -> str:
         " ".encode(name)
     except (LookupError, TypeError, ValueError):
         raise ConfigError(
-            f"Encoding {encoding!r} is unknown. Give one such as utf-8, cp1252 or utf-16."
+            f"Encoding {show(encoding)} is unknown. Give one such as utf-8, cp1252 or utf-16."
         ) from None
     return UTF_8 if name == "utf-8-sig" else name
 

@@ -12,8 +12,9 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from somv_risk import schema as s
+from somv_risk.arguments import read_path
 from somv_risk.errors import ConfigError, SourceError
-from somv_risk.histories import Histories
+from somv_risk.histories import Histories, check_histories
 from somv_risk.notices import one_call
 from somv_risk.parquet import check_rows
 from somv_risk.private_files import make_private_folder
@@ -100,9 +101,10 @@ def write_delta(histories: Histories, path: str | Path) -> None:
     ConfigError
         If the extra `delta` is not installed.
     """
-    make_private_folder(Path(path))
+    check_histories(histories)
+    make_private_folder(read_path("path", path))
     for table, frame in histories.tables.items():
-        write_delta_table(frame, Path(path) / table, mode="overwrite")
+        write_delta_table(frame, read_path("path", path) / table, mode="overwrite")
 
 
 def write_delta_table(
@@ -126,7 +128,7 @@ def write_delta_table(
         If the extra `delta` is not installed.
     """
     _check_installed()
-    folder = Path(path)
+    folder = read_path("path", path)
     texts = [name for name, dtype in frame.lazy().collect_schema().items() if isinstance(dtype, pl.Enum)]
     try:
         with open_for_writing(folder) as named:

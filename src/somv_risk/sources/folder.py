@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from somv_risk import schema as s
+from somv_risk.arguments import read_path
 from somv_risk.errors import InputError, SourceError
 from somv_risk.file_faults import describe_fault
 
@@ -22,8 +23,9 @@ def open_folder(path: str | Path, holds: str) -> Path:
     SourceError
         If there is no such folder, or the path is the address of something elsewhere.
     """
-    if Path(path).is_dir():
-        return Path(path)
+    folder = read_path("path", path)
+    if folder.is_dir():
+        return folder
     if _ADDRESS.match(str(path)):
         raise SourceError(
             f"{path} is an address, and only folders of this machine are read. Copy or mount what is there, "

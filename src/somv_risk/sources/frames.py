@@ -6,11 +6,12 @@ from typing import Any
 
 import polars as pl
 
+from somv_risk.arguments import read_index_time
 from somv_risk.arrow import read_frame
 from somv_risk.checks import check_tables
 from somv_risk.emptied import check_left
 from somv_risk.histories import Histories
-from somv_risk.moments import Moment, parse_moment
+from somv_risk.moments import Moment
 from somv_risk.notices import one_call
 from somv_risk.soundness import warn_of_quarantine
 from somv_risk.sources.keys import Key, load_key
@@ -111,7 +112,7 @@ def check_rows(
 ) -> Histories:
     """Check tables row by row, however few are left; whoever calls looks at what was set aside."""
     check_timezone(timezone)
-    end = None if data_end is None else parse_moment(data_end, timezone)
+    end = None if data_end is None else read_index_time(data_end, timezone, "data_end")
     return check_tables(
         tables,
         latest=end or _find_present(),
@@ -134,7 +135,7 @@ def plan_delivery(
 ) -> Delivery:
     """Say how batches of tables are to be read; the present moment bounds what has no data end."""
     check_timezone(timezone)
-    end = None if data_end is None else parse_moment(data_end, timezone)
+    end = None if data_end is None else read_index_time(data_end, timezone, "data_end")
     return Delivery(
         tables,
         latest=end or _find_present(),

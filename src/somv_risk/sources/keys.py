@@ -6,6 +6,7 @@ import warnings
 from pathlib import Path
 from typing import Final
 
+from somv_risk.arguments import read_path
 from somv_risk.errors import IdentityWarning, SourceError
 from somv_risk.keys import prepare_key
 
@@ -33,7 +34,7 @@ def read_key(path: str | Path) -> bytes:
         If other users of the machine can read the file.
     """
     try:
-        with Path(path).open("rb") as file:
+        with read_path("key file", path).open("rb") as file:
             key, status = file.read(_MOST_BYTES + 1), os.fstat(file.fileno())
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "no such name"

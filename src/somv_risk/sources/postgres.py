@@ -11,6 +11,7 @@ from typing import Final
 import polars as pl
 
 from somv_risk import schema as s
+from somv_risk.arguments import read_path
 from somv_risk.errors import ConfigError, SourceError
 from somv_risk.histories import Histories
 from somv_risk.notices import one_call
@@ -57,7 +58,7 @@ def read_names(config: str | Path | None) -> Mapping[str, TableName]:
     if config is None:
         return {}
     try:
-        told = tomllib.loads(Path(config).read_text(encoding="utf-8"))
+        told = tomllib.loads(read_path("config", config).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError):
         raise SourceError(
             f"Mapping {config} cannot be read. Give the path of a TOML file in UTF-8."

@@ -10,6 +10,7 @@ import polars as pl
 
 from somv_risk.errors import ConfigError, SourceError
 from somv_risk.parquet import DAMAGE
+from somv_risk.shown import is_text, show_type
 
 BYTES_PER_BATCH: Final = 8 * 2**20
 _BATCH_SIZE: Final = "adbc.postgresql.batch_size_hint_bytes"
@@ -23,6 +24,8 @@ class Session:
 
     def __init__(self, uri: str) -> None:
         self._connection: Any = None
+        if not isinstance(uri, str) or not is_text(uri):
+            raise ConfigError(f"uri is {show_type(uri)}. Give a connection such as postgresql://host/region.")
         try:
             from adbc_driver_postgresql import dbapi  # noqa: PLC0415 - an extra
         except ImportError:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
+from somv_risk.arguments import read_path
 from somv_risk.config import read_toml
 from somv_risk.errors import ConfigError
 
@@ -69,7 +70,7 @@ def read_space(space: Mapping[str, Any] | str | Path) -> dict[str, Dimension]:
     ConfigError
         If it is not TOML, is empty, or the values of a parameter are unsound.
     """
-    rows = space if isinstance(space, Mapping) else read_toml("Search space", Path(space))
+    rows = space if isinstance(space, Mapping) else read_toml("Search space", read_path("space", space))
     if not rows:
         raise ConfigError("The search space is empty. Name a tree parameter, with low and high or choices.")
     return {name: _parse(name, row) for name, row in rows.items()}

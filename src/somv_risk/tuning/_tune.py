@@ -3,14 +3,16 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
+from somv_risk.arguments import read_path
 from somv_risk.config import TrainConfig
 from somv_risk.errors import ConfigError
-from somv_risk.histories import Histories
+from somv_risk.histories import Histories, check_histories
 from somv_risk.pipeline import Progress, ignore_progress, resolve_config
 from somv_risk.tuning._space import SPACE, Dimension, read_space
 from somv_risk.tuning._study import (
@@ -90,6 +92,8 @@ def tune(
         If too few persons or events are left for a part.
     """
     begin = time.monotonic()
+    check_histories(histories)
+    storage = read_path("storage", storage)
     _check_budget(trials, minutes)
     check_is_installed()
     settings, dimensions = resolve_config(config), read_space(space)
@@ -104,8 +108,12 @@ def tune(
 
 def _check_budget(trials: int | None, minutes: float | None) -> None:
     given = [budget for budget in (trials, minutes) if budget is not None]
-    if not given or min(given) <= 0:
+    if not given or not all(_is_budget(budget) for budget in given):
         raise ConfigError("Tuning has no budget. Give a positive number of trials, of minutes, or both.")
+
+
+def _is_budget(given: object) -> bool:
+    return isinstance(given, int | float) and not isinstance(given, bool) and 0 < given < inf
 
 
 def _list_start(settings: TrainConfig, dimensions: Mapping[str, Dimension]) -> dict[str, Any]:
