@@ -14,6 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from small_world import SELDOM
 from somv_risk.evaluation import Cases, compute_wilson
 from somv_risk.evaluation._calibration import (
+    MOVED,
     NO_SLOPE,
     TOO_FEW,
     TOO_FEW_FOR_CURVE,
@@ -386,6 +387,16 @@ def test_equal_risks_have_an_intercept_and_no_slope(risk, events):
     assert told["intercept"] == (pytest.approx(expected, abs=1e-7), None)
     assert told["slope"] == (None, NO_SLOPE)
     assert exp(log(told["expected_over_observed"][0])) == pytest.approx(80 * risk / events)
+
+
+@pytest.mark.parametrize("extreme", [0.0, 1.0])
+def test_risks_of_0_and_1_are_told_of_beside_what_they_move(extreme):
+    cases = fill({extreme: (20, 40), 0.5: (20, 40), 0.6: (25, 40)})
+    table = tabulate_lines(cases, put_in_cells(cases))
+    assert table["value"].is_not_null().all()
+    assert table["note"].to_list() == [MOVED, MOVED]
+    near = fill({abs(extreme - 1e-6): (20, 40), 0.5: (20, 40), 0.6: (25, 40)})
+    assert tabulate_lines(near, put_in_cells(near))["note"].to_list() == [None, None]
 
 
 def test_far_too_low_risks_still_have_their_intercept():

@@ -218,15 +218,125 @@ def test_a_page_of_three_index_times_is_small(page):
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_every_table_lies_beside_the_page_as_it_is(tables, language, tmp_path):
+def test_every_table_lies_beside_the_page_as_it_is_but_for_small_counts(tables, language, tmp_path):
     path = write_evaluation(made_facts(), tables, tmp_path / "new" / "2025 report.html", language)
     folder = path.parent / "2025 report-tables"
     assert {file.name for file in folder.iterdir()} == {f"{name}.csv" for name in tables}
     for name, table in tables.items():
         read = pl.read_csv(folder / f"{name}.csv", schema_overrides=SCHEMAS[name])
+        if name == "persistence":
+            assert read["events"].min() >= 5 > table["events"].min()
+            is_shown = read["events"].is_not_null() | table["events"].is_null()
+            read, table = read.filter(is_shown), table.filter(is_shown)  # noqa: PLW2901 - what is left
         assert_frame_equal(read, table)
     links = [href for href in Elements(path.read_text("utf-8")).values("href") if not href.startswith("#")]
     assert {f"2025%20report-tables/{name}.csv" for name in tables} == set(links)
+
+
+# Small counts: fewer than five persons are not told of, and of fewer than a hundred nothing "of 1,000"
+
+
+def made_with(tables, *, rows=12_700, events=300, listed=126, found=50):
+    """Tables of one moment: so many persons and events, and a model's list that found so many of them."""
+    cases = tables["cases"].filter(index_time=LATEST, population="all")
+    capacity = tables["capacity"].filter(
+        pl.col("index_time") == LATEST,
+        pl.col("population") == "all",
+        pl.col("ranking") == "model",
+        pl.col("capacity") == "1 %",
+        pl.col("metric").is_in(["precision", "sensitivity", "found"]),
+    )
+    values = {"precision": found / listed, "sensitivity": found / max(events, 1), "found": float(found)}
+    return {
+        "cases": cases.with_columns(
+            rows=pl.lit(rows, pl.Int64), events=pl.lit(events, pl.Int64), base_rate=events / rows
+        ),
+        "capacity": capacity.with_columns(
+            persons=pl.lit(listed, pl.Int64), value=pl.col("metric").replace_strict(values)
+        ),
+    }
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [
+        {"events": 60, "found": 2},  # few on the list had the outcome
+        {"events": 200, "found": 123},  # few on the list had it not
+        {"events": 52, "found": 50},  # few who had it are not on the list
+    ],
+)
+def test_a_list_with_few_is_not_told_of_anywhere(tables, counts, tmp_path):
+    made = made_with(tables, **counts)
+    said = opening(made)
+    assert not said.the_list[0].startswith("Of 1,000")
+    assert "Hidden: fewer than 5 persons" in " ".join(said.the_list)
+    assert all(cell.text == ABSENT for _, cells in said.comparison for cell in cells)
+    path = write_evaluation(made_facts(), made, tmp_path / "page.html")
+    read = pl.read_csv(tmp_path / "page-tables" / "capacity.csv")
+    assert read["value"].null_count() == read.height
+    assert set(read["note"]) == {_lists.FEW}
+    assert f"{counts['found']} of them had" not in plain(path.read_text(encoding="utf-8"))
+
+
+def test_a_list_with_enough_is_told_of(tables):
+    said = opening(made_with(tables, events=300, found=50))
+    assert said.the_list[0].startswith("Of 1,000 persons on the list, ")
+    assert "50 of them had the outcome" in said.the_list[1]
+
+
+@pytest.mark.parametrize(("rows", "events"), [(12_700, 2), (120, 117), (4, 0)])
+def test_few_cases_or_few_others_are_not_told_of(tables, rows, events):
+    made = made_with(tables, rows=rows, events=events, found=0)
+    said = " ".join(opening(made).what)
+    assert f"{events} of them had" not in said
+    assert "can be said: Hidden: fewer than 5 persons" in said
+
+
+def test_new_persons_are_hidden_where_few_known_ones_are_left(tables):
+    both = tables["cases"].filter(index_time=LATEST)
+    told = both.with_columns(
+        rows=pl.when(population="all").then(1_000).otherwise(900).cast(pl.Int64),
+        events=pl.when(population="all").then(50).otherwise(47).cast(pl.Int64),
+    )
+    shown = Findings(made_facts(), {"cases": told}).tables["cases"]
+    assert dict(shown.select("population", "events").iter_rows()) == {"all": 50, "new": None}
+
+
+def test_of_a_part_of_a_whole_that_is_known_no_part_is_told_if_one_is_small():
+    rows = [(True, 40, 30), (False, 200, 3), (None, 240, 33)]
+    frame_ = pl.DataFrame(
+        [
+            {
+                "index_time": LATEST,
+                "ranking": "model",
+                "known_or_new": "known",
+                "flagged": flagged,
+                "rows": count,
+                "events": events,
+                "value": events / count,
+                "low": None,
+                "high": None,
+                "note": None,
+            }
+            for flagged, count, events in rows
+        ],
+        schema=SCHEMAS["persistence"],
+    )
+    shown = Findings(made_facts(), {"persistence": frame_}).tables["persistence"]
+    assert shown["events"].to_list() == [None, None, 33]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_of_fewer_than_a_hundred_nothing_is_said_of_1000(tables, language):
+    said = opening(made_with(tables, rows=90, events=30, listed=20, found=10), language)
+    text = " ".join((*said.what, *said.the_list))
+    assert "30" in text
+    assert "20" in text
+    assert not re.search(r"1[.,]000", text)
+    assert all(cell.text == ABSENT for _, cells in said.comparison for cell in cells[::2])
+    assert any(re.search(r"100 person", note) for note in said.comparison_notes)
+    few = Findings(made_facts(), made_with(tables, listed=20, found=10))
+    assert render_figure("opening", few, load_wording(language)) == ""
 
 
 def test_the_checklists_lie_beside_the_page(tables, tmp_path):
@@ -577,6 +687,7 @@ def test_every_note_of_the_measures_is_translated():
         "TOO_FEW",
         "TOO_FEW_FOR_CURVE",
         "NO_SLOPE",
+        "MOVED",
         "NO_EVENTS",
         "NO_AMOUNT",
         "LONGER",

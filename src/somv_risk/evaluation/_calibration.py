@@ -33,6 +33,10 @@ TOO_FEW_FOR_CURVE: Final = (
 NO_SLOPE: Final = (
     "The risks are equal, or set the cases with the outcome wholly apart: no line can be fitted."
 )
+NEAREST: Final = 1e-9
+MOVED: Final = (
+    f"Some risks are 0 or 1, which have no log-odds: they count as {NEAREST:.0e} and 1 - {NEAREST:.0e}."
+)
 NO_RISKS: Final = "This ranking gives no probabilities: there is nothing to calibrate."
 NO_GROUP_INTERVAL: Final = "No interval: it is drawn for everybody only."
 
@@ -71,14 +75,20 @@ class _Part:
         return min(events, len(self.outcome) - events)
 
     @property
+    def note(self) -> str | None:
+        """What to say of the log-odds: that some are not those of the risks."""
+        is_moved = (self.risk < NEAREST) | (self.risk > 1 - NEAREST)
+        return MOVED if is_moved.any() else None
+
+    @property
     def log_odds(self) -> FloatArray:
         """Log-odds of the risks."""
         return _to_log_odds(self.risk)
 
 
 def _to_log_odds(risk: FloatArray) -> FloatArray:
-    """Return log-odds of risks, kept within 1e-9 of 0 and 1."""
-    kept = np.clip(risk, 1e-9, 1 - 1e-9)
+    """Return log-odds of risks, those of 0 and 1 taken for others near to them."""
+    kept = np.clip(risk, NEAREST, 1 - NEAREST)
     return np.asarray(np.log(kept / (1 - kept)), dtype=np.float64)
 
 
@@ -91,7 +101,8 @@ def tabulate_lines(cases: Cases, cells: Cells) -> pl.DataFrame:
 
     The intercept is that of a logistic line with the log-odds as offset (0 where calibrated in the large),
     the slope that of a line with both free (1 where risks are neither too extreme nor too flat); intervals
-    are those of Wald. Source: Van Calster et al. 2016, doi 10.1016/j.jclinepi.2015.12.005.
+    are those of Wald. Risks of 0 and 1 are taken for others near to them, with a note.
+    Source: Van Calster et al. 2016, doi 10.1016/j.jclinepi.2015.12.005.
     """
     return _tabulate([row for part in _list_parts(cases, cells) for row in _fit_lines(part)])
 
@@ -103,15 +114,17 @@ def _fit_lines(part: _Part) -> Iterator[tuple[object, ...]]:
         return
     level = fit_line(part.log_odds, part.outcome, slope=1.0)
     tilt = fit_line(part.log_odds, part.outcome)
-    yield _tell_line(head, "intercept", level)
-    yield _tell_line(head, "slope", tilt)
+    yield _tell_line(head, "intercept", level, part.note)
+    yield _tell_line(head, "slope", tilt, part.note)
 
 
-def _tell_line(head: tuple[object, ...], metric: str, line: Line | None) -> tuple[object, ...]:
+def _tell_line(
+    head: tuple[object, ...], metric: str, line: Line | None, note: str | None
+) -> tuple[object, ...]:
     if line is None:
         return (*head, metric, None, None, None, NO_SLOPE)
     reach = Z * line.standard_error
-    return (*head, metric, line.value, line.value - reach, line.value + reach, None)
+    return (*head, metric, line.value, line.value - reach, line.value + reach, note)
 
 
 def tell_no_risks(cases: Cases) -> pl.DataFrame:

@@ -26,6 +26,7 @@ from somv_risk.report.drawing import (
 )
 from somv_risk.report.evaluation_opening import RANKINGS
 from somv_risk.report.findings import Findings
+from somv_risk.report.small_counts import LEAST_PER_1000, is_per_1000
 from somv_risk.report.wording import Wording
 from somv_risk.schema import INDEX_TIME
 
@@ -51,6 +52,7 @@ def render_figure(name: str, findings: Findings, words: Wording) -> str:
 def plot_opening(findings: Findings, words: Wording) -> "Figure | None":
     """Plot how many of 1,000 on each ranking's list had the outcome, among all and among new cases."""
     rows = findings.select("capacity", **findings.working, metric="precision").drop_nulls("value")
+    rows = rows.filter(pl.col("persons").cast(pl.Int64) >= LEAST_PER_1000)
     if rows.is_empty():
         return None
     figure, panels = make_panels(WIDTH, 1.55, 1, 2, sharey=True)
@@ -60,7 +62,7 @@ def plot_opening(findings: Findings, words: Wording) -> "Figure | None":
             if ranking in own:
                 _draw_bar(axes, place, own[ranking], is_main=ranking == "model")
         base = findings.find("cases", index_time=findings.latest, population=population)
-        if base is not None and base["base_rate"] is not None:
+        if base is not None and base["base_rate"] is not None and is_per_1000(base["rows"]):
             axes.axvline(1000 * base["base_rate"], color=INK, linestyle=":", linewidth=1.4)
         axes.set_title(words.name("population", population))
         axes.set_yticks(range(len(RANKINGS)), [words.name("ranking", ranking) for ranking in RANKINGS])

@@ -9,6 +9,7 @@ import polars as pl
 from somv_risk.evaluation import render_gap
 from somv_risk.report.evaluation_tables import Cell, choose_style
 from somv_risk.report.findings import Findings
+from somv_risk.report.small_counts import FEW_PER_1000, is_per_1000
 from somv_risk.report.wording import ABSENT, Wording
 from somv_risk.schema import INDEX_TIME
 
@@ -68,7 +69,8 @@ def _say_what(findings: Findings, words: Wording) -> Iterator[str]:
     yield words["what_it_does"].format(outcome=outcome)
     cases = findings.find("cases", index_time=findings.latest, population="all")
     if cases is not None and cases["base_rate"] is not None:
-        yield words["what_was_tested"].format(
+        form = "what_was_tested" if is_per_1000(cases["rows"]) else "what_was_tested_on_few"
+        yield words[form].format(
             rows=words.number(cases["rows"]),
             date=words.date(cases[INDEX_TIME]),
             events=words.number(cases["events"]),
@@ -91,11 +93,12 @@ def _say_list(findings: Findings, words: Wording) -> Iterator[str]:
         noted = next((row for row in (found, cases) if row and row["note"]), None)
         yield words["list_unknown"].format(capacity=capacity, note=_get_note(noted, words))
         return
-    yield words["list_sentence"].format(
-        listed=words.quantity(found["value"], "whole_per_1000"),
-        outcome=words.outcome(findings.facts["target"]),
-        everyone=words.quantity(cases["base_rate"], "whole_per_1000"),
-    )
+    if is_per_1000(found["persons"]):
+        yield words["list_sentence"].format(
+            listed=words.quantity(found["value"], "whole_per_1000"),
+            outcome=words.outcome(findings.facts["target"]),
+            everyone=words.quantity(cases["base_rate"], "whole_per_1000"),
+        )
     yield _say_persons(findings, found, capacity, words)
 
 
@@ -105,7 +108,8 @@ def _say_persons(findings: Findings, found: Mapping[str, Any], capacity: str, wo
     part = _find_listed(findings, "all", "model", "sensitivity")
     persons = words.number(found["persons"])
     events = found["value"] * found["persons"] if count is None else count["value"]
-    if part is None or part["value"] is None or found["low"] is None:
+    is_told = part is not None and part["value"] is not None and found["low"] is not None
+    if part is None or not is_told or not is_per_1000(found["persons"]):
         return str(words["list_found"]).format(found=words.number(events), persons=persons, capacity=capacity)
     return str(words["list_persons"]).format(
         capacity=capacity,
@@ -131,13 +135,26 @@ def _compare_lists(
     for ranking in RANKINGS:
         found = [_find_listed(findings, population, ranking, metric) for population, metric in wanted]
         name = words.name("ranking", ranking)
-        notes |= {f"{name}: {words.note(row['note'])}": None for row in found if row and row["note"]}
+        notes |= {f"{name}: {words.note(note)}": None for row in found for note in _list_notes(row)}
         rows.append((name, tuple(_read_listed(row, words) for row in found)))
     return tuple(rows), tuple(notes)
 
 
+def _list_notes(row: Mapping[str, Any] | None) -> list[str]:
+    """List what is to be said of a cell: why it is empty, or what is doubtful."""
+    if row is None:
+        return []
+    few = [FEW_PER_1000] if row["value"] is not None and _is_of_few(row) else []
+    return [*([row["note"]] if row["note"] else []), *few]
+
+
+def _is_of_few(row: Mapping[str, Any]) -> bool:
+    """Whether a number of 1,000 is taken of so few that it must not be told."""
+    return bool(row["metric"] == "precision" and not is_per_1000(row["persons"]))
+
+
 def _read_listed(row: Mapping[str, Any] | None, words: Wording) -> Cell:
-    if row is None or row["value"] is None:
+    if row is None or row["value"] is None or _is_of_few(row):
         return Cell(ABSENT)
     style = "whole_per_1000" if row["metric"] == "precision" else "share"
     return Cell(words.quantity(row["value"], style), words.interval(row["low"], row["high"], style))

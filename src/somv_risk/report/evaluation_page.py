@@ -57,7 +57,7 @@ def write_evaluation(
     SourceError
         If the folder cannot be written.
     """
-    page = Path(path)
+    page, tables = Path(path), Findings(facts, tables).tables
     html = render_evaluation(facts, tables, language, folder=find_tables(page).name)
     checklists = {
         TRIPOD_FILE: render_tripod(facts, tables),

@@ -9,6 +9,7 @@ from typing import Any, Final
 import polars as pl
 
 from somv_risk.errors import InputError
+from somv_risk.report.small_counts import hide_small_counts
 from somv_risk.schema import INDEX_TIME
 
 COLUMNS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
@@ -136,7 +137,7 @@ COLUMNS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What an evaluation found: plain facts about the run, and tidy tables by name."""
+    """What an evaluation found: plain facts about the run, and tidy tables without small counts, by name."""
 
     facts: Mapping[str, Any]
     tables: Mapping[str, pl.DataFrame]
@@ -146,6 +147,7 @@ class Findings:
             missing = [column for column in COLUMNS.get(name, ()) if column not in frame.columns]
             if missing:
                 raise InputError(f"`{name}` lacks {', '.join(missing)}. Add them; null is allowed.")
+        object.__setattr__(self, "tables", hide_small_counts(self.tables))
 
     @property
     def latest(self) -> datetime | None:
