@@ -115,16 +115,16 @@ def warn_of_bounds(histories: Histories) -> None:
 
 def _warn_of_bounds(ends_assumed: int, after_death: int) -> None:
     """Warn of what is counted within bounds, if there is any."""
-    facts = {
+    counted = {
         "hospital contacts have no end and were open for longer than is believed: their end is assumed.": (
             ends_assumed
         ),
         "events start more than a day after the death of their person and are not counted.": after_death,
     }
-    told = [f"{count:,} {fact}" for fact, count in facts.items() if count]
-    if told:
+    facts = [f"{count:,} {words}" for words, count in counted.items() if count]
+    if facts:
         cure = "Ask the source for the ends of contacts and the dates of death."
-        give_notice(" ".join([*told, cure]), ImplausibleDataWarning)
+        give_notice(" ".join([*facts, cure]), ImplausibleDataWarning)
 
 
 def render_notes(counts: pl.DataFrame, column: str, name: str, language: str) -> pl.DataFrame:

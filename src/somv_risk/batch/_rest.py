@@ -41,7 +41,10 @@ def find_resting(model: RiskModel, histories: Histories, index_time: datetime) -
 
 
 def _stirs(table: str, days: int, index_time: datetime, lags: Lags) -> pl.Expr:
-    """Whether a row is open, or has started or ended within so many days, as far as it may be known."""
+    """Whether a row is open, or has started or ended within so many days, as far as it may be known.
+
+    An open contact whose end is assumed is still open here: its person is scored anew, and noted.
+    """
     start, end = pl.col(s.STARTED_AT), pl.col(s.ENDED_AT)
     over = end.fill_null(start) if table in s.POINT_TABLES else end
     spent = (pl.max_horizontal(start, over) < index_time - timedelta(days=days)) & (
