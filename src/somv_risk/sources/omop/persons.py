@@ -1,6 +1,5 @@
 """Persons of an OMOP delivery, with their deaths and the periods in which they were observed."""
 
-import warnings
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Final
@@ -9,6 +8,7 @@ import polars as pl
 
 from somv_risk import schema
 from somv_risk.errors import SourceWarning
+from somv_risk.notices import give_notice
 from somv_risk.sources.omop.cells import parse_birth_date, parse_either, parse_moment
 from somv_risk.sources.omop.dropped import choose_reason, keep_taken
 from somv_risk.sources.omop.mapping import OmopMapping
@@ -87,11 +87,10 @@ def warn_of_gaps(periods: pl.LazyFrame) -> None:
     )
     found, persons = gaps.collect().row(0)
     if found:
-        warnings.warn(
+        give_notice(
             f"Table observation_period has {found:,} gaps between the periods of {persons:,} persons. They "
             "count as observed from the first start to the last end: a gap looks like time without events.",
             SourceWarning,
-            stacklevel=2,
         )
 
 
