@@ -232,7 +232,7 @@ DAMAGE: tuple[Callable[[random.Random, Delivery], None], ...] = (
 # --- what it is written as
 
 FORMS = ("csv", "csv", "csv.gz", "parquet", "typed parquet", "polars", "pandas", "arrow")
-ENCODINGS = ("utf-8", "utf-8", "utf-8", "utf-8-sig", "cp1252", "latin-1", "utf-16")
+ENCODINGS = ("utf-8", "utf-8", "utf-8", "utf-8", "utf-8-sig", "cp1252", "latin-1", "utf-16")
 
 
 def draw_delivery(seed: int) -> Delivery:
@@ -252,15 +252,17 @@ def draw_delivery(seed: int) -> Delivery:
 def write_folder(delivery: Delivery, folder: Path) -> dict[str, int | None]:
     """Write it as files, damage the bytes of some, and count the rows of each; None if no count is sure."""
     draw = random.Random(f"{delivery.seed} bytes")
+    style = draw_style(draw)
+    delivery.damage.append(str(style))
     counts: dict[str, int | None] = {}
     for table, rows in delivery.tables.items():
         columns = delivery.columns[table]
         file = folder / _name_file(draw, table, delivery)
         if "csv" in delivery.form:
-            content = write_csv(draw, delivery, rows, columns)
+            content = write_csv(style, rows, columns)
         else:
             content = write_parquet(draw, delivery, rows, columns)
-        if draw.random() < 0.25:
+        if draw.random() < 0.12:
             content = damage_bytes(draw, delivery, content)
         file.write_bytes(gzip.compress(content) if file.name.endswith(".gz") else content)
         if file.name.endswith(".gz") and draw.random() < 0.15:
@@ -275,16 +277,28 @@ def _name_file(draw: random.Random, table: str, delivery: Delivery) -> str:
     return draw.choice([name] * 8 + [name.upper(), name.title()])
 
 
-def write_csv(draw: random.Random, delivery: Delivery, rows: list[Row], columns: list[str]) -> bytes:
+@dataclass(frozen=True)
+class Style:
+    """How a source writes all its CSV files."""
+
+    separator: str
+    line_end: str
+    quoting: int
+    encoding: str
+
+
+def draw_style(draw: random.Random) -> Style:
+    line_end = draw.choice(["\n", "\n", "\n", "\r\n", "\r\n", "\r"])
+    quoting = draw.choice([csv.QUOTE_MINIMAL, csv.QUOTE_ALL])
+    return Style(draw.choice([",", ";", "\t"]), line_end, quoting, draw.choice(ENCODINGS))
+
+
+def write_csv(style: Style, rows: list[Row], columns: list[str]) -> bytes:
     text = io.StringIO()
-    line_end = draw.choice(["\n", "\n", "\r\n", "\r"])
-    separator, quoting = draw.choice([",", ";", "\t"]), draw.choice([csv.QUOTE_MINIMAL, csv.QUOTE_ALL])
-    writer = csv.writer(text, delimiter=separator, lineterminator=line_end, quoting=quoting)
+    writer = csv.writer(text, delimiter=style.separator, lineterminator=style.line_end, quoting=style.quoting)
     writer.writerow(columns)
     writer.writerows([["" if row.get(name) is None else row[name] for name in columns] for row in rows])
-    encoding = draw.choice(ENCODINGS)
-    delivery.damage.append(f"{encoding}, line end {line_end!r}, separator {separator!r}")
-    return text.getvalue().encode(encoding, errors="replace")
+    return text.getvalue().encode(style.encoding, errors="replace")
 
 
 def write_parquet(draw: random.Random, delivery: Delivery, rows: list[Row], columns: list[str]) -> bytes:

@@ -3,7 +3,7 @@
 import random
 from pathlib import Path
 
-from malformed import CANARY, CODES, MOMENTS, Delivery, Row, count_rows, damage_bytes, write_csv
+from malformed import CANARY, CODES, MOMENTS, Delivery, Row, count_rows, damage_bytes, draw_style, write_csv
 
 VISITS = (
     "9201",
@@ -28,9 +28,11 @@ def draw_omop(seed: int, folder: Path) -> tuple[list[str], dict[str, int | None]
     delivery = Delivery(seed, "csv", tables, {name: list(rows[0]) for name, rows in tables.items()})
     for _ in range(draw.choice([0, 1, 2, 3])):
         _damage(draw, delivery)
+    style = draw_style(draw)
+    delivery.damage.append(str(style))
     counts = {}
     for name, rows in tables.items():
-        content = write_csv(draw, delivery, rows, delivery.columns[name])
+        content = write_csv(style, rows, delivery.columns[name])
         if draw.random() < 0.15:
             content = damage_bytes(draw, delivery, content)
         file = folder / draw.choice([f"{name}.csv", f"{name}.csv", f"{name.upper()}.csv"])
