@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -399,10 +400,10 @@ def _count_records(content: bytes) -> int | None:
 # --- frames
 
 
-MAKERS: dict[str, Callable[[pl.DataFrame], Any]] = {
-    "polars": lambda frame: frame,
-    "pandas": pl.DataFrame.to_pandas,
-    "arrow": pl.DataFrame.to_arrow,
+MAKERS: dict[str, Callable[[dict[str, list[Any]]], Any]] = {
+    "polars": lambda cells: pl.DataFrame(cells, schema=dict.fromkeys(cells, pl.String)),
+    "pandas": lambda cells: pd.DataFrame(cells, dtype=object),
+    "arrow": lambda cells: pa.table({name: pa.array(values, pa.string()) for name, values in cells.items()}),
 }
 
 
@@ -410,7 +411,6 @@ def make_frames(delivery: Delivery) -> dict[str, Any]:
     """Make it frames of the form's kind; a frame cannot name a column twice."""
     frames = {}
     for table, rows in delivery.tables.items():
-        columns = list(dict.fromkeys(delivery.columns[table]))
-        cells = {name: [row.get(name) for row in rows] for name in columns}
-        frames[table] = MAKERS[delivery.form](pl.DataFrame(cells, schema=dict.fromkeys(columns, pl.String)))
+        cells = {name: [row.get(name) for row in rows] for name in delivery.columns[table]}
+        frames[table] = MAKERS[delivery.form](cells)
     return frames
