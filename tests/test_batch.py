@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import zlib
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -501,7 +502,11 @@ def seal(store):
     """Let the manifest tell the files as they are, so that nothing else gives the fault away."""
     files = [
         entry
-        | {"bytes": (store / entry["file"]).stat().st_size, "sha256": hash_files([store / entry["file"]])}
+        | {
+            "bytes": (store / entry["file"]).stat().st_size,
+            "sha256": hash_files([store / entry["file"]]),
+            "crc32": zlib.crc32((store / entry["file"]).read_bytes()),
+        }
         for entry in read_manifest(store)["files"]
     ]
     change_manifest(store, files=files)

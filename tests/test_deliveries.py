@@ -643,7 +643,9 @@ def test_a_delivery_about_one_person_writes_that_persons_bucket_only(store):
 def test_a_damaged_store_takes_no_delivery_and_the_file_is_named(store):
     bucket = next(b for b in range(BUCKETS) if scan_store(store, b).admissions.collect().height)
     damage_rows(store / f"bucket={bucket:02d}" / "admissions.parquet")
-    with pytest.raises(SourceError, match=rf"damaged file bucket={bucket:02d}/admissions\.parquet"):
+    with pytest.raises(
+        SourceError, match=rf"missing or damaged, the first bucket={bucket:02d}/admissions\.parquet"
+    ):
         put(store, "ada a1 05-01 05-04 - ward\nbo b1 04-01 04-05 - ward\ncy c1 05-30 06-02 - ward")
     assert {file.name for file in store.iterdir()} == {"manifest.json", "quarantine"} | {
         f"bucket={number:02d}" for number in range(BUCKETS)

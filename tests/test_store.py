@@ -59,7 +59,9 @@ def sort(frame):
 
 def drop_bytes(manifest):
     """A manifest without how the rows lie in pages."""
-    files = [{k: v for k, v in file.items() if k not in ("bytes", "sha256")} for file in manifest["files"]]
+    files = [
+        {k: v for k, v in file.items() if k not in ("bytes", "sha256", "crc32")} for file in manifest["files"]
+    ]
     return manifest | {"files": files}
 
 

@@ -22,7 +22,7 @@ from somv_risk.histories import Histories
 from somv_risk.model import RiskModel, load_model
 from somv_risk.parquet import count_rows, read_parquet, scan_parquet
 from somv_risk.scoring import RANK, REASONS
-from somv_risk.store import find_altered, find_bucket, list_bucket_files, scan_store
+from somv_risk.store import find_bucket, list_bucket_files, scan_store
 
 RISKS_FOLDER: Final = "risks"
 SCORES_FOLDER: Final = "scores"
@@ -103,7 +103,6 @@ def score_part(job: Job, bucket: int) -> Done | Failed:
         )
     try:
         _check_homes(job, bucket)
-        _check_bytes(job, bucket)
         histories = scan_store(job.store, bucket)
         model = _load_once(job.model, job.model_hash)
         kept = _keep_earlier(job, bucket, model, histories)
@@ -203,16 +202,6 @@ def _check_homes(job: Job, bucket: int) -> None:
         raise MisplacedPersonError(
             f"In bucket {bucket} of store {job.store}, {strangers} persons belong to another bucket and "
             f"{twice} stand twice, so that they would be scored twice. Ingest again."
-        )
-
-
-def _check_bytes(job: Job, bucket: int) -> None:
-    """Check that the files of a bucket are those that were written; others may be read as something else."""
-    altered = find_altered(job.store, bucket)
-    if altered:
-        raise SourceError(
-            f"Bucket {bucket} of store {job.store} has files that were altered or damaged, "
-            f"{', '.join(altered)}. Ingest again."
         )
 
 

@@ -6,7 +6,6 @@ from somv_risk.store._files import check_is_new, lock_folder, make_folder
 from somv_risk.store._manifest import (
     MANIFEST,
     STORE_VERSION,
-    find_altered,
     hash_store,
     is_store,
     list_bucket_files,
@@ -33,7 +32,6 @@ __all__ = [
     "check_only",
     "deliver_frames",
     "deliver_histories",
-    "find_altered",
     "find_bucket",
     "hash_store",
     "ingest",

@@ -17,7 +17,7 @@ from somv_risk.identity import Pseudonyms
 from somv_risk.parquet import DAMAGE, scan_parquet
 from somv_risk.private_files import make_private_file
 from somv_risk.span import END, START, Span, infer_span
-from somv_risk.store._files import BUCKET, hash_file, name_file
+from somv_risk.store._files import BUCKET, CHECKSUM, compute_checksum, hash_file, name_file
 from somv_risk.timezones import TIMEZONE
 
 STORE_VERSION: Final = 4
@@ -28,7 +28,7 @@ MANIFEST_KEYS: Final = (
 )
 PSEUDONYMS: Final = "pseudonyms"  # stores written before it do not say
 
-Entry = dict[str, Any]  # table, bucket, file, rows, bytes, sha256
+Entry = dict[str, Any]  # table, bucket, file, rows, bytes, sha256, crc32
 
 
 def is_store(path: str | Path) -> bool:
@@ -79,22 +79,6 @@ def list_bucket_files(folder: Path, bucket: int, table: str | None = None) -> li
         for entry in read_manifest(folder)["files"]
         if entry["bucket"] == bucket and table in (None, entry["table"])
     ]
-
-
-def find_altered(folder: Path, bucket: int) -> list[str]:
-    """Find the files of a bucket whose bytes are not those that were written, or that are missing."""
-    return [
-        entry["file"]
-        for entry in read_manifest(folder)["files"]
-        if entry["bucket"] == bucket and not _is_as_written(folder / entry["file"], entry["sha256"])
-    ]
-
-
-def _is_as_written(file: Path, written: str) -> bool:
-    try:
-        return hash_file(file) == written
-    except OSError:
-        return False
 
 
 def write_manifest(folder: Path, facts: Mapping[str, Any]) -> None:
@@ -242,4 +226,10 @@ def _write_moment(moment: datetime | None) -> str | None:
 
 def _describe(folder: Path, name: str, rows: int) -> Entry:
     file = folder / name
-    return {"file": name, "rows": rows, "bytes": file.stat().st_size, "sha256": hash_file(file)}
+    return {
+        "file": name,
+        "rows": rows,
+        "bytes": file.stat().st_size,
+        "sha256": hash_file(file),
+        CHECKSUM: compute_checksum(file),
+    }

@@ -12,7 +12,7 @@ from somv_risk.errors import SourceError
 from somv_risk.histories import KEPT_WITHOUT, SET_ASIDE, Counted, Quarantine
 from somv_risk.parquet import read_parquet, write_parquet
 from somv_risk.private_files import make_inner_folder, make_private_file
-from somv_risk.store._files import BUCKET, is_readable
+from somv_risk.store._files import BUCKET, is_as_written
 from somv_risk.store._manifest import Entry, describe_quarantine
 from somv_risk.store._places import find_bucket
 
@@ -168,7 +168,7 @@ def _read_file(folder: Path, entry: Entry) -> pl.DataFrame:
 
 
 def _check_file(folder: Path, entry: Entry) -> None:
-    if not is_readable(folder, entry):
+    if not is_as_written(folder, entry):
         raise SourceError(
             f"Store {folder} has 1 {entry['table']} files missing or damaged, the first {entry['file']}. "
             "Ingest again."

@@ -12,7 +12,7 @@ from somv_risk.errors import SourceError
 from somv_risk.histories import Histories, Layout
 from somv_risk.parquet import DAMAGE, scan_parquet
 from somv_risk.span import Span
-from somv_risk.store._files import BUCKET, is_readable
+from somv_risk.store._files import BUCKET, is_as_written
 from somv_risk.store._manifest import (
     Entry,
     read_data_end,
@@ -104,7 +104,7 @@ def _scan_table(folder: Path, manifest: Mapping[str, Any], table: str, buckets: 
 
 
 def _check_files(folder: Path, table: str, entries: list[Entry]) -> None:
-    damaged = [entry["file"] for entry in entries if not is_readable(folder, entry)]
+    damaged = [entry["file"] for entry in entries if not is_as_written(folder, entry)]
     if damaged:
         raise SourceError(
             f"Store {folder} has {len(damaged)} {table} files missing or damaged, the first {damaged[0]}. "
