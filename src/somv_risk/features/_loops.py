@@ -390,18 +390,24 @@ def find_entropy(moment: Moments, number: Integers, size: int) -> npt.NDArray[np
     smallest, so that equal shares give the same bits whatever their total and order, and a single one 0.
     """
     entropy = np.full(size, np.nan)
+    in_order = number.copy()
     first = 0
     while first < len(moment):
-        last = first + 1
+        last, common = first, 0
         while last < len(moment) and moment[last] == moment[first]:
+            common = _find_common(number[last], common)
+            place = last
+            while place > first and in_order[place - 1] > number[last]:
+                in_order[place] = in_order[place - 1]
+                place -= 1
+            in_order[place] = number[last]
             last += 1
-        common = 0
-        for n in number[first:last]:
-            common = _find_common(common, n)
         total, weighted = 0, 0.0
-        for n in np.sort(number[first:last] // common):
+        for i in range(first, last):
+            n = in_order[i] // common
             total += n
-            weighted += n * np.log(n)
+            if n > 1:
+                weighted += n * np.log(n)
         entropy[moment[first]] = np.log(total) - weighted / total
         first = last
     return entropy
