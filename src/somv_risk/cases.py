@@ -144,6 +144,7 @@ def choose_persons_to_follow(model: RiskModel, moments: Iterable[datetime], pers
     ConfigError
         If it has learnt from everybody's outcomes of one of the moments.
     """
+    check_choice("persons", persons, get_args(Persons))
     if persons != "test" or not model.is_cross_validated:
         return persons
     until = find_learnt_until(model)

@@ -137,8 +137,8 @@ def train(
     """
     from somv_risk.crossing import train_crossed  # noqa: PLC0415 - it is made of what stands here
 
-    settings = resolve_config(config).choose_tables(tables)
     check_histories(histories)
+    settings = resolve_config(config).choose_tables(tables)
     used = keep_tables(histories, settings)
     settings.check()
     warn_of_quarantine(used)

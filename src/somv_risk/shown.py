@@ -1,5 +1,6 @@
 """Shown: how an argument of a call stands in an error, which never holds a person's values."""
 
+from datetime import date
 from typing import Final
 
 MOST: Final = 2**63 - 1
@@ -16,8 +17,8 @@ def is_text(value: str) -> bool:
 
 
 def show(value: object) -> str:
-    """Show an argument that is a number or a name, cut to a length that can be read; of others the type."""
-    if not isinstance(value, str | int | float | None):
+    """Show an argument that is a number, a name or a moment, cut to a length; of others the type."""
+    if not isinstance(value, str | int | float | date | None):
         return show_type(value)
     if isinstance(value, int) and abs(value) > MOST:
         return "a number beyond all counts"
