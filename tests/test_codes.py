@@ -1,11 +1,23 @@
 """Code lists: who is in, who is out, and where the lists come from."""
 
+from datetime import date
 from typing import Any
 
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from somv_risk.codes import CodeGroup, in_group, load_groups, load_municipalities
+from somv_risk.codes import (
+    CodeGroup,
+    clean_code,
+    clean_codes,
+    in_group,
+    is_beginning,
+    load_groups,
+    load_municipalities,
+    load_sentinels,
+)
 from somv_risk.errors import ConfigError
 from somv_risk.schema import ICD10_PATTERN
 
@@ -164,3 +176,30 @@ def test_municipality_codes_have_three_digits():
 def test_municipalities_cannot_be_changed():
     with pytest.raises(TypeError):
         load_municipalities()["101"] = "København"
+
+
+@given(st.text(st.sampled_from("DFG10.5+* \u00a0x")))
+def test_one_code_is_cleaned_as_a_column_of_them(code):
+    assert clean_codes(pl.Series([code])).to_list() == [clean_code(code)]
+
+
+@given(st.from_regex(ICD10_PATTERN, fullmatch=True))
+def test_a_clean_code_stays_what_it_is_and_its_danish_form_becomes_it(code):
+    code = code.strip()
+    assert clean_code(code) == code
+    if code[2].isdecimal():  # as every code of the classification has it
+        assert clean_code(f"D{code}") == clean_code(f" d{code[:3]}.{code[3:]}+") == code
+
+
+@pytest.mark.parametrize(
+    ("prefix", "begins"),
+    [("F", True), ("F1", True), ("F10", True), ("F102", True), ("", False), ("10", False)],
+)
+def test_a_beginning_of_a_code_is_a_letter_and_digits(prefix, begins):
+    assert is_beginning(prefix) is begins
+
+
+def test_days_that_stand_for_no_date_are_no_days_on_which_much_happens():
+    """They lie before anybody's birth, or at the end of a calendar to come."""
+    ordinary = [day for day in load_sentinels() if date(1900, 1, 2) <= day <= date(2050, 1, 1)]
+    assert ordinary == []

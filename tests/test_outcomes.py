@@ -106,3 +106,16 @@ def test_a_target_of_one_sector_counts_only_that_however_it_is_written(sectors):
     cohort = pl.DataFrame({s.PERSON_ID: ["ada"], s.INDEX_TIME: [INDEX]})
     labelled = label_outcomes(somatic, cohort, Target("one", min_count=1, sectors=sectors)).collect()
     assert labelled["outcome_events"].to_list() == [0]
+
+
+@pytest.mark.parametrize(
+    ("written", "read"), [("DF10.2", "F102"), ("f10", "F10"), ("F", "F"), ("D50", "D50")]
+)
+def test_excluded_diagnoses_are_read_as_the_codes_of_a_delivery_are(written, read):
+    assert Target("own", excluded_diagnoses=(written,)) == Target("own", excluded_diagnoses=(read,))
+
+
+@pytest.mark.parametrize("prefix", ["DF", "250", "F10 obs", "", "alcohol"])
+def test_an_excluded_diagnosis_that_begins_no_code_is_refused(prefix):
+    with pytest.raises(ConfigError, match="begin no ICD-10 code"):
+        Target("own", excluded_diagnoses=(prefix,))

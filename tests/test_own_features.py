@@ -441,10 +441,10 @@ REFUSED = {
     "no text": ({"match": {"department": []}}, "at least one text for each column"),
     "a number for a text": ({"match": {"department": [85]}}, "at least one text for each column"),
     "texts without a column": ({"match": ["Neurologi"]}, "at least one text for each column"),
-    "a code with the Danish D": ({"match": {"diagnosis": ["DG35*"]}}, "without the Danish D, like G35 or"),
-    "a code with a dot": ({"match": {"diagnosis": ["G35.9"]}}, "without dots"),
+    "a chapter with the Danish D": ({"match": {"diagnosis": ["DG*"]}}, "fits no ICD-10 code. Write codes"),
+    "a code of ICD-9": ({"match": {"diagnosis": ["340"]}}, "fits no ICD-10 code"),
+    "a code with a remark": ({"match": {"diagnosis": ["G35 obs"]}}, "fits no ICD-10 code"),
     "a chapter without a star": ({"match": {"diagnosis": ["G"]}}, "fits no ICD-10 code"),
-    "a code in small letters": ({"match": {"diagnosis": ["g35*"]}}, "in capitals"),
     "an unknown anchor": ({"anchor": "middle"}, "unknown anchor 'middle'. Known are start, end, part"),
     "a part of what is not counted": (
         {"measure": "decayed", "anchor": "part"},
@@ -525,6 +525,21 @@ def test_python_may_give_lists_for_tuples_and_cannot_change_them_afterwards():
     )
     with pytest.raises(TypeError):
         listed.match["hospital"] = ("Køge",)
+
+
+@pytest.mark.parametrize("code", ["DG35.9*", "g35.9*", "G35.9 *", "dg359*", "G359*"])
+def test_a_code_is_read_as_the_codes_of_a_delivery_are(code):
+    written = Definition(id="own", **ROW | {"match": {"diagnosis": [code]}})
+    assert written == Definition(id="own", **ROW | {"match": {"diagnosis": ["G359*"]}})
+
+
+@pytest.mark.parametrize("code", ["D50*", "D5*", "D*", "D50", "*"])
+def test_a_code_of_chapter_d_keeps_its_letter(code):
+    assert Definition(id="own", **ROW | {"match": {"diagnosis": [code]}}).match["diagnosis"] == (code,)
+
+
+def test_texts_of_other_columns_are_not_read_as_codes():
+    assert Definition(id="own", **ROW | {"match": {"hospital": ["dg35"]}}).match["hospital"] == ("dg35",)
 
 
 def test_two_features_of_one_name_are_refused():

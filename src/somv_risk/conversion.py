@@ -8,7 +8,7 @@ from typing import Any, Final
 import polars as pl
 
 from somv_risk import schema as s
-from somv_risk.codes import load_sentinels
+from somv_risk.codes import clean_codes, load_sentinels
 from somv_risk.errors import InputError
 from somv_risk.moments import drop_far, read_moments
 
@@ -22,12 +22,6 @@ TYPE, UNKNOWN_VALUE, NO_ICD10 = "type", "unknown_value", "no_icd10"
 OUT_OF_RANGE, SENTINEL = "out_of_range", "sentinel"
 ENDS_FIRST = "ends_after_it_starts"
 
-# ICD-10 as the Danish classification of the health service (SKS) writes it.
-_SKS: Final = r"^D([A-Z][0-9]{2})"
-# Dots, and at the end blanks and the marks of a cause and its manifestation.
-_CODE_MARKS: Final = r"\.|^\s+|[+*†\s]+$"
-# Before a letter a blank parts a code from a remark.
-_BLANK_INSIDE: Final = r"\s+([0-9])"
 _WIDE: Final = (pl.Int128, pl.UInt128)
 
 
@@ -142,18 +136,6 @@ def _convert_codes(column: pl.Series) -> Converted:
     )
     others = delivered.filter(~fits & (codes != ""))
     return Converted(value, {NO_ICD10: column.is_in(others.implode())} if len(others) else {})
-
-
-def clean_codes(codes: pl.Series) -> pl.Series:
-    """Clean codes: upper case, without dots, blanks before digits, trailing marks and the Danish D.
-
-    Examples
-    --------
-    >>> clean_codes(pl.Series(["DF10.2", "e11.9+", "D50"])).to_list()
-    ['F102', 'E119', 'D50']
-    """
-    bare = codes.str.to_uppercase().str.replace_all(_CODE_MARKS, "").str.replace_all(_BLANK_INSIDE, "$1")
-    return bare.str.replace(_SKS, "$1")
 
 
 def _convert_moments(column: pl.Series, target: pl.DataType, timezone: str) -> Converted | None:

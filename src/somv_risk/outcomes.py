@@ -9,6 +9,7 @@ import polars as pl
 from somv_risk import schema as s
 from somv_risk.asof import KEY, NO_LAGS, Lags
 from somv_risk.bounds import see_all_contacts
+from somv_risk.codes import clean_code, is_beginning
 from somv_risk.cohort_rows import CohortLike, read_cohort
 from somv_risk.errors import ConfigError
 from somv_risk.histories import Histories
@@ -37,9 +38,10 @@ class Target:
     """What the model predicts: at least `min_count` events in the horizon.
 
     `counts` is "admissions" (by their start) or "unfinished_stays" (any stay, by its end, that ended
-    because the person left). `excluded_diagnoses` are ICD-10 prefixes of the first contact's diagnosis;
-    none are excluded by default, because the usual exclusions hide the citizens this library looks for.
-    `death` within the horizon, with the threshold not met, is "negative", "exclude" (null) or "event".
+    because the person left). `excluded_diagnoses` are ICD-10 prefixes of the first contact's diagnosis,
+    read as the codes of a delivery are (DF10.2 is F102); none are excluded by default, because the usual
+    exclusions hide the citizens this library looks for. `death` within the horizon, with the threshold not
+    met, is "negative", "exclude" (null) or "event".
     """
 
     name: str
@@ -61,11 +63,22 @@ class Target:
             raise ConfigError(f"Target {self.name} counts from {self.min_count}. Give at least 1.")
         _check_subset(self.name, "sectors", self.sectors, s.SECTORS)
         _check_subset(self.name, "admission types", self.admission_types, s.ADMISSION_TYPES)
+        object.__setattr__(self, "excluded_diagnoses", tuple(map(clean_code, self.excluded_diagnoses)))
+        _check_codes(self.name, self.excluded_diagnoses)
 
 
 def _check_subset(target: str, what: str, given: tuple[str, ...], known: tuple[str, ...]) -> None:
     if not given or set(given) - set(known):
         raise ConfigError(f"Target {target} names {what} {list(given)}. Give some of {list(known)}.")
+
+
+def _check_codes(target: str, prefixes: tuple[str, ...]) -> None:
+    malformed = [prefix for prefix in prefixes if not is_beginning(prefix)]
+    if malformed:
+        raise ConfigError(
+            f"Target {target} excludes diagnoses {malformed}, which begin no ICD-10 code. "
+            "Write them like F10, F102 or F."
+        )
 
 
 FREQUENT_ADMISSION = Target("frequent_admission")

@@ -1,5 +1,6 @@
 """Code lists: groups of diagnoses, municipalities, days that are no dates, words for values; as data."""
 
+from somv_risk.codes._cleaning import clean_code, clean_codes, is_beginning
 from somv_risk.codes._groups import CodeGroup, in_group, load_groups
 from somv_risk.codes._municipalities import load_municipalities
 from somv_risk.codes._sentinels import load_sentinels
@@ -7,7 +8,10 @@ from somv_risk.codes._translations import load_translations
 
 __all__ = [
     "CodeGroup",
+    "clean_code",
+    "clean_codes",
     "in_group",
+    "is_beginning",
     "load_groups",
     "load_municipalities",
     "load_sentinels",

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from somv_risk import schema as s
+from somv_risk.codes import clean_code
 from somv_risk.errors import ConfigError
 from somv_risk.features._measures import MEASURES
 from somv_risk.features._views import VIEWS
@@ -50,7 +51,6 @@ JOINED: Final = (
 
 _ID: Final = re.compile(r"[a-z][a-z0-9_]*")
 _RESERVED: Final = (s.PERSON_ID, s.INDEX_TIME, ROLE, OUTCOME_EVENTS)
-_CODES: Final = (s.DIAGNOSIS, s.CODE)
 _CODE: Final = re.compile(r"[A-Z][0-9][0-9A-Z]{1,5}|([A-Z]([0-9][0-9A-Z]{0,5})?)?\*")
 
 _DURATIONS, _GAPS, _AGES = ("lasted", "gap", "step"), ("gap", "step"), ("age_years",)
@@ -76,6 +76,23 @@ class Rule(NamedTuple):
     is_kept: bool
     fact: str
     cure: str
+
+
+def clean_match(match: object) -> object:
+    """Read codes as those of a delivery are read: DG35 is G35, and g35.1* is G351*."""
+    if not isinstance(match, Mapping):
+        return match
+    return MappingProxyType(
+        {
+            name: tuple(map(_clean_code, texts)) if name in s.CODE_COLUMNS and _are_texts(texts) else texts
+            for name, texts in match.items()
+        }
+    )
+
+
+def _clean_code(code: str) -> str:
+    """Clean a code; a star at its end says that others may begin like it, and is no mark of the code."""
+    return clean_code(code) + ("*" if code.rstrip().endswith("*") else "")
 
 
 def check_definition(definition: "Definition") -> None:
@@ -178,12 +195,12 @@ def _list_word_rules(definition: "Definition") -> Iterator[Rule]:
         yield _know(f"text of {definition.events}", column, view.texts)
     if definition.value is not None:
         yield _know(f"value of {definition.events}", definition.value, view.values)
-    codes = [code for column in _CODES for code in definition.match.get(column, ())]
+    codes = [code for column in s.CODE_COLUMNS for code in definition.match.get(column, ())]
     malformed = [code for code in codes if not _CODE.fullmatch(code)]
     yield Rule(
         not malformed,
         f"matches {_tell(malformed)}, which fits no ICD-10 code",
-        "Write codes in capitals, without dots and without the Danish D, like G35 or G35*",
+        "Write codes like G35, or their beginning like G35*",
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 
 from somv_risk.errors import ConfigError
 from somv_risk.features._measures import MEASURES, Measure
-from somv_risk.features._rules import check_definition
+from somv_risk.features._rules import check_definition, clean_match
 from somv_risk.features._views import VIEWS
 from somv_risk.languages import pick_title
 from somv_risk.windows import Lookback
@@ -70,6 +70,7 @@ class Definition:
     def __post_init__(self) -> None:
         for name in ("windows", "where", "of", "title", "match"):
             object.__setattr__(self, name, _freeze(getattr(self, name)))
+        object.__setattr__(self, "match", clean_match(self.match))
         check_definition(self)
 
     @property
