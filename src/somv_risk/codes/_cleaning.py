@@ -1,4 +1,4 @@
-"""Cleaning: one code of ICD-10, in whatever way it is written."""
+"""Cleaning: codes of ICD-10, in whatever way they are written."""
 
 import re
 from typing import Final

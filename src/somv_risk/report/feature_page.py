@@ -98,7 +98,8 @@ GROUPS: Final = """\
 ### Diagnosis groups
 
 The flags of `diagnoses` and the values of `conditions`: a code belongs to a group if it begins with one of
-these, written without dots and without the Danish `D`. Groups overlap where one code matters in two ways."""
+these, written without dots and without the Danish `D`; a delivery may have both. ICD-11 is not read.
+Groups overlap where one code matters in two ways."""
 
 _HEADER: Final = (
     *("feature", "title", "what", "source", "windows, days", "unit", "null", "risk", "changeable"),
