@@ -57,7 +57,9 @@ def to_toml(plan):
         nested = [write(f"{name}.{key}", value) for key, value in section.items() if isinstance(value, dict)]
         return "\n".join([f"[{name}]", *own, *nested])
 
-    return "\n".join(write(name, section) for name, section in plan.items())
+    alone = [f"{key} = {json.dumps(value)}" for key, value in plan.items() if not isinstance(value, dict)]
+    tables = [write(name, section) for name, section in plan.items() if isinstance(section, dict)]
+    return "\n".join([*alone, *tables])
 
 
 @pytest.fixture(scope="module")

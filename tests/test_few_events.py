@@ -398,7 +398,8 @@ def begin_at(start, *, strays=0, contacts=400):
     """Contacts of every day from a start on, and some that lie years before."""
     days = [start + timedelta(days=n) for n in range(contacts)]
     days = [start - timedelta(days=2_000 + n) for n in range(strays)] + days
-    admissions = pl.LazyFrame({"person_id": ["ada"] * len(days), "started_at": days})
+    schema = {"person_id": pl.String, "started_at": pl.Datetime("us")}
+    admissions = pl.LazyFrame({"person_id": ["ada"] * len(days), "started_at": days}, schema=schema)
     return Histories({"persons": pl.LazyFrame({"person_id": ["ada"]}), "admissions": admissions})
 
 
