@@ -188,16 +188,17 @@ def make_people(*person_ids, birth_date=date(1980, 5, 1)):
 def test_no_id_is_told_when_some_persons_have_no_score(model):
     histories = make_people("ada")
     with pytest.warns(UserWarning, match="1 of 2 persons have no score") as warned:
-        sr.score(model, histories, index_time=INDEX, person_ids=["ada", WORD])
+        sr.score(model, histories, index_time=INDEX, person_ids=["ada", WORD], allow=["absent-tables"])
     assert all(WORD not in str(warning.message) for warning in warned)
 
 
 def test_no_id_is_told_when_nobody_is_eligible(model):
     histories = make_people(WORD, birth_date=date(2020, 5, 1))
+    allow = ["absent-tables"]
     for act in (
-        lambda: sr.score(model, histories, index_time=INDEX),
-        lambda: sr.score(model, histories, index_time=INDEX, person_ids=[WORD]),
-        lambda: sr.explain_person(model, histories, WORD, INDEX),
+        lambda: sr.score(model, histories, index_time=INDEX, allow=allow),
+        lambda: sr.score(model, histories, index_time=INDEX, person_ids=[WORD], allow=allow),
+        lambda: sr.explain_person(model, histories, WORD, INDEX, allow=allow),
         lambda: sr.train(histories),
     ):
         assert_silent(tell(act))
@@ -217,7 +218,7 @@ def test_no_id_is_told_by_score_and_explain_on_the_command_line(model, tmp_path,
     assert scored.code == 0
     assert "Scored: 20. Flagged: 5" in scored.out
     assert_silent(scored.out + scored.err)
-    unknown = run("explain", *common, "--person", f"{WORD}-unknown")
+    unknown = run("explain", *common, "--person", f"{WORD}-unknown", "--allow", "absent-tables")
     assert unknown.code == 8
     assert_silent(unknown.out + unknown.err)
     assert_silent(run("train", "--store", folder, "--model", tmp_path / "other").err)
