@@ -74,6 +74,20 @@ def test_the_version_of_a_feature_rises_with_its_row_its_events_and_its_measure(
     assert count_version(define(**other)) == first
 
 
+def test_the_events_and_measures_that_have_changed_have_another_version():
+    """Events end within bounds and with a death; some measures became exact. Background is what it was."""
+    assert {name: view.version for name, view in VIEWS.items()} == dict.fromkeys(VIEWS, 2) | {"background": 1}
+    assert {name for name, measure in MEASURES.items() if measure.version == 2} == {
+        "burstiness",
+        "decayed",
+        "entropy",
+    }
+    versions = {feature.name: feature.version for feature in load_catalogue()}
+    assert versions["acute_admissions_365d"] == 2
+    assert versions["department_entropy_365d"] == 3
+    assert versions["age"] == 1
+
+
 @pytest.mark.parametrize("version", [0, -1, 1.5, "2", True, None])
 def test_a_version_is_a_whole_number_from_1(version):
     with pytest.raises(ConfigError, match="has the version"):

@@ -459,12 +459,13 @@ _WHOLE.flags.writeable = False
 _COUNTED = (pl.Int32(), 0, NEVER_NULL)
 _DAYS = pl.Float64()
 
+# 2: what is equal by the words is equal to the bit.
 MEASURES: Final[Mapping[str, Measure]] = MappingProxyType(
     {
         "count": Measure(count_events, *_COUNTED),
         "any": Measure(tell_any, pl.Boolean(), when_none=False, null_means=NEVER_NULL),
         "trend": Measure(compute_trend, *_COUNTED, has_halves=True),
-        "decayed": Measure(compute_decayed, _DAYS, 0, NEVER_NULL),
+        "decayed": Measure(compute_decayed, _DAYS, 0, NEVER_NULL, version=2),
         "days": Measure(sum_days, _DAYS, 0, NEVER_NULL, counts_days=True),
         "days_trend": Measure(compute_days_trend, _DAYS, 0, NEVER_NULL, has_halves=True, counts_days=True),
         "days_since": Measure(find_days_since, _DAYS, None, NO_EVENT),
@@ -480,6 +481,7 @@ MEASURES: Final[Mapping[str, Measure]] = MappingProxyType(
             None,
             "fewer than two such gaps with both sides in the window, or none of a minute",
             needs_value=True,
+            version=2,
         ),
         "share": Measure(compute_share, _DAYS, None, NO_EVENT, needs_where=True),
         "pair_share": Measure(compute_pair_share, _DAYS, None, NO_GAP, needs_value=True, needs_where=True),
@@ -502,7 +504,7 @@ MEASURES: Final[Mapping[str, Measure]] = MappingProxyType(
             needs_value=True,
         ),
         "concentration": Measure(compute_concentration, _DAYS, None, WITHOUT_VALUE, needs_value=True),
-        "entropy": Measure(compute_entropy, _DAYS, None, WITHOUT_VALUE, needs_value=True),
+        "entropy": Measure(compute_entropy, _DAYS, None, WITHOUT_VALUE, needs_value=True, version=2),
         "now": Measure(tell_now, pl.Boolean(), when_none=False, null_means=NEVER_NULL, has_window=False),
         "distinct_now": Measure(count_distinct_now, *_COUNTED, has_window=False, needs_value=True),
         "days_open": Measure(

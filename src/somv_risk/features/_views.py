@@ -537,16 +537,26 @@ _STAY_FLAGS = (
 )
 _STAYS = ((s.ADMISSIONS,), _STAY_FLAGS, ("lasted", "gap"), (s.DIAGNOSIS,))
 
+# 2: a contact that was never closed ends within bounds, and nothing counts after a known death.
 VIEWS: Final[Mapping[str, View]] = MappingProxyType(
     {
-        "stays": View(build_stays_view, *_STAYS),
-        "admissions": View(build_admissions_view, *_STAYS),
+        "stays": View(
+            build_stays_view,
+            *_STAYS,
+            version=2,
+        ),
+        "admissions": View(
+            build_admissions_view,
+            *_STAYS,
+            version=2,
+        ),
         "contacts": View(
             build_contacts_view,
             (s.ADMISSIONS,),
             ("follows", "same_unit", "new_unit"),
             (s.HOSPITAL, UNIT, "step"),
             (s.HOSPITAL, s.DEPARTMENT, s.DIAGNOSIS),
+            version=2,
         ),
         "psychiatric_contacts": View(
             build_psychiatric_view,
@@ -557,6 +567,7 @@ VIEWS: Final[Mapping[str, View]] = MappingProxyType(
             ),
             (s.PROVIDER,),
             (s.PROVIDER, s.DIAGNOSIS),
+            version=2,
         ),
         "treatments": View(
             build_treatments_view,
@@ -569,24 +580,46 @@ VIEWS: Final[Mapping[str, View]] = MappingProxyType(
             (s.PROVIDER, s.SUBSTANCE),
             (s.PROVIDER,),
             also=(s.ADMISSIONS,),
+            version=2,
         ),
-        "treatment_spells": View(build_treatment_spells_view, (s.SUBSTANCE_ABUSE,)),
+        "treatment_spells": View(
+            build_treatment_spells_view,
+            (s.SUBSTANCE_ABUSE,),
+            version=2,
+        ),
         "benefit_spells": View(
             build_benefit_spells_view,
             (s.SOCIAL_BENEFITS,),
             (*s.BENEFITS, "public", "switch"),
             (s.BENEFIT,),
+            version=2,
         ),
-        "outside_labour_market_spells": View(build_outside_labour_market_view, (s.SOCIAL_BENEFITS,)),
-        "service_spells": View(build_service_spells_view, (s.SOCIAL_SERVICES,), s.SERVICES, (s.SERVICE,)),
+        "outside_labour_market_spells": View(
+            build_outside_labour_market_view,
+            (s.SOCIAL_BENEFITS,),
+            version=2,
+        ),
+        "service_spells": View(
+            build_service_spells_view,
+            (s.SOCIAL_SERVICES,),
+            s.SERVICES,
+            (s.SERVICE,),
+            version=2,
+        ),
         "services": View(
             build_services_view,
             (s.SOCIAL_SERVICES,),
             ("new_provider",),
             (s.SERVICE, s.PARAGRAPH, s.PROVIDER),
             (s.SERVICE, s.PARAGRAPH, s.PROVIDER),
+            version=2,
         ),
-        "primary_care": View(build_primary_care_view, (s.PRIMARY_CARE,), s.PRIMARY_CARE_KINDS),
+        "primary_care": View(
+            build_primary_care_view,
+            (s.PRIMARY_CARE,),
+            s.PRIMARY_CARE_KINDS,
+            version=2,
+        ),
         "diagnoses": View(
             build_diagnoses_view,
             (s.ADMISSIONS,),
@@ -594,6 +627,7 @@ VIEWS: Final[Mapping[str, View]] = MappingProxyType(
             (s.CONTACT_ID, s.CODE),
             (s.CODE,),
             also=(s.DIAGNOSES, s.PSYCHIATRIC_CONTACTS),
+            version=2,
         ),
         "conditions": View(
             build_conditions_view,
@@ -602,17 +636,20 @@ VIEWS: Final[Mapping[str, View]] = MappingProxyType(
             (CONDITION,),
             (s.CODE,),
             also=(s.DIAGNOSES, s.PSYCHIATRIC_CONTACTS),
+            version=2,
         ),
         "discharges": View(
             build_discharges_view,
             (s.ADMISSIONS, s.PSYCHIATRIC_CONTACTS, s.PRIMARY_CARE),
             tuple(f"{flag}_{days}" for days in FOLLOW_UPS for flag in ("due", "alone")),
+            version=2,
         ),
         "sectors": View(
             build_sectors_view,
             (s.ADMISSIONS, s.PSYCHIATRIC_CONTACTS, s.SUBSTANCE_ABUSE, s.SOCIAL_SERVICES),
             (),
             (s.SECTOR,),
+            version=2,
         ),
         BACKGROUND: View(build_background_view, (s.PERSONS,), (), ("age_years", s.SEX, s.MUNICIPALITY)),
     }
