@@ -45,6 +45,9 @@ ALL_CODES: Final = (
     ExitCode(26, "folder of another run", errors.OtherRunError),
     ExitCode(EXIT_BUCKETS_FAILED, "done, without buckets that cannot be read"),
     ExitCode(28, "other definitions of features", errors.OtherDefinitionsError),
+    ExitCode(129, "ended by SIGHUP"),
+    ExitCode(130, "ended by SIGINT"),
+    ExitCode(143, "ended by SIGTERM"),
 )
 
 EXIT_CODES: Final[Mapping[type[errors.SomvRiskError], int]] = MappingProxyType(
