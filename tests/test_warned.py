@@ -167,6 +167,20 @@ def test_frames_of_a_few_citizens_are_warned_of_after_a_silent_year_and_not_refu
     assert all(told in notes for notes in stale["warnings"])
 
 
+def test_a_folder_is_scored_as_frames_are_and_not_refused(model, tmp_path):
+    folder = write_csv(draw_tables(), tmp_path / "in")
+    options = {"allow": ["absent-tables"]}
+    for moment, is_silent in ((datetime(2026, 12, 27), False), (datetime(2026, 12, 28), True)):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            expected = sr.score(model, read_histories(folder), index_time=moment, **options)
+            run_batch(model, folder, tmp_path / str(moment.day), index_time=moment, **options)
+        assert len([one for one in caught if one.category is StaleDataWarning]) == 2 * is_silent
+        assert any("28. december 2025" in note for note in expected["warnings"][0]) is is_silent
+        made = pl.read_parquet(tmp_path / str(moment.day) / "scores.parquet")
+        assert made.equals(expected)
+
+
 # --- Runs
 
 

@@ -144,54 +144,66 @@ def check_index_time(histories: Histories, index_time: datetime, allow: Collecti
     IndexTimeError
         If it does in a store, and that is not allowed.
     """
-    span = histories.span
-    if span is not None:
-        check_end(span, index_time, allow if span.guards else [INDEX_TIME])
-    elif histories.data_end is not None:
-        check_end(Span(None, histories.data_end, is_given=True), index_time, [INDEX_TIME])
+    end = find_known_end(histories)
+    if histories.span is not None:
+        check_span(histories.span, index_time, allow)
+    elif end is not None:
+        check_span(Span(None, end, is_given=True, guards=False), index_time, allow)
     elif (last := find_silence(histories, index_time)) is not None:
-        give_notice(
-            f"The last event of these histories is of {last}, {(index_time - last).days} days before "
-            f"{index_time}. Give data_end if the data go on until then.",
-            StaleDataWarning,
-        )
+        _warn_of_silence(last, index_time)
 
 
-def check_end(span: Span, index_time: datetime, allow: Collection[str]) -> None:
-    """Check that an index moment does not lie a day or more after the end of a span.
+def check_span(span: Span, index_time: datetime, allow: Collection[str]) -> None:
+    """Check that an index moment does not lie a day or more after the end of a span, if that guards.
 
     Raises
     ------
     IndexTimeError
-        If it does, and that is not allowed; if it is, there is a warning.
+        If it does, and that is not allowed; if it is, or the end does not guard, there is a warning.
     """
     if span.end is None or index_time - span.end < A_DAY:
         return
-    if INDEX_TIME in allow:
+    if span.guards and INDEX_TIME not in allow:
+        how = (
+            ""
+            if span.is_given
+            else " (inferred: the last hospital contact; ingest takes another, --data-end)"
+        )
+        raise IndexTimeError(
+            f"The index moment {index_time} lies after the end of the data, {span.end}{how}. Give an earlier "
+            'one, or allow it (allow=["index-time"], --allow index-time): every score then has a warning.'
+        )
+    if span.is_known:
         days = (index_time - span.end).days
         give_notice(f"The data end {span.end}, {days} days before {index_time}.", StaleDataWarning)
-        return
-    how = (
-        ""
-        if span.is_given
-        else " (inferred from the last hospital contact; ingest takes another, --data-end)"
-    )
-    raise IndexTimeError(
-        f"The index moment {index_time} lies after the end of the data, {span.end}{how}. Give an earlier "
-        'one, or allow it (allow=["index-time"], --allow index-time): every score then has a warning.'
+    elif index_time - span.end >= A_YEAR:
+        _warn_of_silence(span.end, index_time)
+
+
+def _warn_of_silence(last: datetime, index_time: datetime) -> None:
+    give_notice(
+        f"The last event of these histories is of {last}, {(index_time - last).days} days before "
+        f"{index_time}. Give data_end if the data go on until then.",
+        StaleDataWarning,
     )
 
 
 def find_known_end(histories: Histories) -> datetime | None:
     """Find the end of the data: given, or inferred by a store."""
-    return histories.data_end or (histories.span.end if histories.span else None)
+    is_known = histories.span is not None and histories.span.is_known
+    return histories.data_end or (histories.span.end if histories.span and is_known else None)
 
 
 def find_silence(histories: Histories, index_time: datetime) -> datetime | None:
-    """Find the last event of any table, where nothing says when the data end and a year has gone since."""
+    """Find the last event, where nothing says when the data end and a year has gone since."""
     if find_known_end(histories) is not None:
         return None
+    last = histories.span.end if histories.span else _find_last_event(histories)
+    return last if last is not None and index_time - last >= A_YEAR else None
+
+
+def _find_last_event(histories: Histories) -> datetime | None:
     events = [frame for table, frame in histories.tables.items() if table in s.EVENT_TABLES]
     starts = pl.concat([frame.select(s.STARTED_AT) for frame in events])
     last: datetime | None = starts.select(pl.col(s.STARTED_AT).max()).collect().item()
-    return last if last is not None and index_time - last >= A_YEAR else None
+    return last

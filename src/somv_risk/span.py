@@ -30,6 +30,11 @@ class Span:
     is_given: bool = False
     guards: bool = True
 
+    @property
+    def is_known(self) -> bool:
+        """Whether the end is that of the data, and not only that of few persons."""
+        return self.is_given or self.guards
+
 
 def infer_span(admissions: pl.LazyFrame) -> pl.LazyFrame:
     """Infer from hospital contacts from when until when there are data.

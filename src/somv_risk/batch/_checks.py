@@ -12,7 +12,7 @@ from somv_risk.histories import Quarantine
 from somv_risk.model import RiskModel
 from somv_risk.parquet import DAMAGE, scan_parquet
 from somv_risk.scoring import Allowed, refuse_absent
-from somv_risk.soundness import check_end, read_counts, warn_of_rows
+from somv_risk.soundness import check_span, read_counts, warn_of_rows
 from somv_risk.store import list_bucket_files, read_manifest, read_span
 
 
@@ -36,7 +36,7 @@ def check_index_time(store: Path, index_time: datetime, allow: Collection[Allowe
     IndexTimeError
         If it lies before the first event, or a day or more after the end and that is not allowed.
     """
-    check_end(read_span(store, read_manifest(store)), index_time, allow)
+    check_span(read_span(store, read_manifest(store)), index_time, allow)
     first = _find_first_event(store)
     if first is not None and index_time <= first:
         raise IndexTimeError(

@@ -126,8 +126,7 @@ def run_batch(
         if fresh:
             _forget(folder)
         check_tables(fitted, stored, allow)
-        # Of a folder, which may hold few persons, the last contact is no end of the data.
-        check_index_time(stored, moment, allow if is_store(store) else [*allow, "index-time"])
+        check_index_time(stored, moment, allow)
         check_rows(stored)
         identity = state_identity(fitted, stored, moment, chosen)
         _check_told(folder)
@@ -181,7 +180,8 @@ def _make_store(source: Path, folder: Path) -> Iterator[Path]:
         make_inner_folder(work)
     try:
         if not is_store(source):
-            write_store(read_histories(source), work / "store")
+            histories = read_histories(source)
+            write_store(histories, work / "store", span=histories.span)
         yield source if is_store(source) else work / "store"
     finally:
         shutil.rmtree(work, ignore_errors=True)

@@ -22,6 +22,7 @@ from somv_risk.timezones import TIMEZONE
 
 STORE_VERSION: Final = 4
 MANIFEST: Final = "manifest.json"
+GUARDS: Final = "guards"
 MANIFEST_KEYS: Final = (
     *("buckets", "tables", "data_end", "rows", "quarantine", "dropped"),
     *("files", "quarantine_files", "deliveries", "edition", "ends"),
@@ -147,7 +148,7 @@ def state_manifest(
         "tables": names,
         "data_end": _write_moment(ends.get(s.ADMISSIONS)),  # outcomes are admissions
         "ends": {name: _write_moment(ends.get(name)) for name in names},
-        "inferred": {START: _write_moment(seen.start), END: _write_moment(seen.end)},
+        "inferred": {START: _write_moment(seen.start), END: _write_moment(seen.end), GUARDS: seen.guards},
         "rows": {name: sum(file["rows"] for file in held if file["table"] == name) for name in names},
         "quarantine": quarantine.to_dicts(),
         "dropped": dropped.to_dicts(),
@@ -181,8 +182,8 @@ def read_span(folder: Path, manifest: Mapping[str, Any]) -> Span:
     if told is None:  # the store is of an earlier version of the library
         seen = infer_stored_span(folder, manifest["files"]) if end is None else Span(None, None)
     else:
-        seen = Span(_read_moment(told[START]), _read_moment(told[END]))
-    return Span(seen.start, end or seen.end, is_given=end is not None)
+        seen = Span(_read_moment(told[START]), _read_moment(told[END]), guards=told.get(GUARDS, True))
+    return Span(seen.start, end or seen.end, is_given=end is not None, guards=seen.guards)
 
 
 def infer_stored_span(folder: Path, entries: Iterable[Entry]) -> Span:

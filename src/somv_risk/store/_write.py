@@ -14,6 +14,7 @@ from somv_risk import schema as s
 from somv_risk.errors import ConfigError, InputError
 from somv_risk.histories import NOBODY, NOTHING_DROPPED, PERSON, Histories, Quarantine
 from somv_risk.private_files import make_inner_folder
+from somv_risk.span import Span
 from somv_risk.store._files import BUCKET, GrowingFile, make_folder, name_file
 from somv_risk.store._manifest import (
     Entry,
@@ -42,11 +43,17 @@ def write_store(
     *,
     buckets: int = DEFAULT_BUCKETS,
     group_readable: bool = False,
+    span: Span | None = None,
 ) -> None:
     """Write histories as a store: `bucket=07/admissions.parquet`, sorted by person and time.
 
     The store appears under its name only when it is complete. What was set aside goes along in
     `quarantine/`, so that nothing is lost. Nobody else can look into it, or the group if asked.
+
+    Parameters
+    ----------
+    span
+        From when until when there are data; by default what the hospital contacts say, which then guards.
 
     Raises
     ------
@@ -66,7 +73,7 @@ def write_store(
             quarantine=histories.quarantine.summary(),
             dropped=histories.dropped,
             delivered=count_written(files, histories.quarantine, histories.dropped),
-            span=infer_stored_span(folder, files),
+            span=span or infer_stored_span(folder, files),
             quarantine_files=write_quarantine(histories.quarantine, folder, buckets),
             timezone=histories.timezone,
             pseudonyms=histories.pseudonyms,
