@@ -147,12 +147,13 @@ def score(
     """
     check_options(capacity, threshold, reasons, explain)
     load_texts(language)
+    asked = None if person_ids is None else list_ids("person_ids", person_ids)
     model = get_model(model)
     absent = check_fit(model, histories, allow)
     moment = read_index_time(index_time, histories.timezone)
     check_index_time(histories, moment, allow)
     warn_of_quarantine(histories)
-    cohort = choose_persons(model, histories, moment, person_ids)
+    cohort = choose_persons(model, histories, moment, asked)
     frame = collect_features(model, histories, cohort)
     matrix = model.encoding.to_matrix(frame)
     ranked = _rank(_score_rows(model, histories, frame, matrix)).with_columns(
