@@ -24,7 +24,7 @@ from reference import (
 from small_world import INDEX, build_cohort, hospital_worlds
 from somv_risk.assessment import _compare_lists
 from somv_risk.cases import Followed, follow
-from somv_risk.errors import CohortError, ConfigError
+from somv_risk.errors import ConfigError, IndexTimeError
 from somv_risk.evaluation import Cases, read_capacities
 from somv_risk.groupings import build_groups, list_groupings
 from somv_risk.histories import Histories
@@ -333,7 +333,7 @@ def test_a_target_the_model_does_not_have_is_refused(model, region, index):
 
 
 def test_a_horizon_that_ends_after_the_data_is_refused(model, region, index):
-    with pytest.raises(CohortError, match="Choose an earlier index time"):
+    with pytest.raises(IndexTimeError, match=f"The latest possible index time is {index}"):
         follow(model, region, index + timedelta(microseconds=1), persons="all")
 
 
@@ -342,17 +342,10 @@ def test_a_horizon_that_ends_after_the_data_is_refused(model, region, index):
 
 @pytest.fixture(scope="module")
 def report(model, region, index):
-    moments = [region.data_end, index, index - 90 * DAY]
+    moments = [index, index - 90 * DAY]
     return sr.evaluate(
         model, region, index_times=moments, capacities=["20", "1 %"], working_capacity="5 %", draws=0
     )
-
-
-def test_an_index_time_whose_horizon_ends_after_the_data_is_a_row_with_a_note(report, region):
-    (row,) = report.tables["cases"].filter(index_time=region.data_end).to_dicts()
-    assert (row["rows"], row["events"], row["base_rate"]) == (0, 0, None)
-    assert "Choose an earlier index time" in row["note"]
-    assert region.data_end not in report.metrics["index_time"].to_list()
 
 
 def test_each_index_time_is_judged_on_its_own(report, index):
@@ -394,9 +387,9 @@ def test_every_grouping_is_judged(report):
     assert report.facts["groupings"] == list(list_groupings())
 
 
-def test_the_facts_say_what_was_judged(report, region, model, index):
+def test_the_facts_say_what_was_judged(report, model, index):
     facts = report.facts
-    assert facts["index_times"] == [one.isoformat() for one in (index - 90 * DAY, index, region.data_end)]
+    assert facts["index_times"] == [one.isoformat() for one in (index - 90 * DAY, index)]
     assert (facts["draws"], facts["seed"], facts["persons"]) == (0, 0, "test")
     assert (facts["capacities"], facts["working_capacity"]) == (["20", "1 %"], "5 %")
     assert facts["target"]["name"] == "frequent_admission"
@@ -404,11 +397,13 @@ def test_the_facts_say_what_was_judged(report, region, model, index):
     assert facts["features"] == len(model.features)
 
 
-def test_if_no_index_time_can_be_judged_the_report_says_why_and_has_no_metrics(model, region):
-    report = sr.evaluate(model, region, index_times=[region.data_end], draws=0)
-    assert report.tables["cases"]["note"].null_count() == 0
-    assert report.metrics.is_empty()
-    assert report.metrics.columns[:4] == ["index_time", "population", "ranking", "metric"]
+@pytest.mark.parametrize("others", [0, 1])
+def test_an_index_time_whose_horizon_ends_after_the_data_is_an_error_beside_others_too(
+    model, region, index, others
+):
+    moments = [region.data_end, index][: 1 + others]
+    with pytest.raises(IndexTimeError, match=f"The latest possible index time is {index}"):
+        sr.evaluate(model, region, index_times=moments, draws=0)
 
 
 @pytest.mark.parametrize(

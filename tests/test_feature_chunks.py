@@ -13,6 +13,7 @@ from polars.testing import assert_frame_equal
 import somv_risk as sr
 from small_world import SELDOM, build_cohort, worlds
 from somv_risk import schema as s
+from somv_risk.errors import InputError
 from somv_risk.features import _chunks as chunks
 from somv_risk.features import _engine as engine
 from somv_risk.features import _views as views
@@ -64,13 +65,12 @@ def test_rows_put_together_one_by_one_are_those_put_together_by_column(region, c
     assert_frame_equal(by_column, few.join(built, on=few.columns, how="left", maintain_order="left"))
 
 
-def test_who_has_no_id_has_no_events(region, cohort):
+def test_a_row_without_an_id_is_refused_by_count(region, cohort):
     moments = pl.concat(
         [pl.DataFrame({s.PERSON_ID: [None], s.INDEX_TIME: [cohort[0, 1]]}, cohort.schema), cohort]
     )
-    first, *others = build_features(region, moments).select("age", "acute_admissions_365d").collect().rows()
-    assert first == (None, 0)
-    assert others == build_features(region, cohort).select("age", "acute_admissions_365d").collect().rows()
+    with pytest.raises(InputError, match=f"cannot be read in 1 of {cohort.height + 1} rows"):
+        build_features(region, moments).collect()
 
 
 def test_closed_sets_may_be_texts_or_in_another_order(region, cohort, built):
@@ -105,11 +105,10 @@ def test_each_part_gives_its_own_persons(stored, cohort, built):
         assert_frame_equal(build_features(part, own).collect(), expected, check_exact=True)
 
 
-def test_persons_of_no_part_have_no_events(stored):
+def test_persons_of_no_part_are_refused_by_count(stored):
     nobody = build_cohort([("nobody", datetime(2024, 1, 1))])
-    (row,) = build_features(stored, nobody).collect().to_dicts()
-    assert row["acute_admissions_365d"] == 0
-    assert row["age"] is None
+    with pytest.raises(InputError, match="1 of 1 rows of table cohort name persons who are not in"):
+        build_features(stored, nobody).collect()
 
 
 def test_a_store_whose_tables_were_changed_is_read_as_changed(stored, cohort):

@@ -402,7 +402,7 @@ WRONG = {
     "inputs[0].citizens[0].person.person_id: it looks like a CPR number": lambda _, citizen: citizen[
         "person"
     ].update(person_id="0101701234"),
-    "inputs[0].citizens[1].primary_care": lambda question, citizen: question["citizens"].append(
+    "inputs[0].citizens[1].diagnoses": lambda question, citizen: question["citizens"].append(
         {
             "person": citizen["person"] | {"person_id": "other"},
             "admissions": [],

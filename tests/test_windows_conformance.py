@@ -31,7 +31,7 @@ MEASURES = {
     "days": ("days", "service_spells"),
 }
 OUTCOMES = {"horizon": "outcome_events", "outcome": "outcome"}
-AFTER_ALL = datetime(9999, 12, 31)
+AFTER_ALL = datetime(8999, 12, 31)
 
 
 def build_histories(events: pl.DataFrame, cohort: pl.DataFrame, data_end: datetime | None):

@@ -1,5 +1,7 @@
 """The console: what the command line says, and the bars it shows on a terminal."""
 
+import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, Final
@@ -40,8 +42,13 @@ class RateColumn(ProgressColumn):
 
 def print_to_stderr(text: str) -> None:
     """Print a line of rich text for whoever runs the command, beside its result."""
-    with suppress(OSError):  # the terminal is gone, or the log's disk is full: the exit code still stands
+    try:
         Console(stderr=True, soft_wrap=True).print(text, highlight=False)
+        sys.stderr.flush()
+    except OSError:
+        # The terminal is gone, or the log's disk is full: the exit code still stands, at the end as well.
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 @contextmanager
