@@ -186,9 +186,9 @@ def test_whatever_stands_for_a_setting_is_read_or_refused_by_us(value, place):
 
 @pytest.mark.parametrize("path", ["/dev/zero", "/dev/null/x", "\0", "x" * 5_000])
 def test_a_path_that_is_no_file_cannot_be_read(path):
-    with pytest.raises((SourceError, ConfigError)):
+    with pytest.raises(ConfigError if path == "\0" else SourceError):
         read_config(path)
-    with pytest.raises((SourceError, ConfigError)):
+    with pytest.raises(ConfigError if path == "\0" else SourceError):
         parse_config({"features": {"own": path}})
 
 
