@@ -26,7 +26,7 @@ from somv_risk.errors import CohortError, ConfigError, ModelError, SomvRiskError
 from somv_risk.evaluation.metrics import compute_expected_ratio, compute_metrics, count_found
 from somv_risk.features import load_catalogue
 from somv_risk.histories import Histories
-from somv_risk.matrix import Encoding, build_matrices, learn_encoding
+from somv_risk.matrix import FEW_ROWS, Encoding, build_matrices, learn_encoding
 from somv_risk.model import Head, compute_hash
 from somv_risk.outcomes import FREQUENT_ADMISSION, count_past_events
 from somv_risk.pipeline import hash_tables
@@ -260,7 +260,17 @@ def test_columns_are_taken_by_name_and_not_by_place(model, people, matrix):
     assert np.array_equal(model.encoding.to_matrix(turned), matrix, equal_nan=True)
 
 
-def test_the_matrix_holds_what_the_features_say():
+@pytest.mark.parametrize("rows", [1, 7, FEW_ROWS, FEW_ROWS + 1])
+def test_few_rows_are_converted_to_the_numbers_of_many(rows, model, people, matrix):
+    assert len(people) > 2 * FEW_ROWS
+    odd = pl.Series("bed_days_365d", [1e300, -1e-300, 0.1, float("inf")] * 150)
+    whole = people.with_columns(odd, municipality=pl.lit("nowhere"))
+    for frame, expected in ((people, matrix), (whole, model.encoding.to_matrix(whole))):
+        assert model.encoding.to_matrix(frame.head(rows)).tobytes() == expected[:rows].tobytes()
+
+
+@pytest.mark.parametrize("copies", [1, FEW_ROWS])
+def test_the_matrix_holds_what_the_features_say(copies):
     features = tuple(BY_NAME[name] for name in ("age", "municipality", "has_support", "bed_days_365d"))
     encoding = Encoding(features, {"municipality": ("101", "360")})
     frame = pl.DataFrame(
@@ -271,10 +281,10 @@ def test_the_matrix_holds_what_the_features_say():
             "bed_days_365d": [0.1, 2.0, None],
         }
     )
-    matrix = encoding.to_matrix(frame)
+    matrix = encoding.to_matrix(pl.concat([frame] * copies))
     expected = [[44, 1, 1, np.float32(0.1)], [30, np.nan, 0, 2], [np.nan] * 4]
     assert matrix.dtype == np.float32
-    np.testing.assert_array_equal(matrix, np.array(expected, dtype=np.float32))
+    np.testing.assert_array_equal(matrix, np.array(expected * copies, dtype=np.float32))
 
 
 def test_a_category_not_seen_in_training_is_scored_as_unknown(model, people):

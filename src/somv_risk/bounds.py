@@ -7,6 +7,7 @@ that an end which arrives later, or a corrected date of death, undoes it.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from types import MappingProxyType
 from typing import Final, Literal
 
@@ -91,19 +92,23 @@ def bound_contacts(in_order: pl.LazyFrame, *, by: Sequence[str]) -> pl.LazyFrame
     -------
     The contacts that count, in the same order, with `end_assumed`.
     """
-    end_is_unknown = _end_is_unknown()
+    return in_order.filter(~_is_after_death()).with_columns(_describe_bounds(tuple(by)))
+
+
+@cache  # the expressions take longer to write than a citizen's contacts to bound
+def _describe_bounds(by: tuple[str, ...]) -> list[pl.Expr]:
     is_too_long = is_open_too_long()
     ended_at = (
         pl.when(is_too_long)
         .then(pl.min_horizontal(_find_bound(), _find_later_start(by)))
         .otherwise(_end_at_death())
     )
-    ended_by_bound = is_too_long | (end_is_unknown & (pl.col(ALIVE_UNTIL) < pl.col(UNTIL)))
-    return in_order.filter(~_is_after_death()).with_columns(
+    ended_by_bound = is_too_long | (_end_is_unknown() & (pl.col(ALIVE_UNTIL) < pl.col(UNTIL)))
+    return [
         ended_at.alias(s.ENDED_AT),
         pl.when(~ended_by_bound.fill_null(value=False)).then(s.DISCHARGE).alias(s.DISCHARGE),
         is_too_long.alias(END_ASSUMED),
-    )
+    ]
 
 
 def _is_after_death() -> pl.Expr:
@@ -208,15 +213,21 @@ def count_bounded(histories: Histories, moments: pl.DataFrame, lags: Lags = NO_L
 def count_assumed_ends(histories: Histories, moments: pl.DataFrame, lags: Lags = NO_LAGS) -> pl.LazyFrame:
     """Count the hospital contacts whose end is assumed: `person_id`, `index_time`, `end_assumed` (Int32).
 
-    A moment that has none has no row. Only contacts that can be open for so long are looked at.
+    A moment that has none has no row.
     """
     lag = lags.of(s.ADMISSIONS)
-    first, last = pl.lit(moments[s.INDEX_TIME].min()), pl.lit(moments[s.INDEX_TIME].max())
-    shortest = min(bound.length for bound in BOUNDS.values())
-    can_be_open = (pl.col(s.ENDED_AT) + lag >= first).fill_null(value=True)
-    contacts = histories.admissions.filter(can_be_open, pl.col(s.STARTED_AT) + shortest < last)
+    contacts = list_long_contacts(histories, moments[s.INDEX_TIME], lags)
     seen = build_unbounded_view(contacts, moments.lazy(), histories.persons, s.ADMISSIONS, lag)
     return _count(seen.filter(~_is_after_death(), is_open_too_long()), END_ASSUMED)
+
+
+def list_long_contacts(histories: Histories, index_times: pl.Series, lags: Lags = NO_LAGS) -> pl.LazyFrame:
+    """List the hospital contacts that can have been open for too long at one of the index moments."""
+    shortest = min(bound.length for bound in BOUNDS.values())
+    is_open = pl.col(s.ENDED_AT) + lags.of(s.ADMISSIONS) >= pl.lit(index_times.min())
+    return histories.admissions.filter(
+        is_open.fill_null(value=True), pl.col(s.STARTED_AT) + shortest < pl.lit(index_times.max())
+    )
 
 
 def _count_after_death(histories: Histories, moments: pl.DataFrame, lags: Lags) -> pl.LazyFrame:

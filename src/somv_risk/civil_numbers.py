@@ -91,6 +91,11 @@ def looks_like_number(text: pl.Expr) -> pl.Expr:
     )
 
 
+def may_be_number(text: pl.Expr) -> pl.Expr:
+    """Whether a text is so written that it can be a number: what is not need not be read."""
+    return text.str.contains(_MAY_BE_A_NUMBER)
+
+
 def read_numbers(values: pl.Series) -> pl.DataFrame:
     """Read the civil registration numbers in texts.
 

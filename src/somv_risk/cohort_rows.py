@@ -13,11 +13,11 @@ from somv_risk.asof import KEY
 from somv_risk.cohort import Cohort
 from somv_risk.errors import InputError
 from somv_risk.histories import Histories, check_histories
-from somv_risk.moments import read_moments
+from somv_risk.moments import drop_far, read_moments
 
 COHORT: Final = "cohort"
 _TYPES: Final = {s.PERSON_ID: pl.String(), s.INDEX_TIME: pl.Datetime("us")}
-_STRANGERS: Final = "strangers"
+_IS_KNOWN: Final = "is_known"
 _WANTED: Final = "each row a person's id as text and a moment such as 2026-01-31"
 
 
@@ -47,20 +47,22 @@ def read_cohort(histories: Histories, cohort: CohortLike) -> pl.LazyFrame:
     InputError
         If the cohort is no frame, lacks a column or has one of an unusable type.
     """
+    rows = scan_cohort(histories, cohort)
+    return rows.map_batches(check_rows, schema=_TYPES, projection_pushdown=False)
+
+
+def scan_cohort(histories: Histories, cohort: CohortLike) -> pl.LazyFrame:
+    """Read cohort rows for whoever collects them and then asks `check_rows`, which saves a citizen's time."""
     check_histories(histories)
     if isinstance(cohort, KnownRows):
-        return cohort.rows.lazy().select(KEY)
+        return cohort.rows.lazy().select(*KEY, pl.lit(value=True).alias(_IS_KNOWN))
     frame = cohort.lazy() if isinstance(cohort, Cohort) else read_frame(COHORT, cohort)
-    _check_columns(frame)
-    read = partial(_read_rows, histories.timezone)
-    rows = frame.select(KEY).map_batches(read, schema=_TYPES, projection_pushdown=False)
-    strangers = rows.join(histories.persons, on=s.PERSON_ID, how="anti").select(pl.len().alias(_STRANGERS))
-    return rows.join(strangers, how="cross", maintain_order="left").map_batches(
-        _check_persons, schema=_TYPES, projection_pushdown=False
-    )
+    rows = _read_rows(frame, _check_columns(frame), histories.timezone)
+    known = histories.persons.select(s.PERSON_ID, pl.lit(value=True).alias(_IS_KNOWN))
+    return rows.join(known, on=s.PERSON_ID, how="left", maintain_order="left")
 
 
-def _check_columns(frame: pl.LazyFrame) -> None:
+def _check_columns(frame: pl.LazyFrame) -> pl.Schema:
     try:
         given = frame.collect_schema()
     except (pl.exceptions.PolarsError, OSError) as error:
@@ -73,14 +75,23 @@ def _check_columns(frame: pl.LazyFrame) -> None:
         raise InputError(
             f"Table {COHORT} has no column {missing}, only {len(given)} others. Give {list(KEY)}."
         )
+    return given
 
 
-def _read_rows(timezone: str, given: pl.DataFrame) -> pl.DataFrame:
+def _read_rows(frame: pl.LazyFrame, given: pl.Schema, timezone: str) -> pl.LazyFrame:
+    if all(given[name] == dtype for name, dtype in _TYPES.items()):
+        return frame.select(KEY)  # ids are those of the histories, or of strangers
+    read = partial(_convert_rows, timezone)
+    return frame.select(KEY).map_batches(read, schema=_TYPES, projection_pushdown=False)
+
+
+def _convert_rows(timezone: str, given: pl.DataFrame) -> pl.DataFrame:
     moments = read_moments(_read_text(given[s.INDEX_TIME]), timezone)
-    ids, index_times = read_ids(given[s.PERSON_ID]), None if moments is None else moments.local
-    return pl.DataFrame(
-        [_check_column(given[s.PERSON_ID], ids), _check_column(given[s.INDEX_TIME], index_times)]
-    )
+    read = {
+        s.PERSON_ID: read_ids(given[s.PERSON_ID]),
+        s.INDEX_TIME: None if moments is None else moments.local,
+    }
+    return pl.DataFrame([_check_type(given[name], column) for name, column in read.items()])
 
 
 def _read_text(column: pl.Series) -> pl.Series:
@@ -90,22 +101,35 @@ def _read_text(column: pl.Series) -> pl.Series:
     return column
 
 
-def _check_column(given: pl.Series, read: pl.Series | None) -> pl.Series:
-    """Check that all cells of a column were read; a value is never named."""
+def _check_type(given: pl.Series, read: pl.Series | None) -> pl.Series:
     if read is None:
         raise InputError(f"Table {COHORT}, column {given.name} has type {given.dtype}. Give {_WANTED}.")
-    if unread := read.null_count():
-        raise InputError(
-            f"Table {COHORT}, column {given.name} cannot be read in {unread} of {len(given)} rows. "
-            f"Give {_WANTED}."
-        )
     return read.alias(given.name)
 
 
-def _check_persons(rows: pl.DataFrame) -> pl.DataFrame:
-    if rows.height and (strangers := rows[_STRANGERS][0]):
+def check_rows(rows: pl.DataFrame) -> pl.DataFrame:
+    """Check of what `scan_cohort` read that all cells were read and all persons are known; return the rows.
+
+    Raises
+    ------
+    InputError
+        If they are not; a value is never named.
+    """
+    read = rows.select(s.PERSON_ID, drop_far(rows[s.INDEX_TIME]))
+    _check_column(read[s.INDEX_TIME])
+    if strangers := rows[_IS_KNOWN].null_count():
+        text = pl.col(s.PERSON_ID).str.strip_chars()
+        _check_column(read.select(pl.when(text != "").then(text).alias(s.PERSON_ID)).to_series())
         raise InputError(
             f"{strangers} of {rows.height} rows of table {COHORT} name persons who are not in table "
             f"{s.PERSONS}. Take the persons from the same histories, with the same pseudonyms."
         )
-    return rows.select(KEY)
+    return read
+
+
+def _check_column(read: pl.Series) -> None:
+    if unread := read.null_count():
+        raise InputError(
+            f"Table {COHORT}, column {read.name} cannot be read in {unread} of {len(read)} rows. "
+            f"Give {_WANTED}."
+        )

@@ -112,6 +112,8 @@ class Quarantine:
         -------
         One row per person: `person_id`, `set_aside`, and `kept_without` (an attribute).
         """
+        if not self.rows:
+            return BY_PERSON.to_frame()
         ids = person_ids.unique().to_frame(s.PERSON_ID)
         frames = self.rows.read_of(person_ids) if isinstance(self.rows, Stored) else self.rows.values()
         counts = [_count_by_person(frame, ids) for frame in frames if s.PERSON_ID in frame]

@@ -11,7 +11,7 @@ from typing import Final
 import polars as pl
 
 from somv_risk import schema as s
-from somv_risk.civil_numbers import DANISH_NUMBER, NUMBER, SHAPE, TEN_DIGITS, read_numbers
+from somv_risk.civil_numbers import DANISH_NUMBER, NUMBER, SHAPE, TEN_DIGITS, may_be_number, read_numbers
 from somv_risk.errors import IdentityError, IdentityWarning
 from somv_risk.notices import give_notice
 
@@ -21,6 +21,7 @@ LEAST_VALUES: Final = 20
 
 COLUMN, VALUES, NUMBERS, DANISH, DATES = "column", "values", "numbers", "danish", "dates"
 _COUNTS: Final = (VALUES, NUMBERS, DANISH, DATES)
+_FOUND: Final = pl.Schema({COLUMN: pl.String(), SHAPE: pl.String(), **dict.fromkeys(_COUNTS, pl.Int64())})
 # Production units of companies have ten digits as well: 10, and then often a month.
 _DATE: Final = r"^(?:0[1-9]|1[1-9]|2\d|3[01])"
 _HAS_PARTS: Final = r"[-+][9A]{3,5}$"
@@ -36,7 +37,10 @@ def find_numbers(table: str, delivered: pl.DataFrame, person_ids: pl.Series) -> 
     (`dates`).
     """
     columns = {s.PERSON_ID: person_ids, **{name: delivered[name] for name in _list_texts(table, delivered)}}
-    return pl.concat(_count(name, values) for name, values in columns.items())
+    texts = pl.DataFrame([values.cast(pl.String).alias(name) for name, values in columns.items()])
+    looked_at = texts.select(may_be_number(pl.all()).any())
+    found = [_count_shapes(name, texts[name]) for name in texts.columns if looked_at[name].item()]
+    return pl.concat([_count_values(texts), *found])
 
 
 def add_found(found: list[pl.DataFrame]) -> pl.DataFrame:
@@ -58,11 +62,12 @@ def check_identity(table: str, found: pl.DataFrame) -> None:
     IdentityWarning
         If fewer values of another column look like one.
     """
-    for (name,), column in found.partition_by(COLUMN, as_dict=True, maintain_order=True).items():
+    for name in found.filter(pl.col(NUMBERS) > 0)[COLUMN].unique(maintain_order=True):
+        column = found.filter(pl.col(COLUMN) == name)
         if name == s.PERSON_ID:
             _check_ids(table, column)
         else:
-            _check_column(table, str(name), column)
+            _check_column(table, name, column)
 
 
 def _check_ids(table: str, found: pl.DataFrame) -> None:
@@ -112,12 +117,19 @@ def _can_be_read(dtype: pl.DataType) -> bool:
     return dtype.is_integer() or isinstance(dtype, pl.String | pl.Categorical | pl.Enum)
 
 
-def _count(column: str, values: pl.Series) -> pl.DataFrame:
-    read = read_numbers(values)
+def _count_values(texts: pl.DataFrame) -> pl.DataFrame:
+    counts = texts.count().row(0)
+    none = [0] * texts.width
+    columns = {COLUMN: texts.columns, SHAPE: [None] * texts.width, VALUES: counts}
+    return pl.DataFrame({**columns, NUMBERS: none, DANISH: none, DATES: none}, schema=_FOUND)
+
+
+def _count_shapes(column: str, values: pl.Series) -> pl.DataFrame:
     is_ten = pl.col(SHAPE).str.replace_all("-", "", literal=True) == TEN_DIGITS
     is_danish = is_ten & pl.col(NUMBER).str.contains(DANISH_NUMBER)
     by_shape = (
-        read.drop_nulls(SHAPE)
+        read_numbers(values)
+        .drop_nulls(SHAPE)
         .group_by(SHAPE)
         .agg(
             pl.len().alias(VALUES),
@@ -126,6 +138,4 @@ def _count(column: str, values: pl.Series) -> pl.DataFrame:
             (is_danish & pl.col(NUMBER).str.contains(_DATE)).sum().alias(DATES),
         )
     )
-    whole = {SHAPE: None, VALUES: len(values) - values.null_count(), NUMBERS: 0, DANISH: 0, DATES: 0}
-    counts = pl.concat([by_shape, pl.DataFrame([whole], schema=by_shape.schema)])
-    return counts.select(pl.lit(column).alias(COLUMN), SHAPE, pl.col(_COUNTS).cast(pl.Int64))
+    return by_shape.select(pl.lit(column).alias(COLUMN), SHAPE, pl.col(_COUNTS).cast(pl.Int64))

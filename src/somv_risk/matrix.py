@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,7 @@ from somv_risk.histories import Histories
 
 Matrix = npt.NDArray[np.float32]
 Places = npt.NDArray[np.integer]
+FEW_ROWS: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +63,28 @@ class Encoding:
         missing = [name for name in self.names if name not in given]
         if missing:
             raise ModelError(f"Features {missing} are missing. Build the features the model names.")
+        if frame.height <= FEW_ROWS:
+            return self._convert_rows(frame)
         categories = [self._number(feature) for feature in self.features if feature.is_category]
         numbers = frame[self.names].with_columns(categories).cast(pl.Float32)
         return np.ascontiguousarray(numbers.to_numpy())
+
+    def _convert_rows(self, frame: pl.DataFrame) -> Matrix:
+        """Convert row by row: for few of them, a query of all columns takes twenty times as long."""
+        places = {name: place for place, name in enumerate(frame.columns)}
+        asked = [places[name] for name in self.names]
+        numbers = {
+            place: {value: number for number, value in enumerate(self.categories[self.names[place]])}
+            for place in self.category_columns
+        }
+        matrix = np.empty((frame.height, len(asked)), dtype=np.float32)
+        with np.errstate(over="ignore"):  # what is too large for float32 is infinite, as in a query
+            for converted, row in zip(matrix, frame.iter_rows(), strict=True):
+                values = [row[place] for place in asked]
+                for place, of_value in numbers.items():
+                    values[place] = of_value.get(values[place])
+                converted[:] = values
+        return matrix
 
     def _number(self, feature: Feature) -> pl.Expr:
         """Replace a category by its number."""

@@ -6,7 +6,7 @@ A moment is naive local wall-clock time. One with a zone is converted to local t
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from functools import partial
+from functools import cache, lru_cache, partial
 from typing import Any, Final
 
 import polars as pl
@@ -95,11 +95,20 @@ def drop_far(column: pl.Series) -> pl.Series:
     unit = pl.Datetime(column.dtype.time_unit) if isinstance(column.dtype, pl.Datetime) else pl.Date()
     if unit == pl.Datetime("ns"):
         return column  # these end in 2262
+    first, last = _find_limits(unit)
+    numbers = column.to_physical()
+    if all(first <= end <= last for end in (numbers.min(), numbers.max()) if isinstance(end, int)):
+        return column
+    return column.set(~numbers.is_between(first, last), None)
+
+
+@cache
+def _find_limits(unit: pl.DataType) -> tuple[int, int]:
     first, last = pl.Series([EARLIEST, LATEST], dtype=UNIT).cast(unit).to_physical()
-    is_near = column.to_physical().is_between(first, last)
-    return column if is_near.all() else column.set(~is_near, None)
+    return first, last
 
 
+@lru_cache(maxsize=1024)  # citizens are scored one at a time, many at the same moment
 def _parse_text(text: str, timezone: str) -> datetime | None:
     bare = text.strip()
     if not bare.isascii():

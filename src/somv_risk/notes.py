@@ -1,16 +1,16 @@
 """Notes: what the reader of a score must know about the data behind it, in sentences.
 
-Some hold for every score of a call (`render_warnings`), some for one person only. Those of a person are found
-by `FINDERS`: to add a kind of note is to add a function there and its texts in `reasons/warnings.toml`.
+Some hold for every score of a call (`render_warnings`), some for one person only: `count_notes` counts what
+these are about. To add a kind of note is to add a count there and its texts in `reasons/warnings.toml`.
 """
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Final
 
 import polars as pl
 
 from somv_risk import schema as s
-from somv_risk.bounds import END_ASSUMED, count_assumed_ends, sum_bounded
+from somv_risk.bounds import END_ASSUMED, count_assumed_ends, list_long_contacts, sum_bounded
 from somv_risk.definitions import list_other_definitions
 from somv_risk.errors import ImplausibleDataWarning
 from somv_risk.histories import KEPT_WITHOUT, SET_ASIDE, Histories
@@ -21,9 +21,14 @@ from somv_risk.soundness import find_known_end, find_silence
 
 WARNINGS: Final = "warnings"
 NOTE: Final = "note"
-NOTES: Final = pl.Schema({s.PERSON_ID: pl.String(), NOTE: pl.String()})
+ROWS_SET_ASIDE: Final = "rows_set_aside"
+ROWS_KEPT_WITHOUT: Final = "rows_kept_without"
+ENDS_ASSUMED: Final = "ends_assumed"
+_COUNT: Final = "count"
 
-Finder = Callable[[RiskModel, Histories, pl.DataFrame, str], pl.DataFrame]
+_NOBODY: Final = pl.DataFrame(schema={s.PERSON_ID: pl.String()})
+
+Counts = Mapping[str, pl.DataFrame]  # by the name of their texts: `person_id`, `count`
 
 
 def list_absent(model: RiskModel, histories: Histories) -> list[str]:
@@ -31,13 +36,50 @@ def list_absent(model: RiskModel, histories: Histories) -> list[str]:
     return [table for table in model.tables if table in histories.absent]
 
 
-def list_warnings(model: RiskModel, histories: Histories, rows: pl.DataFrame, *, language: str) -> pl.Series:
+def count_notes(model: RiskModel, histories: Histories, rows: pl.DataFrame) -> Counts:
+    """Count of each person what a note tells: rows set aside, rows without an attribute, and assumed ends.
+
+    Parameters
+    ----------
+    rows
+        `person_id` and `index_time`; all rows have the same index moment.
+
+    Returns
+    -------
+    By the name of their texts in warnings.toml: `person_id`, `count`, of those persons who have any.
+    """
+    broken = histories.quarantine.count_by_person(rows[s.PERSON_ID])
+    assumed = _count_assumed_ends(model, histories, rows)
+    return {
+        ROWS_SET_ASIDE: _keep_counted(broken, SET_ASIDE),
+        ROWS_KEPT_WITHOUT: _keep_counted(broken, KEPT_WITHOUT),
+        ENDS_ASSUMED: _keep_counted(assumed, END_ASSUMED),
+    }
+
+
+def _count_assumed_ends(model: RiskModel, histories: Histories, rows: pl.DataFrame) -> pl.DataFrame:
+    # Few have such contacts, and to look for these first spares a citizen's score a tenth of its time.
+    if list_long_contacts(histories, rows[s.INDEX_TIME], model.lags).head(1).collect().is_empty():
+        return _NOBODY.with_columns(pl.lit(0).alias(END_ASSUMED))
+    return count_assumed_ends(histories, rows.unique(), model.lags).sort(s.PERSON_ID).collect()
+
+
+def _keep_counted(counts: pl.DataFrame, column: str) -> pl.DataFrame:
+    named = counts.select(s.PERSON_ID, pl.col(column).alias(_COUNT))
+    return named.filter(pl.col(_COUNT) > 0) if named.height else named
+
+
+def list_warnings(
+    model: RiskModel, histories: Histories, rows: pl.DataFrame, counts: Counts, *, language: str
+) -> pl.Series:
     """List the sentences of each row: those that hold for every score of the call, then those of the person.
 
     Parameters
     ----------
     rows
         `person_id` and `index_time`; all rows have the same index moment.
+    counts
+        What `count_notes` counted of these rows.
 
     Returns
     -------
@@ -55,10 +97,20 @@ def list_warnings(model: RiskModel, histories: Histories, rows: pl.DataFrame, *,
             last_event=find_silence(histories, moment),
         )
     ]
-    own = find_notes(model, histories, rows, language).group_by(s.PERSON_ID, maintain_order=True).agg(NOTE)
-    told = rows.select(s.PERSON_ID).join(own, on=s.PERSON_ID, how="left", maintain_order="left")[NOTE]
     shared = pl.Series(WARNINGS, [common] * rows.height, dtype=pl.List(pl.String))
+    notes = [_render_notes(frame, name, language) for name, frame in counts.items() if frame.height]
+    if not notes:
+        return shared
+    own = pl.concat(notes).group_by(s.PERSON_ID, maintain_order=True).agg(NOTE)
+    told = rows.select(s.PERSON_ID).join(own, on=s.PERSON_ID, how="left", maintain_order="left")[NOTE]
     return shared.list.concat(told.fill_null([])).alias(WARNINGS)
+
+
+def _render_notes(counts: pl.DataFrame, name: str, language: str) -> pl.DataFrame:
+    """Write the note of each person: `person_id`, `note`."""
+    sentences = {count: render_note(name, count, language=language) for count in counts[_COUNT].unique()}
+    told = [sentences[count] for count in counts[_COUNT]]
+    return counts.select(s.PERSON_ID, pl.Series(NOTE, told, dtype=pl.String))
 
 
 def list_common(scores: pl.LazyFrame) -> list[str]:
@@ -69,43 +121,9 @@ def list_common(scores: pl.LazyFrame) -> list[str]:
     return [note for note in first[WARNINGS].explode(empty_as_null=False) if note in common]
 
 
-def find_notes(model: RiskModel, histories: Histories, rows: pl.DataFrame, language: str) -> pl.DataFrame:
-    """Find the notes that hold for single persons among the rows.
-
-    Returns
-    -------
-    One row per person and sentence (`person_id`, `note`), a person's sentences in the order of `FINDERS`.
-    """
-    return pl.concat([NOTES.to_frame(), *(find(model, histories, rows, language) for find in FINDERS)])
-
-
-def note_rows_set_aside(
-    model: RiskModel,  # noqa: ARG001 - every finder is asked in the same way
-    histories: Histories,
-    rows: pl.DataFrame,
-    language: str,
-) -> pl.DataFrame:
-    """Note of each person how many delivered rows were set aside, and how many lost an attribute."""
-    counts = histories.quarantine.count_by_person(rows[s.PERSON_ID])
-    notes = [
-        render_notes(counts.filter(pl.col(column) > 0), column, f"rows_{column}", language)
-        for column in (SET_ASIDE, KEPT_WITHOUT)
-    ]
-    return pl.concat(notes)
-
-
-def note_assumed_ends(
-    model: RiskModel, histories: Histories, rows: pl.DataFrame, language: str
-) -> pl.DataFrame:
-    """Note of each person how many hospital contacts have an end that is assumed."""
-    counts = count_assumed_ends(histories, rows.unique(), model.lags).sort(s.PERSON_ID).collect()
-    return render_notes(counts, END_ASSUMED, "ends_assumed", language)
-
-
-def warn_of_assumed_ends(model: RiskModel, histories: Histories, rows: pl.DataFrame) -> None:
-    """Warn once of hospital contacts with an assumed end among the rows of a score."""
-    counts = count_assumed_ends(histories, rows, model.lags).select(pl.col(END_ASSUMED).sum())
-    _warn_of_bounds(int(counts.collect().item()), 0)
+def warn_of_assumed_ends(counts: Counts) -> None:
+    """Warn once of hospital contacts with an assumed end, of all persons counted."""
+    _warn_of_bounds(int(counts[ENDS_ASSUMED][_COUNT].sum()), 0)
 
 
 def warn_of_bounds(histories: Histories) -> None:
@@ -125,18 +143,3 @@ def _warn_of_bounds(ends_assumed: int, after_death: int) -> None:
     if facts:
         cure = "Ask the source for the ends of contacts and the dates of death."
         give_notice(" ".join([*facts, cure]), ImplausibleDataWarning)
-
-
-def render_notes(counts: pl.DataFrame, column: str, name: str, language: str) -> pl.DataFrame:
-    """Write a note of each row of counts by its count in `column`, with the texts `name` of warnings.toml.
-
-    Returns
-    -------
-    Rows of `NOTES`.
-    """
-    sentences = {count: render_note(name, count, language=language) for count in counts[column].unique()}
-    told = [sentences[count] for count in counts[column]]
-    return counts.select(s.PERSON_ID, pl.Series(NOTE, told, dtype=pl.String))
-
-
-FINDERS: Final[tuple[Finder, ...]] = (note_rows_set_aside, note_assumed_ends)

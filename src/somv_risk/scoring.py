@@ -36,7 +36,7 @@ from somv_risk.histories import Histories, check_histories
 from somv_risk.matrix import Matrix
 from somv_risk.model import RiskModel, get_model
 from somv_risk.moments import Moment
-from somv_risk.notes import WARNINGS, list_absent, list_warnings, warn_of_assumed_ends
+from somv_risk.notes import WARNINGS, count_notes, list_absent, list_warnings, warn_of_assumed_ends
 from somv_risk.notices import give_notice, one_call
 from somv_risk.outcomes import OUTCOME_EVENTS, UNFINISHED_TREATMENT, count_past_events
 from somv_risk.reasons import Reason, build_reasons, load_texts
@@ -164,8 +164,9 @@ def score(
         tell_reasons(part.select(PLACE, is_told=is_explained(explain)), frame, matrix, tell)
         for part in ranked.iter_slices(TOLD_AT_ONCE)
     ]
-    notes = list_warnings(model, histories, ranked.select(KEY), language=language)
-    warn_of_assumed_ends(model, histories, ranked.select(KEY))
+    counts = count_notes(model, histories, ranked.select(KEY))
+    warn_of_assumed_ends(counts)
+    notes = list_warnings(model, histories, ranked.select(KEY), counts, language=language)
     return attach_reasons(ranked, pl.concat(told), notes)
 
 

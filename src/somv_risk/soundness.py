@@ -198,12 +198,19 @@ def find_silence(histories: Histories, index_time: datetime) -> datetime | None:
     """Find the last event, where nothing says when the data end and a year has gone since."""
     if find_known_end(histories) is not None:
         return None
-    last = histories.span.end if histories.span else _find_last_event(histories)
+    last = histories.span.end if histories.span else _find_last_event(histories, index_time - A_YEAR)
     return last if last is not None and index_time - last >= A_YEAR else None
 
 
-def _find_last_event(histories: Histories) -> datetime | None:
-    events = [frame for table, frame in histories.tables.items() if table in s.EVENT_TABLES]
+def _find_last_event(histories: Histories, enough: datetime) -> datetime | None:
+    """Find the last event of all tables; that of the contacts alone if it comes after the moment."""
+    last = _find_last_start([histories.admissions])
+    if last is not None and last > enough:
+        return last
+    return _find_last_start(frame for name, frame in histories.tables.items() if name in s.EVENT_TABLES)
+
+
+def _find_last_start(events: Iterable[pl.LazyFrame]) -> datetime | None:
     starts = pl.concat([frame.select(s.STARTED_AT) for frame in events])
     last: datetime | None = starts.select(pl.col(s.STARTED_AT).max()).collect().item()
     return last

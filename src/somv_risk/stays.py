@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import cache
 
 import polars as pl
 
@@ -59,6 +60,7 @@ def build_known_stays(histories: Histories, moments: pl.LazyFrame, lags: Lags = 
     return build_stays(contacts, by=KEY)
 
 
+@cache
 def _describe_stay() -> list[pl.Expr]:
     """Describe what the contacts of a stay up to each row make together."""
     first, latest = pl.col(SPELL), pl.col(_LATEST)

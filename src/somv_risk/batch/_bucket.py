@@ -22,7 +22,7 @@ from somv_risk.batch._rest import (
 from somv_risk.histories import Histories
 from somv_risk.matrix import Matrix, Rows, build_matrices
 from somv_risk.model import RiskModel
-from somv_risk.notes import list_absent, list_warnings
+from somv_risk.notes import count_notes, list_absent, list_warnings
 from somv_risk.reasons import Reason, load_texts
 from somv_risk.scoring import (
     KNOWN_OR_NEW,
@@ -197,7 +197,9 @@ def explain_bucket(
     known = _place_reasons(flagged, kept)
     told = _tell(model, histories, flagged.select(KEY), asked & known.is_null(), tell)
     reasons = told.zip_with(~asked | known.is_null(), known)
-    notes = list_warnings(model, histories, flagged.select(KEY), language=options.language)
+    rows = flagged.select(KEY)
+    counts = count_notes(model, histories, rows)
+    notes = list_warnings(model, histories, rows, counts, language=options.language)
     return attach_reasons(flagged, reasons, notes)
 
 

@@ -18,7 +18,7 @@ from somv_risk.features import Feature
 from somv_risk.histories import Histories
 from somv_risk.model import RiskModel, get_model
 from somv_risk.moments import Moment
-from somv_risk.notes import list_warnings
+from somv_risk.notes import count_notes, list_warnings
 from somv_risk.reasons import (
     ChangeTexts,
     Note,
@@ -139,6 +139,7 @@ def explain_change(
     load_change_texts(language)
     check_fit(model, histories, allow)
     rows = _choose_rows(model, own, moments)
+    now = rows.tail(1)
     frame = collect_features(model, own, rows)
     matrix = model.encoding.to_matrix(frame)
     raw, risk = model.main.predict_raw(matrix).tolist(), model.main.predict_risk(matrix).tolist()
@@ -163,7 +164,7 @@ def explain_change(
         reasons=tuple(told),
         themes=themes,
         contributions=contributions,
-        warnings=tuple(list_warnings(model, own, rows.tail(1), language=language)[0]),
+        warnings=tuple(list_warnings(model, own, now, count_notes(model, own, now), language=language)[0]),
         language=language,
     )
 

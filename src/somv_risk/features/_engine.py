@@ -18,7 +18,7 @@ from polars.io.plugins import register_io_source
 from somv_risk import schema as s
 from somv_risk.arguments import list_values
 from somv_risk.asof import NO_LAGS, Lags
-from somv_risk.cohort_rows import CohortLike, read_cohort
+from somv_risk.cohort_rows import CohortLike, check_rows, scan_cohort
 from somv_risk.errors import ConfigError
 from somv_risk.features._catalogue import load_catalogue
 from somv_risk.features._chunks import Chunk, Lookout, list_lookouts, work_ahead
@@ -73,7 +73,7 @@ def build_features(
     """
     chosen = load_catalogue() if features is None else _list_features(features)
     _check_names(chosen)
-    rows = read_cohort(histories, cohort)
+    rows = scan_cohort(histories, cohort)
     return register_io_source(
         partial(_stream, histories, rows, chosen, lags),
         schema={s.PERSON_ID: pl.String(), s.INDEX_TIME: pl.Datetime("us")}
@@ -107,7 +107,7 @@ def _stream(
     _batch_size: int | None,
 ) -> Iterator[pl.DataFrame]:
     """Compute what a collected query needs of the features: the columns it reads, then the rows it keeps."""
-    cohort = rows.collect(engine="in-memory")
+    cohort = check_rows(rows.collect(engine="in-memory"))
     named = None if with_columns is None else set(with_columns)
     wanted = [feature for feature in features if named is None or feature.name in named]
     kept = list(compute_features(histories, cohort, wanted, lags, _keep_columns))
