@@ -325,7 +325,7 @@ def test_an_absent_table_is_refused_and_where_it_is_allowed_nobody_is_flagged_by
     (answer,) = served.predict(None, [question | {"allow": ["absent-tables"], "language": "en"}])
     assert len(answer.scores) == 2
     assert [row.flagged for row in answer.scores] == [None, None]
-    assert all("No information on general practice" in row.warnings[0] for row in answer.scores)
+    assert all("No information on primary care" in row.warnings[0] for row in answer.scores)
     by_capacity = question | {"allow": ["absent-tables"], "capacity": 1}
     assert [row.flagged for row in served.predict(None, [by_capacity])[0].scores] == [True, False]
 
