@@ -50,6 +50,7 @@ def list_calls():
     one = {"model": model, "histories": HISTORIES, "person_id": person}
     rows = {"histories": HISTORIES, "cohort": ROWS}
     delivery = {"data_end": None, "pseudonymise_key": None}
+    postgres = {"schema": "public", "config": None, "timezone": "UTC"}
     tables = {name: HISTORIES.table(name).collect() for name in ("persons", "admissions")}
     study = {"index_times": [INDEX], "draws": 2, "seed": 0, "explained": 0, "refits": None}
     lists = {"target": None, "persons": "all", "capacities": ["50"], "working_capacity": "50"}
@@ -96,6 +97,16 @@ def list_calls():
         ),
         "from_omop": (sr.from_omop, {"path": "nowhere", "config": None} | delivery),
         "from_delta": (sr.from_delta, {"path": "nowhere", "version": None} | delivery),
+        "from_postgres": (
+            sr.from_postgres,
+            {"uri": "postgresql://127.0.0.1:1/nowhere"} | postgres | delivery,
+        ),
+        "score_spark": (
+            sr.score_spark,
+            {"spark": None, "store": "nowhere", "model": model, "out": "out", "index_time": INDEX}
+            | {"capacity": 1, "threshold": None, "reasons": 3, "language": "da", "explain": "all"}
+            | {"format": "parquet", "allow": (), "group_readable": False},
+        ),
         "read_definitions": (sr.read_definitions, {"path": "nowhere"}),
         "load_model": (sr.load_model, {"path": SHIPPED}),
         "save": (model.save, {"path": "model"}),

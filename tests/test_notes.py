@@ -8,6 +8,7 @@ from polars.testing import assert_frame_equal
 
 import somv_risk as sr
 from somv_risk.batch import Options, run_batch
+from somv_risk.errors import QuarantineWarning
 from somv_risk.histories import Histories, Quarantine
 from somv_risk.store import scan_store, write_store
 
@@ -63,6 +64,24 @@ def test_rows_set_aside_are_noted_beside_the_score_of_their_person_alone(model, 
     assert notes[eligible[0]][0].startswith(three)
     assert notes[eligible[1]][0].startswith(one)
     assert [len(own) for own in notes.values()] == [1, 1]
+
+
+def test_rows_that_lost_a_part_are_noted_beside_the_score_of_their_person_alone(model, few, eligible):
+    """A code that is no ICD-10 costs the diagnosis; the contact counts."""
+    contacts = few.admissions.collect()
+    person = contacts["person_id"].value_counts(sort=True)["person_id"]
+    (chosen,) = [name for name in person if name in eligible][:1]
+    own = contacts["person_id"] == chosen
+    spoiled = contacts.with_columns(diagnosis=pl.when(own).then(pl.lit("nonsense")).otherwise("diagnosis"))
+    tables = {name: frame.collect() for name, frame in few.tables.items()} | {"admissions": spoiled}
+    with pytest.warns(QuarantineWarning, match="Kept without an attribute were"):
+        read = sr.from_frames(**tables, data_end=few.data_end)
+    with pytest.warns(QuarantineWarning, match="Kept without an attribute were"):
+        scored = sr.score(model, read, index_time=few.data_end, explain="none", language="en")
+    assert own.sum() > 1
+    assert list_notes(scored) == {
+        chosen: [f"{own.sum()} rows about this person are counted without a part that could not be read."]
+    }
 
 
 def test_a_note_stands_after_what_holds_for_every_score(model, spoiled, eligible):

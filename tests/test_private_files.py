@@ -1,6 +1,7 @@
 """Private files: nobody else reads what is written about persons, however a command ends."""
 
 import os
+import shlex
 import signal
 import stat
 import subprocess
@@ -242,6 +243,48 @@ def test_the_exit_code_stands_where_even_the_error_finds_no_room(tmp_path):
             [*COMMAND, "check", tmp_path / "nowhere"], stdout=full, stderr=full, check=False
         )
     assert done.returncode == 3
+
+
+# --- Odd outputs
+
+
+def run_through_shell(words, **environment):
+    """Run a command line of the shell, in which `somv` is the command."""
+    line = f'somv() {{ {shlex.join(map(str, COMMAND))} "$@"; }}; {words}'
+    return subprocess.run(  # noqa: S603 - our own command
+        ["bash", "-c", line],  # noqa: S607 - wherever it is
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | environment,
+    )
+
+
+def test_letters_that_a_terminal_cannot_show_are_written_as_numbers():
+    ascii_only = {"LC_ALL": "C", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    shown, whole = run_through_shell("somv features", **ascii_only), run_through_shell("somv features")
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert "benævnes" not in shown.stdout
+    assert r"\xe6" in shown.stdout
+    assert shown.stdout.count("\n") == whole.stdout.count("\n") > 100
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_a_closed_output_changes_nothing_but_what_is_seen(closed, tmp_path):
+    page = tmp_path / "features.md"
+    done = run_through_shell(f"somv features --out {page} {closed}; echo $? > {tmp_path}/code")
+    assert done.stderr == ""
+    assert done.stdout in {"", f"Page: {page}\n"}
+    assert (tmp_path / "code").read_text() == "0\n"
+    assert page.read_text(encoding="utf-8").startswith("# Features")
+    refused = run_through_shell(f"somv check {tmp_path}/nowhere {closed}; echo $? > {tmp_path}/code")
+    assert "Traceback" not in refused.stderr
+    assert (tmp_path / "code").read_text() == "3\n"
+
+
+def test_a_reader_who_has_seen_enough_ends_the_command_without_a_word():
+    done = run_through_shell("somv features | sed 1q > /dev/null; echo ${PIPESTATUS[0]} >&2")
+    assert done.stderr in {"0\n", "1\n"}  # it may have been done before
 
 
 @contextmanager

@@ -314,6 +314,22 @@ def test_one_question_is_answered_by_itself(served, crowd, few):
     assert alone == together
 
 
+def test_an_absent_table_is_refused_and_where_it_is_allowed_nobody_is_flagged_by_threshold(
+    served, crowd, few
+):
+    question = ask(crowd, few[:2])
+    for citizen in question["citizens"]:
+        citizen["primary_care"] = None
+    with pytest.raises(mlflow.MlflowException, match="primary_care"):
+        served.predict(None, [question])
+    (answer,) = served.predict(None, [question | {"allow": ["absent-tables"], "language": "en"}])
+    assert len(answer.scores) == 2
+    assert [row.flagged for row in answer.scores] == [None, None]
+    assert all("No information on primary care" in row.warnings[0] for row in answer.scores)
+    by_capacity = question | {"allow": ["absent-tables"], "capacity": 1}
+    assert [row.flagged for row in served.predict(None, [by_capacity])[0].scores] == [True, False]
+
+
 def test_whoever_is_not_eligible_is_named_and_not_scored(served, crowd, few):
     question = ask(crowd, few[:1])
     question["citizens"][0]["person"]["birth_date"] = "2020-01-01"

@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import polars as pl
@@ -221,6 +222,28 @@ def test_a_resumed_run_leaves_the_same_bytes_with_its_warnings(model, spoiled, c
     run_batch(model, spoiled, tmp_path / "resumed", index_time=crowded.data_end)
     for file in ("manifest.json", "scores.parquet", "worklist.html"):
         assert (tmp_path / "once" / file).read_bytes() == (tmp_path / "resumed" / file).read_bytes()
+
+
+@pytest.fixture
+def mixed(spoiled):
+    """The histories of that store, in memory."""
+    scanned = scan_store(spoiled)
+    return replace(scanned, tables={name: t.collect().lazy() for name, t in scanned.tables.items()})
+
+
+def test_training_evaluating_and_monitoring_warn_of_rows_set_aside(model, mixed, plan):
+    calls = {
+        "train": lambda: sr.train(mixed, plan),
+        "evaluate": lambda: sr.evaluate(model, mixed, index_times=[mixed.data_end - 365 * A_DAY], draws=20),
+        "monitor": lambda: sr.monitor(model, mixed, index_time=mixed.data_end),
+    }
+    for name, call in calls.items():
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            call()
+        told = [str(one.message) for one in caught if one.category is QuarantineWarning]
+        assert len(told) == 1, name
+        assert "rows of admissions (sector|unknown_value:" in told[0]
 
 
 # --- Command line

@@ -4,6 +4,8 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from io import TextIOWrapper
+from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
@@ -38,6 +40,19 @@ class RateColumn(ProgressColumn):
         rate = task.finished_speed or task.speed
         is_shown = rate is not None and (task.total or 0) >= 1_000
         return Text(f"{rate:,.0f}/s" if is_shown else "")
+
+
+def prepare_output() -> None:
+    """Make output that never fails for a letter: one that a terminal cannot show is written as its number.
+
+    Where whoever started the command has closed an output, what would go there goes nowhere.
+    """
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - until the end
+        elif isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def print_to_stderr(text: str) -> None:

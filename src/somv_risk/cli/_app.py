@@ -16,7 +16,7 @@ from somv_risk.cli._scoring import explain, monitor, score
 from somv_risk.cli._signals import end_on_signals
 from somv_risk.cli._simulation import simulate
 from somv_risk.cli._training import evaluate, train, tune
-from somv_risk.console import escape, print_to_stderr
+from somv_risk.console import escape, prepare_output, print_to_stderr
 from somv_risk.errors import SomvRiskError, SourceError
 
 COMMANDS: Final = (
@@ -40,6 +40,7 @@ for _command in COMMANDS:
 
 def main() -> None:
     """Run the command line; a known error is one sentence and its own exit code, a warning is a note."""
+    prepare_output()
     warnings.showwarning = _note
     with end_on_signals():
         _run()
@@ -68,6 +69,10 @@ def _run_whole() -> None:
             sys.stdout.flush()
     except SomvRiskError:
         raise
+    except MemoryError:
+        raise SourceError(
+            "The command needs more memory than there is. Free some, or work from a store with more buckets."
+        ) from None
     except OSError as error:
         # What waits to be printed would fail again when the interpreter ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -24,6 +24,7 @@ EXIT_BUCKETS_FAILED: Final = 27
 
 ALL_CODES: Final = (
     ExitCode(0, "done"),
+    ExitCode(1, "output no longer read, or an error that was not foreseen"),
     ExitCode(2, "wrong call"),
     ExitCode(3, "file or folder", errors.SourceError),
     ExitCode(4, "table", errors.InputError),

@@ -7,12 +7,17 @@ from typing import Final
 import polars as pl
 
 from somv_risk.disclosure import FEW, SMALLEST
+from somv_risk.evaluation import compute_wilson
 from somv_risk.schema import INDEX_TIME
 
 # Of fewer nothing is said "of 1,000".
 LEAST_PER_1000: Final = 100
 FEW_PER_1000: Final = f"Fewer than {LEAST_PER_1000} persons: nothing is said of 1,000."
 _FOUND, _EVENTS, _LIST = "found", "events", ["population", "ranking", "capacity"]
+
+_JOINED: Final = "joined"
+_NUMBERS: Final = ("rows", "events", "mean_risk", "observed", "low", "high")
+_IS_EVERYBODY: Final = pl.col("grouping") == "all"
 
 Tables = Mapping[str, pl.DataFrame]
 
@@ -65,6 +70,74 @@ def _hide_persistence(persistence: pl.DataFrame, _tables: Tables) -> pl.DataFram
     return _blank(persistence, is_few | (of_parts & is_part), ["rows", "events", "value", "low", "high"])
 
 
+def _hide_calibration(calibration: pl.DataFrame, _tables: Tables) -> pl.DataFrame:
+    """Hide the calibration of everybody, if few have the outcome; groups hide where they are measured."""
+    is_few = _IS_EVERYBODY & _is_few(pl.col("rows"), pl.col(_EVENTS))
+    return _blank(calibration, is_few, ["rows", _EVENTS, "value", "low", "high"])
+
+
+def _join_bins(reliability: pl.DataFrame, _tables: Tables) -> pl.DataFrame:
+    """Join neighbouring bins of everybody until each holds five with the outcome and five without."""
+    key = [name for name in (INDEX_TIME, "ranking", "grouping", "group") if name in reliability.columns]
+    is_binned = _IS_EVERYBODY & pl.all_horizontal(pl.col("bin", *_NUMBERS[:4]).is_not_null())
+    joined = [
+        _join(bins.sort("bin"), key)
+        for bins in reliability.filter(is_binned).partition_by(key, maintain_order=True)
+    ]
+    others = reliability.filter(~is_binned.fill_null(value=False))
+    return pl.concat([*joined, others], how="diagonal").select(reliability.columns)
+
+
+def _join(bins: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
+    rows, events = pl.col("rows").sum(), pl.col(_EVENTS).sum()
+    counts = bins.select(_EVENTS, pl.col("rows") - pl.col(_EVENTS)).rows()
+    numbered = bins.with_columns(pl.Series(_JOINED, _number_joined(counts)))
+    sums = numbered.group_by(_JOINED, maintain_order=True).agg(
+        pl.col([*key, "bin", "note"]).first(),
+        (pl.col("mean_risk") * pl.col("rows")).sum() / rows,
+        rows,
+        events,
+    )
+    low, high = compute_wilson(sums[_EVENTS].to_numpy().astype(float), sums["rows"].to_numpy().astype(float))
+    told = sums.with_columns(
+        (pl.col(_EVENTS) / pl.col("rows")).alias("observed"), pl.Series("low", low), pl.Series("high", high)
+    )
+    return _blank(told, _is_few(pl.col("rows"), pl.col(_EVENTS)), [*_NUMBERS]).drop(_JOINED)
+
+
+def _number_joined(counts: Sequence[Sequence[int]]) -> list[int]:
+    """Number the bins, those that are joined alike; the last ones join those before if they are too few."""
+    numbers, number, held = [], 0, [0] * 2
+    for bin_counts in counts:
+        numbers.append(number)
+        held = [sum(pair) for pair in zip(held, bin_counts, strict=True)]
+        if min(held) >= SMALLEST:
+            number, held = number + 1, [0] * 2
+    return [min(each, max(number - 1, 0)) for each in numbers]
+
+
+def _hide_distribution(distribution: pl.DataFrame, _tables: Tables) -> pl.DataFrame:
+    """Hide the smallest counts of a distribution, at least two of them, as all of them add up."""
+    of = [name for name in (INDEX_TIME, "ranking", "outcome") if name in distribution.columns]
+    rows = pl.when(pl.col("rows") > 0).then("rows")
+    is_small = rows < SMALLEST
+    hidden = pl.when(is_small).then(rows)
+    is_next = (rows == rows.filter(~is_small).min().over(of)) & (
+        hidden.sum().over(of).is_between(1, SMALLEST - 1)
+    )
+    return _blank(distribution, is_small | is_next, ["rows", "share"])
+
+
+def _hide_hidden(hidden: pl.DataFrame, _tables: Tables) -> pl.DataFrame:
+    """Hide what the national rule hides and counts, if either is few."""
+    of = [name for name in (INDEX_TIME, "ranking") if name in hidden.columns]
+    is_part = pl.col("measure").is_in(["persons_counted", "persons_hidden"])
+    is_few = (is_part & pl.col("value").is_between(0, SMALLEST, closed="none")).any().over(of)
+    is_whole = pl.col("measure") == "persons_with_outcome"
+    whole_is_few = is_whole & pl.col("value").is_between(0, SMALLEST, closed="none")
+    return _blank(hidden, (is_few & ~is_whole) | whole_is_few, ["value", "low", "high"])
+
+
 def _is_few(rows: pl.Expr, events: pl.Expr) -> pl.Expr:
     """Whether few have the outcome, or few have it not; of nobody there is nothing to hide."""
     return (rows > 0) & ((events < SMALLEST) | (rows - events < SMALLEST))
@@ -79,5 +152,13 @@ def _blank(frame: pl.DataFrame, is_few: pl.Expr, columns: Sequence[str]) -> pl.D
 
 
 _RULES: Final[Mapping[str, Callable[[pl.DataFrame, Tables], pl.DataFrame]]] = MappingProxyType(
-    {"cases": _hide_cases, "capacity": _hide_capacity, "persistence": _hide_persistence}
+    {
+        "cases": _hide_cases,
+        "capacity": _hide_capacity,
+        "persistence": _hide_persistence,
+        "calibration": _hide_calibration,
+        "reliability": _join_bins,
+        "risk_distribution": _hide_distribution,
+        "hidden": _hide_hidden,
+    }
 )
