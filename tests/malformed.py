@@ -372,7 +372,7 @@ def count_rows(file: Path) -> int | None:
     if file.suffix.lower() == ".parquet":
         try:
             return pq.ParquetFile(file).metadata.num_rows
-        except (OSError, pa.ArrowException):
+        except (OSError, pa.ArrowException, UnicodeDecodeError):  # the last where a name is no text
             return None
     try:
         content = gzip.decompress(file.read_bytes()) if file.suffix.lower() == ".gz" else file.read_bytes()
