@@ -30,6 +30,7 @@ FLOORS = {
     "origins": 0,
     "copies": 0,
     "notices": 0,
+    "repeatable": 0,
     "span": 0,
     "histories": 1,
     "arrow": 1,

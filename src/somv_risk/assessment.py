@@ -35,6 +35,7 @@ from somv_risk.notes import warn_of_bounds
 from somv_risk.notices import list_notices, one_call
 from somv_risk.pipeline import LIBRARIES, Progress, ignore_progress
 from somv_risk.refits import Judge, Refits, run_refits
+from somv_risk.repeatable import same_on_any_threads
 from somv_risk.report.card import render_card
 from somv_risk.scoring import Allowed, check_fit
 from somv_risk.shown import show_type
@@ -143,6 +144,7 @@ class _Judging:
 
 
 @one_call()
+@same_on_any_threads()
 def evaluate(
     model: RiskModel | str | Path,
     histories: Histories,

@@ -16,6 +16,7 @@ from somv_risk.evaluation import CAPACITIES, WORKING_CAPACITY, Cases, compare, h
 from somv_risk.histories import Histories
 from somv_risk.model import RiskModel, compute_model_hash, describe_target
 from somv_risk.moments import Moment, parse_moment
+from somv_risk.repeatable import same_on_any_threads
 from somv_risk.scoring import Allowed, check_fit
 
 _ORDER: Final = "order"
@@ -40,6 +41,7 @@ class Comparison:
         return f"Comparison({self.facts['index_time']}, {self.facts['persons']} persons)"
 
 
+@same_on_any_threads()
 def compare_models(
     challenger: RiskModel,
     champion: RiskModel | None,

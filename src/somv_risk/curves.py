@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from somv_risk.errors import CohortError
+from somv_risk.repeatable import same_on_any_threads
 
 FloatArray = npt.NDArray[np.float64]
 Outcome = npt.NDArray[np.bool_]
@@ -177,15 +178,13 @@ def _fit_line(columns: list[FloatArray], outcome: Outcome) -> tuple[tuple[float,
 def fit_logistic_line(columns: FloatArray, outcome: Outcome, **options: float | str) -> Line:
     """Fit scikit-learn's logistic regression.
 
-    One thread adds up, since the last bits of a sum hang on how many threads share it. What scikit-learn
-    warns of when its rounds run out is said by the line itself.
+    What scikit-learn warns of when its rounds run out is said by the line itself.
     """
     from sklearn.exceptions import ConvergenceWarning  # noqa: PLC0415 - as below
     from sklearn.linear_model import LogisticRegression  # noqa: PLC0415 - half a second, needed in training only
-    from threadpoolctl import threadpool_limits  # noqa: PLC0415 - comes with scikit-learn
 
     line = LogisticRegression(**options)
-    with threadpool_limits(1, user_api="blas"), warnings.catch_warnings():
+    with same_on_any_threads(), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         line.fit(columns, outcome)
     return Line(

@@ -32,6 +32,7 @@ from somv_risk.monitoring import add_reference, build_reference
 from somv_risk.notes import warn_of_bounds
 from somv_risk.notices import give_notice, one_call
 from somv_risk.outcomes import Target
+from somv_risk.repeatable import same_on_any_threads
 from somv_risk.report.card import render_card
 from somv_risk.samples import Sample, Snapshot, build_sample, label_rows, learn_categories
 from somv_risk.soundness import warn_of_quarantine
@@ -89,6 +90,7 @@ def ignore_progress(step: str, done: int, total: int) -> None:
 
 
 @one_call()
+@same_on_any_threads()
 def train(
     histories: Histories,
     config: TrainConfig | Mapping[str, Any] | str | Path | None = None,

@@ -70,9 +70,10 @@ def check_deletion(
 
 
 def _collect(histories: Histories, rows: pl.DataFrame) -> Histories:
-    """Hold the tables of some persons in memory, so that their rows keep their places."""
+    """Hold the tables of some persons in memory, in one order, so that their rows keep their places."""
     own = histories.keep_persons(rows.lazy())
-    return replace(own, tables={name: table.collect().lazy() for name, table in own.tables.items()})
+    held = {name: table.collect() for name, table in own.tables.items()}
+    return replace(own, tables={name: rows.sort(rows.columns).lazy() for name, rows in held.items()})
 
 
 def _predict(model: RiskModel, histories: Histories, rows: pl.DataFrame) -> Floats:

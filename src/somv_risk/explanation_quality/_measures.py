@@ -20,6 +20,7 @@ from somv_risk.histories import Histories, check_histories
 from somv_risk.matrix import build_matrices
 from somv_risk.model import RiskModel, get_model
 from somv_risk.moments import Moment
+from somv_risk.repeatable import same_on_any_threads
 from somv_risk.scoring import choose_persons, collect_features
 from somv_risk.shown import show_type
 
@@ -46,6 +47,7 @@ _SCHEMA: Final = {
 }
 
 
+@same_on_any_threads()
 def measure_explanations(
     model: RiskModel,
     histories: Histories,
