@@ -32,8 +32,8 @@ lint: $(READY)
 bench: $(READY)
 	$(BIN)/python -m benchmarks
 
-# The models that come with the library: from a made-up region, the same to the byte each time and on any number
-# of threads. `make models PERSONS=40000 MODELS=build/models` tries it out.
+# The models that come with the library: from a made-up region, the same to the byte each time on a machine, on any
+# number of threads. `make models PERSONS=40000 MODELS=build/models` tries it out.
 PERSONS := 850000
 MODELS := models
 REGION := build/region
