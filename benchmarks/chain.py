@@ -25,7 +25,7 @@ from somv_risk import (
     simulate,
     train,
 )
-from somv_risk.histories import Histories
+from somv_risk.registers.histories import Histories
 from somv_risk.simulate import simulate_store
 from somv_risk.store import read_manifest, write_store
 

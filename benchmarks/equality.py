@@ -12,9 +12,9 @@ from polars.testing import assert_frame_equal
 
 from benchmarks.samples import SCORES, SEED, keep_person, read_citizens
 from somv_risk import RiskModel, build_features, score
-from somv_risk import schema as s
-from somv_risk.asof import KEY
-from somv_risk.histories import Histories
+from somv_risk.cohort.asof import KEY
+from somv_risk.registers import schema as s
+from somv_risk.registers.histories import Histories
 from somv_risk.simulate import simulate, simulate_store
 from somv_risk.store import scan_store
 

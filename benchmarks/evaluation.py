@@ -47,7 +47,7 @@ GROUPS: Mapping[str, tuple[float, ...]] = {
 
 def make_cases(rows: int, seed: int = 7) -> Any:  # noqa: ANN401 - `Cases`, imported where it is made
     """Make cases of the size and rarity of a region: 1 in 100 with the outcome, the highest risk first."""
-    from somv_risk.evaluation import Cases  # noqa: PLC0415 - the process that starts the others stays small
+    from somv_risk.metrics import Cases  # noqa: PLC0415 - the process that starts the others stays small
 
     rng = np.random.default_rng(seed)
     raw = np.sort(rng.normal(size=rows))[::-1]
@@ -83,7 +83,7 @@ def _to_risk(log_odds: np.ndarray) -> np.ndarray:
 
 def judge_all(_: Path, rows: int, draws: int) -> Report:
     """Judge: every table of one index moment."""
-    from somv_risk.evaluation import judge  # noqa: PLC0415
+    from somv_risk.metrics import judge  # noqa: PLC0415
 
     cases = make_cases(rows)
     before = measure(lambda: None)[1]["peak_mb"]
@@ -116,7 +116,7 @@ def draw_by_scikit_learn(_: Path, rows: int, draws: int, timed: int) -> Report:
 
 
 def _draw(rows: int, number: int) -> np.ndarray:
-    from somv_risk.evaluation import draw_weights  # noqa: PLC0415
+    from somv_risk.metrics import draw_weights  # noqa: PLC0415
 
     return draw_weights(rows, seed=0, number=number)
 
@@ -125,7 +125,7 @@ def check(_: Path, rows: int, draws: int) -> Report:
     """Compare AUROC and average precision with scikit-learn's: their values, and those of each draw."""
     from sklearn.metrics import average_precision_score, roc_auc_score  # noqa: PLC0415
 
-    from somv_risk.evaluation import judge  # noqa: PLC0415
+    from somv_risk.metrics import judge  # noqa: PLC0415
 
     cases = make_cases(rows)
     metrics = judge(cases, draws=draws)["metrics"]

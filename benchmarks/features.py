@@ -13,10 +13,10 @@ from benchmarks.matrices import write_matrix
 from benchmarks.measuring import measure, read_peak_mb, time_calls
 from benchmarks.samples import read_citizens
 from somv_risk import build_features, make_cohort
-from somv_risk import schema as s
 from somv_risk.features import Feature, load_catalogue
-from somv_risk.histories import Histories
-from somv_risk.matrix import Encoding, Rows, build_matrices, build_matrix
+from somv_risk.model.matrix import Encoding, Rows, build_matrices, build_matrix
+from somv_risk.registers import schema as s
+from somv_risk.registers.histories import Histories
 from somv_risk.store import scan_store
 
 Report = dict[str, Any]

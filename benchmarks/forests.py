@@ -15,10 +15,10 @@ import polars as pl
 
 from benchmarks.peers.predictors import BY_ROW, ROWS, SAMPLE
 from somv_risk import label_outcomes, make_cohort
-from somv_risk import schema as s
+from somv_risk.cohort.outcomes import FREQUENT_ADMISSION
 from somv_risk.features import THEMES, Feature, load_catalogue
-from somv_risk.matrix import Encoding, Matrix, Rows, build_matrix
-from somv_risk.outcomes import FREQUENT_ADMISSION
+from somv_risk.model.matrix import Encoding, Matrix, Rows, build_matrix
+from somv_risk.registers import schema as s
 from somv_risk.store import scan_store
 
 Report = dict[str, Any]

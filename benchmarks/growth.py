@@ -6,8 +6,8 @@ from pathlib import Path
 
 import polars as pl
 
-from somv_risk import schema as s
-from somv_risk.histories import Histories
+from somv_risk.registers import schema as s
+from somv_risk.registers.histories import Histories
 from somv_risk.store import scan_store, write_store
 
 BUCKETS = 2

@@ -13,10 +13,10 @@ from benchmarks.equality import TESTS
 from benchmarks.kernel import FEATURE_NAMES, build_matrix
 from benchmarks.samples import SEED, keep_person
 from somv_risk import build_features, make_cohort
-from somv_risk import schema as s
 from somv_risk.features import load_catalogue
-from somv_risk.histories import Histories
-from somv_risk.matrix import Encoding, Matrix
+from somv_risk.model.matrix import Encoding, Matrix
+from somv_risk.registers import schema as s
+from somv_risk.registers.histories import Histories
 from somv_risk.store import scan_store
 
 REFERENCE_PERSONS = 300

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from somv_risk import schema as s
 from somv_risk.features import load_catalogue
-from somv_risk.matrix import Matrix
+from somv_risk.model.matrix import Matrix
+from somv_risk.registers import schema as s
 
 # Powers, logarithms and roots may differ in the last digit from one mathematical library to the next.
 ROUNDED = ("decayed", "entropy", "burstiness")

@@ -14,10 +14,10 @@ from polars.testing import assert_frame_equal
 import somv_risk as sr
 from benchmarks.measuring import measure
 from somv_risk.batch import Options, find_resting, run_batch, score_bucket
-from somv_risk.histories import Histories
-from somv_risk.matrix import build_matrix
-from somv_risk.model import load_model
-from somv_risk.scoring import find_eligible
+from somv_risk.model.matrix import build_matrix
+from somv_risk.model.model import load_model
+from somv_risk.registers.histories import Histories
+from somv_risk.scoring.score import find_eligible
 from somv_risk.simulate import simulate_store
 from somv_risk.store import scan_store, write_store
 

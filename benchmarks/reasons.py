@@ -16,8 +16,8 @@ from benchmarks.forests import MODELS, list_themes
 from benchmarks.measuring import measure, time_calls
 from benchmarks.peers.predicting import measure_call, read_rows
 from benchmarks.peers.predictors import ROWS, SAMPLE
-from somv_risk.contributions import explain_trees, score_trees, summarise_trees
-from somv_risk.matrix import Matrix
+from somv_risk.model.matrix import Matrix
+from somv_risk.trees.contributions import explain_trees, score_trees, summarise_trees
 
 Report = dict[str, Any]
 Way = Callable[[lgb.Booster, Matrix], Any]

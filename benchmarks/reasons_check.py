@@ -10,8 +10,8 @@ from benchmarks.forests import list_themes, spread
 from benchmarks.peers.predicting import read_rows
 from benchmarks.peers.predictors import SAMPLE
 from benchmarks.reasons import TOP, read_model
-from somv_risk.contributions import explain_trees, score_trees, summarise_trees
-from somv_risk.matrix import Matrix
+from somv_risk.model.matrix import Matrix
+from somv_risk.trees.contributions import explain_trees, score_trees, summarise_trees
 
 Report = dict[str, Any]
 

@@ -6,8 +6,8 @@ from random import Random
 
 import polars as pl
 
-from somv_risk import schema as s
-from somv_risk.histories import Histories
+from somv_risk.registers import schema as s
+from somv_risk.registers.histories import Histories
 
 SEED = 7
 CITIZENS, SCORES = "citizens", "scores.parquet"

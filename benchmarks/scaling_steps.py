@@ -12,7 +12,7 @@ import polars as pl
 import somv_risk as sr
 from benchmarks.nightly_steps import hash_folder
 from somv_risk.batch import run_batch
-from somv_risk.spark import score_spark, start_spark
+from somv_risk.batch.spark import score_spark, start_spark
 from somv_risk.store import scan_store, write_store
 
 Report = dict[str, Any]

@@ -18,9 +18,9 @@ from benchmarks.training_judge import NEW_BELOW, check_figures, judge_scores
 from benchmarks.training_page import ROWS, render_page
 from benchmarks.training_rows import Trial, describe_rows, prepare_rows
 from benchmarks.training_variants import START, START_PARAMETERS, Variant, list_variants
-from somv_risk.calibration import fit_calibration
-from somv_risk.config import TrainConfig
-from somv_risk.training import TreeSettings, bin_slices, grow_trees, list_parameters
+from somv_risk.model.calibration import fit_calibration
+from somv_risk.training.config import TrainConfig
+from somv_risk.training.fit import TreeSettings, bin_slices, grow_trees, list_parameters
 
 PAGE = Path(__file__).parent.parent / "docs" / "training-choices.md"
 PEERS_ROW = "In environments of their own"  # no peer takes part

@@ -6,8 +6,8 @@ from itertools import chain
 
 import numpy as np
 
-from somv_risk.calibration import cross_validate, fit_calibration
-from somv_risk.evaluation.metrics import compute_metrics
+from somv_risk.metrics.metrics import compute_metrics
+from somv_risk.model.calibration import cross_validate, fit_calibration
 
 METRICS = ("log_loss", "auroc", "average_precision", "precision_top_1%")
 DRAWS = 200

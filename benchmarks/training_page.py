@@ -9,7 +9,7 @@ import numpy as np
 from benchmarks.tables import Report, Reports, render_table
 from benchmarks.training_judge import METRICS, compare
 from benchmarks.training_variants import CHOSEN, COUNTS_ONLY, START, UNFINISHED, Variant, list_variants
-from somv_risk.training import TreeSettings
+from somv_risk.training.fit import TreeSettings
 
 ROWS = "rows"  # the note that describes the rows
 TITLES = {

@@ -10,16 +10,16 @@ import numpy as np
 import polars as pl
 
 from somv_risk import label_outcomes, make_cohort, read_histories
-from somv_risk import schema as s
-from somv_risk.config import TrainConfig
+from somv_risk.cohort.outcomes import FREQUENT_ADMISSION, OUTCOME_EVENTS, Target
+from somv_risk.cohort.splits import ROLE, add_role
 from somv_risk.features import Feature
-from somv_risk.histories import Histories
-from somv_risk.identity import hash_person
-from somv_risk.matrix import Encoding, Matrix
-from somv_risk.outcomes import FREQUENT_ADMISSION, OUTCOME_EVENTS, Target
-from somv_risk.samples import Snapshot, build_sample, label_rows, learn_categories
-from somv_risk.splits import ROLE, add_role
-from somv_risk.training import Slice
+from somv_risk.model.matrix import Encoding, Matrix
+from somv_risk.registers import schema as s
+from somv_risk.registers.histories import Histories
+from somv_risk.registers.identity import hash_person
+from somv_risk.training.config import TrainConfig
+from somv_risk.training.fit import Slice
+from somv_risk.training.rows import Snapshot, build_sample, label_rows, learn_categories
 
 COUNT = "count"  # acute admissions in the horizon
 TRAIN_MOMENTS, LATER_MOMENTS = 8, 3

@@ -6,8 +6,8 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from benchmarks.training_rows import COUNT
+from somv_risk.cohort.outcomes import FREQUENT_ADMISSION, UNFINISHED_TREATMENT
 from somv_risk.features import THEMES, Feature
-from somv_risk.outcomes import FREQUENT_ADMISSION, UNFINISHED_TREATMENT
 
 Keep = Callable[[Feature], bool]
 

@@ -8,7 +8,7 @@ import argparse
 import polars as pl
 
 import somv_risk as sr
-from somv_risk.explanation_quality import MEASURES, measure_explanations
+from somv_risk.evaluation.explanations import MEASURES, measure_explanations
 
 ONE_TARGET = {"targets": {"frequent_admission": {}}}
 

@@ -11,7 +11,7 @@ import polars as pl
 
 import somv_risk as sr
 from somv_risk.languages import LANGUAGES
-from somv_risk.worklist import build_worklist
+from somv_risk.scoring.worklist import build_worklist
 
 # Leaving hospital early is rare: the default configuration predicts it too, and needs more made-up persons.
 ONE_TARGET = {"targets": {"frequent_admission": {"min_count": 3, "horizon_days": 365}}}

@@ -9,8 +9,8 @@ from datetime import datetime
 from pathlib import Path
 
 import somv_risk as sr
-from somv_risk.change import explain_change
-from somv_risk.plots import draw_timeline
+from somv_risk.report.shap_plots import draw_timeline
+from somv_risk.scoring.change import explain_change
 from somv_risk.testing.people import thomas
 
 ONE_TARGET = {"targets": {"frequent_admission": {}}}

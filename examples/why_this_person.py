@@ -12,7 +12,7 @@ import polars as pl
 
 import somv_risk as sr
 from somv_risk.languages import LANGUAGES
-from somv_risk.reasons import DateWords, load_texts
+from somv_risk.scoring.reasons import DateWords, load_texts
 from somv_risk.testing.people import thomas
 
 ONE_TARGET = {"targets": {"frequent_admission": {}}}

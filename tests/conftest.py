@@ -19,8 +19,8 @@ from typer.testing import CliRunner
 import somv_risk as sr
 from runs import BUCKETS
 from somv_risk.cli import app, main
-from somv_risk.histories import Histories
 from somv_risk.machine_code import CompilationWarning
+from somv_risk.registers.histories import Histories
 from somv_risk.store import write_store
 from somv_risk.testing.people import PEOPLE, mix
 

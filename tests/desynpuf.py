@@ -23,7 +23,7 @@ import polars as pl
 
 import somv_risk as sr
 from independent_data import read_rows
-from somv_risk.histories import Histories
+from somv_risk.registers.histories import Histories
 
 YEARS = (2008, 2009, 2010)
 DATA_END = datetime(2011, 1, 1)

@@ -6,10 +6,10 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from small_world import INDEX, OPTIONAL_TABLES, build_cohort, build_histories
-from somv_risk import schema as s
-from somv_risk.asof import Lags
+from somv_risk.cohort.asof import Lags
 from somv_risk.features import Definition, build_features
-from somv_risk.histories import Histories
+from somv_risk.registers import schema as s
+from somv_risk.registers.histories import Histories
 
 UNITS = {"d": "days", "h": "hours", "m": "minutes", "us": "microseconds"}
 TERM = re.compile(r"([+-]\d+)(d|h|us|m)")

@@ -16,7 +16,7 @@ import polars as pl
 
 import somv_risk as sr
 from independent_data import read_rows
-from somv_risk.histories import Histories
+from somv_risk.registers.histories import Histories
 
 FILE = "apc_0102_truncated.csv"
 DATA_END = datetime(2002, 4, 1)

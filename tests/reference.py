@@ -15,8 +15,8 @@ from statistics import mean as average
 from statistics import median, pvariance
 from typing import Any
 
-from somv_risk.codes import load_groups
 from somv_risk.features import Definition, load_definitions
+from somv_risk.registers.codes import load_groups
 
 Row = dict[str, Any]
 Rows = list[Row]

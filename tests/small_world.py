@@ -15,8 +15,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from reference import LONGEST_OPEN, Row, Rows
-from somv_risk import schema as s
-from somv_risk.histories import Histories
+from somv_risk.registers import schema as s
+from somv_risk.registers.histories import Histories
 
 HOUR, DAY, MINUTE = timedelta(hours=1), timedelta(days=1), timedelta(minutes=1)
 MICROSECOND = timedelta(microseconds=1)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from somv_risk import schema
+from somv_risk.registers import schema
 
 FLOORS = {
     "errors": 0,
@@ -369,7 +369,10 @@ def find_heavy_imports(module: Module) -> Iterator[Finding]:
 def find_names_taken_for_patterns(module: Module) -> Iterator[Finding]:
     for call in module.calls if module.path not in READERS else ():
         if PATTERN_TAKERS.fullmatch(name := full_name(call.func, module.aliases)):
-            yield call.lineno, f"calls {name}, which may take a name for a pattern: use somv_risk.parquet"
+            yield (
+                call.lineno,
+                f"calls {name}, which may take a name for a pattern: use somv_risk.files.parquet",
+            )
 
 
 def find_missing_floor(module: Module) -> Iterator[Finding]:
@@ -484,15 +487,15 @@ FAULTS = [
     (find_missing_floor, "attic.py", "'''Attic.'''"),
     (find_missing_floor, "attic/_box.py", "'''Box.'''"),
     (find_missing_docstring, "stays.py", "X = 1"),
-    (find_upward_imports, "stays.py", "from somv_risk.scoring import score"),
+    (find_upward_imports, "stays.py", "from somv_risk.scoring.score import score"),
     (find_upward_imports, "stays.py", "from somv_risk import model"),
-    (find_upward_imports, "stays.py", "import somv_risk.model as m"),
+    (find_upward_imports, "stays.py", "import somv_risk.model.model as m"),
     (find_upward_imports, "stays.py", "from . import model"),
     (find_upward_imports, "features/_engine.py", "from ..model import RiskModel"),
     (find_upward_imports, "features/__init__.py", "from ..model import RiskModel"),
-    (find_upward_imports, "stays.py", "def f():\n    from somv_risk.scoring import score"),
-    (find_upward_imports, "stays.py", "import importlib\nimportlib.import_module('somv_risk.model')"),
-    (find_upward_imports, "errors.py", "from somv_risk.stays import build_stays"),
+    (find_upward_imports, "stays.py", "def f():\n    from somv_risk.scoring.score import score"),
+    (find_upward_imports, "stays.py", "import importlib\nimportlib.import_module('somv_risk.model.model')"),
+    (find_upward_imports, "errors.py", "from somv_risk.cohort.stays import build_stays"),
     (find_upward_imports, "scoring.py", "import somv_risk as sr"),
     (find_upward_imports, "scoring.py", "from somv_risk import train"),
     (find_garden_visits, "scoring.py", "from somv_risk.testing.people import thomas"),
@@ -553,10 +556,14 @@ LAWFUL = [
     (find_missing_floor, "simulate/_people.py", ""),
     (find_missing_floor, "__init__.py", ""),
     (find_missing_docstring, "stays.py", "'''Stays.'''"),
-    (find_upward_imports, "stays.py", "from somv_risk import schema as s\nfrom somv_risk.histories import X"),
+    (
+        find_upward_imports,
+        "stays.py",
+        "from somv_risk import schema as s\nfrom somv_risk.registers.histories import X",
+    ),
     (find_upward_imports, "features/_engine.py", "from somv_risk.features._spec import Feature"),
     (find_upward_imports, "features/_engine.py", "from ._spec import Feature\nfrom . import _spec"),
-    (find_upward_imports, "scoring.py", "import polars as pl\nfrom somv_risk.model import RiskModel"),
+    (find_upward_imports, "scoring.py", "import polars as pl\nfrom somv_risk.model.model import RiskModel"),
     (find_upward_imports, "testing/_leak.py", "from somv_risk import score"),
     (find_upward_imports, "__init__.py", "from somv_risk.cli import main"),
     (find_garden_visits, "demo.py", "from somv_risk.simulate import simulate"),
@@ -592,5 +599,5 @@ def test_a_lawful_text_passes(law, path, text):
 
 
 def test_a_finding_names_its_line():
-    text = "'''Stays.'''\n\nfrom somv_risk.model import RiskModel\n"
+    text = "'''Stays.'''\n\nfrom somv_risk.model.model import RiskModel\n"
     assert [line for line, _ in find_upward_imports(Module("stays.py", text))] == [3]

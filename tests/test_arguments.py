@@ -11,10 +11,10 @@ import polars as pl
 import pytest
 
 import somv_risk as sr
-from somv_risk.arguments import list_ids, read_count, read_index_times, read_path, read_share
+from somv_risk.calls.arguments import list_ids, read_count, read_index_times, read_path, read_share
+from somv_risk.cohort.outcomes import measure_burden
+from somv_risk.cohort.windows import Horizon
 from somv_risk.errors import ConfigError, SomvRiskError
-from somv_risk.outcomes import measure_burden
-from somv_risk.windows import Horizon
 
 SHIPPED = Path(__file__).parents[1] / "models" / "simulated"
 INDEX = "2025-01-01"

@@ -30,7 +30,7 @@ from somv_risk.batch import Options, _files, _run, run_batch
 from somv_risk.batch._files import hash_files
 from somv_risk.batch._ranking import rank_parts
 from somv_risk.cli import EXIT_BUCKETS_FAILED, EXIT_CODES
-from somv_risk.console import RateColumn
+from somv_risk.cli._console import RateColumn
 from somv_risk.errors import (
     CohortError,
     ConfigError,
@@ -43,7 +43,7 @@ from somv_risk.errors import (
     SourceError,
     StoreVersionError,
 )
-from somv_risk.histories import Histories
+from somv_risk.registers.histories import Histories
 from somv_risk.store import read_manifest, write_store
 
 LISTED = Options(**ASKED)

@@ -15,7 +15,6 @@ from polars.testing import assert_frame_equal
 import small_world as sw
 import somv_risk as sr
 from runs import ASKED, read_bytes, read_log
-from somv_risk.asof import Lags
 from somv_risk.batch import (
     Options,
     explain_bucket,
@@ -26,12 +25,13 @@ from somv_risk.batch import (
     score_bucket,
 )
 from somv_risk.batch._rest import BACKGROUND, find_reach, list_backgrounds
+from somv_risk.cohort.asof import Lags
+from somv_risk.cohort.outcomes import count_past_events
 from somv_risk.errors import ConfigError, SourceError
 from somv_risk.features import load_catalogue
-from somv_risk.histories import Histories
-from somv_risk.matrix import Encoding
-from somv_risk.outcomes import count_past_events
-from somv_risk.scoring import find_eligible
+from somv_risk.model.matrix import Encoding
+from somv_risk.registers.histories import Histories
+from somv_risk.scoring.score import find_eligible
 from somv_risk.store import scan_store, write_store
 
 LISTED = Options(**ASKED)

@@ -9,10 +9,10 @@ import pytest
 
 from drawn import draw_histories, draw_rows, look_back, read_moment
 from small_world import INDEX, OPTIONAL_TABLES, build_cohort
-from somv_risk.cohort import make_cohort
+from somv_risk.cohort.cohort import make_cohort
+from somv_risk.cohort.outcomes import Target, label_outcomes
+from somv_risk.cohort.windows import Horizon, Lookback
 from somv_risk.features import build_features
-from somv_risk.outcomes import Target, label_outcomes
-from somv_risk.windows import Horizon, Lookback
 
 ACUTE_WINDOWS = (30, 90, 180, 365, 730)
 

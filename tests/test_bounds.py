@@ -23,22 +23,22 @@ from small_world import (
     lags,
     worlds,
 )
-from somv_risk import schema as s
-from somv_risk.asof import Lags
 from somv_risk.batch import Options, run_batch
-from somv_risk.bounds import BOUNDS, build_bounded_view, count_bounded, sum_bounded
-from somv_risk.errors import ImplausibleDataWarning
-from somv_risk.features import list_evidence, load_catalogue
-from somv_risk.histories import Histories
-from somv_risk.outcomes import (
+from somv_risk.cohort.asof import Lags
+from somv_risk.cohort.bounds import BOUNDS, build_bounded_view, count_bounded, sum_bounded
+from somv_risk.cohort.outcomes import (
     FREQUENT_ADMISSION,
     UNFINISHED_TREATMENT,
     count_past_events,
     measure_burden,
 )
+from somv_risk.cohort.windows import Horizon
+from somv_risk.errors import ImplausibleDataWarning
+from somv_risk.features import list_evidence, load_catalogue
+from somv_risk.registers import schema as s
+from somv_risk.registers.histories import Histories
+from somv_risk.scoring.worklist import build_timeline_events
 from somv_risk.store import write_store
-from somv_risk.windows import Horizon
-from somv_risk.worklist import build_timeline_events
 
 DAY = timedelta(days=1)
 ADAS = build_cohort([("ada", INDEX)])

@@ -15,9 +15,18 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
-from somv_risk.calibration import Calibration, compute_log_losses, fit_calibration, read_calibration
-from somv_risk.curves import FITS, Beta, Isotonic, Platt, fit_beta, fit_isotonic, fit_logistic_line, fit_platt
 from somv_risk.errors import CohortError
+from somv_risk.model.calibration import Calibration, compute_log_losses, fit_calibration, read_calibration
+from somv_risk.model.calibration_curves import (
+    FITS,
+    Beta,
+    Isotonic,
+    Platt,
+    fit_beta,
+    fit_isotonic,
+    fit_logistic_line,
+    fit_platt,
+)
 
 ROWS = 20_000
 
@@ -252,7 +261,7 @@ def test_a_person_in_several_rows_is_never_on_both_sides(monkeypatch):
         held.append(set(raw) - set(raw_left))
         return fit_platt(raw_left, outcome_left)
 
-    monkeypatch.setattr("somv_risk.calibration.FITS", {"platt": fit})
+    monkeypatch.setattr("somv_risk.model.calibration.FITS", {"platt": fit})
     fit_calibration(raw, outcome, persons)
     *folds, whole = held
     of = dict(zip(raw.tolist(), persons, strict=True))

@@ -12,8 +12,8 @@ from scipy.stats import binomtest
 from sklearn.linear_model import LogisticRegression
 
 from small_world import SELDOM
-from somv_risk.evaluation import Cases, compute_wilson
-from somv_risk.evaluation._calibration import (
+from somv_risk.metrics import Cases, compute_wilson
+from somv_risk.metrics._calibration import (
     MOVED,
     NO_SLOPE,
     TOO_FEW,
@@ -25,9 +25,9 @@ from somv_risk.evaluation._calibration import (
     tabulate_lines,
     tabulate_reliability,
 )
-from somv_risk.evaluation._cells import put_in_cells
-from somv_risk.evaluation._curves import fit_line, put_together
-from somv_risk.evaluation._measures import Resampling, compute_tables
+from somv_risk.metrics._cells import put_in_cells
+from somv_risk.metrics._curves import fit_line, put_together
+from somv_risk.metrics._measures import Resampling, compute_tables
 
 pytestmark = pytest.mark.filterwarnings("error")
 

@@ -22,16 +22,16 @@ from reference import (
     reference_stays,
 )
 from small_world import INDEX, build_cohort, hospital_worlds
-from somv_risk.assessment import _compare_lists
-from somv_risk.cases import Followed, follow
+from somv_risk.cohort.outcomes import Target, measure_burden
+from somv_risk.cohort.splits import PersonSplit, add_role
+from somv_risk.cohort.windows import Horizon
 from somv_risk.errors import ConfigError, IndexTimeError
-from somv_risk.evaluation import Cases, read_capacities
-from somv_risk.groupings import build_groups, list_groupings
-from somv_risk.histories import Histories
-from somv_risk.outcomes import Target, measure_burden
-from somv_risk.splits import PersonSplit, add_role
+from somv_risk.evaluation.evaluate import _compare_lists
+from somv_risk.evaluation.subgroups import build_groups, list_groupings
+from somv_risk.evaluation.test_set import Followed, follow
+from somv_risk.metrics import Cases, read_capacities
+from somv_risk.registers.histories import Histories
 from somv_risk.testing.people import INDEX_TIME, PEOPLE, mix
-from somv_risk.windows import Horizon
 
 YEAR = Horizon(365)
 OFFICIAL = Target("frequent_admission", excluded_diagnoses=("F", "T51"))

@@ -11,13 +11,13 @@ import polars as pl
 import pytest
 
 import somv_risk as sr
-from somv_risk.change import Change, MovedReason, compare_evidence, explain_change
 from somv_risk.errors import AbsentTablesWarning, CohortError, ConfigError
 from somv_risk.features import VIEWS, list_evidence, load_catalogue
-from somv_risk.histories import Histories
-from somv_risk.reasons import load_change_texts, render_change, render_sentence
-from somv_risk.reasons._change import _load
-from somv_risk.reasons._texts import LANGUAGES
+from somv_risk.registers.histories import Histories
+from somv_risk.scoring.change import Change, MovedReason, compare_evidence, explain_change
+from somv_risk.scoring.reasons import load_change_texts, render_change, render_sentence
+from somv_risk.scoring.reasons._change import _load
+from somv_risk.scoring.reasons._texts import LANGUAGES
 from somv_risk.testing.people import PEOPLE, karen
 from test_reason_texts import CAUSE_WORDS, STIGMA_WORDS
 

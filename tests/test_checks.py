@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 import somv_risk as sr
-from somv_risk import schema as s
 from somv_risk.errors import ConfigError, IdentityError, InputError, SourceError
-from somv_risk.histories import Histories
-from somv_risk.identity import sign_person
+from somv_risk.registers import schema as s
+from somv_risk.registers.histories import Histories
+from somv_risk.registers.identity import sign_person
 
 KEY = "a secret of 27 bytes or so."
 OTHER_KEY = "another secret of 30 bytes, ok"

@@ -13,7 +13,7 @@ from polars.testing import assert_frame_equal
 
 import somv_risk as sr
 from somv_risk import cli, errors, sources
-from somv_risk.change import explain_change
+from somv_risk.scoring.change import explain_change
 from somv_risk.simulate import tables
 from somv_risk.store import read_manifest
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from somv_risk.codes import (
+from somv_risk.errors import ConfigError
+from somv_risk.registers.codes import (
     CodeGroup,
     clean_code,
     clean_codes,
@@ -18,8 +19,7 @@ from somv_risk.codes import (
     load_municipalities,
     load_sentinels,
 )
-from somv_risk.errors import ConfigError
-from somv_risk.schema import ICD10_PATTERN
+from somv_risk.registers.schema import ICD10_PATTERN
 
 # Picked by hand from the WHO classification: group, codes inside, codes close by but outside.
 MEMBERS = {

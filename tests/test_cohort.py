@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from drawn import draw_histories
 from reference import reference_cohort
 from small_world import INDEX, INDEX_TIMES, build_histories, person_rows
-from somv_risk.cohort import compute_age_years, make_cohort
+from somv_risk.cohort.cohort import compute_age_years, make_cohort
 from somv_risk.errors import ConfigError
 
 NOON = INDEX + timedelta(hours=12)

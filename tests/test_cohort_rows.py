@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 import somv_risk as sr
 from drawn import draw_histories
 from small_world import INDEX, INDEX_TIMES
-from somv_risk.cohort_rows import read_cohort
+from somv_risk.cohort.cohort_rows import read_cohort
+from somv_risk.cohort.outcomes import measure_burden
+from somv_risk.cohort.windows import Horizon
 from somv_risk.errors import InputError
-from somv_risk.outcomes import measure_burden
 from somv_risk.store import scan_store, write_store
-from somv_risk.windows import Horizon
 
 CANARY = "0101701234-secret"
 HISTORIES = draw_histories(admissions="started_at ended_at\n-3d -2d\n+2d +3d")

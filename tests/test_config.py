@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 import somv_risk as sr
-from somv_risk.config import TrainConfig, parse_config, read_config
+from somv_risk.cohort.outcomes import FREQUENT_ADMISSION, UNFINISHED_TREATMENT
 from somv_risk.errors import ConfigError, SourceError
 from somv_risk.features import load_catalogue
-from somv_risk.outcomes import FREQUENT_ADMISSION, UNFINISHED_TREATMENT
-from somv_risk.pipeline import resolve_config
+from somv_risk.training.config import TrainConfig, parse_config, read_config
+from somv_risk.training.train import resolve_config
 
 DEFAULT = Path(__file__).parents[1] / "configs" / "default.toml"
 DATA_END = datetime(2026, 1, 1)

@@ -10,13 +10,13 @@ from hypothesis import given
 
 import somv_risk as sr
 from small_models import FEATURES, boosters, draw_matrix, grow
-from somv_risk import contributions
-from somv_risk.coalitions import explain_slowly
-from somv_risk.contributions import compute_contributions, explain_trees
 from somv_risk.errors import ModelError
 from somv_risk.features import load_catalogue
-from somv_risk.forest import read_forest
-from somv_risk.reasons import sum_themes
+from somv_risk.scoring.reasons import sum_themes
+from somv_risk.trees import contributions
+from somv_risk.trees.brute_force import explain_slowly
+from somv_risk.trees.contributions import compute_contributions, explain_trees
+from somv_risk.trees.forest import read_forest
 
 # --- The definition, slowly
 
@@ -260,7 +260,7 @@ def test_more_places_than_a_code_can_tell_apart_are_refused(monkeypatch, categor
     data = lightgbm.Dataset(matrix, matrix[:, 0] % 4, categorical_feature=categories)
     text = lightgbm.train(settings, data, 1).model_to_string()
     assert read_forest(text).by_category.tolist() == [bool(categories)]
-    monkeypatch.setattr("somv_risk.forest.MOST_PLACES", 2)
+    monkeypatch.setattr("somv_risk.trees.forest.MOST_PLACES", 2)
     with pytest.raises(ModelError, match="more than 2 thresholds, or a higher category"):
         read_forest(text)
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from somv_risk.evaluation import Cases
-from somv_risk.evaluation._decisions import THRESHOLDS, measure_net_benefit
-from somv_risk.evaluation._measures import Resampling, compute_tables
+from somv_risk.metrics import Cases
+from somv_risk.metrics._decisions import THRESHOLDS, measure_net_benefit
+from somv_risk.metrics._measures import Resampling, compute_tables
 
 pytestmark = pytest.mark.filterwarnings("error")
 

@@ -9,13 +9,10 @@ import pytest
 
 import somv_risk as sr
 from drawn import define
-from somv_risk.assessment import evaluate
 from somv_risk.batch import run_batch
-from somv_risk.change import explain_change
-from somv_risk.comparison import compare_models
-from somv_risk.definitions import SHOWN_NAMES, list_other_definitions
 from somv_risk.errors import ConfigError, DefinitionWarning, ModelError, OtherDefinitionsError
-from somv_risk.explanation import explain_person, explain_region, list_reason_evidence
+from somv_risk.evaluation.compare_models import compare_models
+from somv_risk.evaluation.evaluate import evaluate
 from somv_risk.features import (
     MEASURES,
     VIEWS,
@@ -26,8 +23,11 @@ from somv_risk.features import (
     read_definition,
 )
 from somv_risk.features import _spec as spec
-from somv_risk.model import compute_model_hash
+from somv_risk.model.definitions import SHOWN_NAMES, list_other_definitions
+from somv_risk.model.model import compute_model_hash
 from somv_risk.monitoring import monitor
+from somv_risk.scoring.change import explain_change
+from somv_risk.scoring.explain_person import explain_person, explain_region, list_reason_evidence
 from somv_risk.store import write_store
 from somv_risk.tracking import ServedModel
 
@@ -150,7 +150,7 @@ def test_a_change_of_a_row_of_the_catalogue_is_one_of_its_features(model, monkey
         replace(definition, version=2) if definition.id == "bed_days" else definition
         for definition in load_definitions()
     )
-    monkeypatch.setattr("somv_risk.definitions.load_definitions", lambda: changed)
+    monkeypatch.setattr("somv_risk.model.definitions.load_definitions", lambda: changed)
     expected = [f.name for f in model.features if f.definition.id == "bed_days"]
     assert list_other_definitions(model) == expected
 

@@ -9,9 +9,9 @@ import pytest
 from polars.testing import assert_frame_equal
 
 import somv_risk as sr
-from somv_risk import schema as s
 from somv_risk.errors import ConfigError, IdentityError, InputError, SourceError
-from somv_risk.histories import Histories
+from somv_risk.registers import schema as s
+from somv_risk.registers.histories import Histories
 from somv_risk.sources import from_frames, scan_folder
 from somv_risk.store import (
     Batches,

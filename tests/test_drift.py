@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 from scipy import stats
 from scipy.spatial.distance import jensenshannon
 
-from somv_risk.drift import (
+from somv_risk.metrics.drift import (
     LEAST_IN_BIN,
     compare_shares,
     compute_chi_square,

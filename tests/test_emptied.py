@@ -7,9 +7,9 @@ import polars as pl
 import pytest
 
 import somv_risk as sr
-from somv_risk import schema as s
-from somv_risk.codes import load_translations
 from somv_risk.errors import InputError, SomvRiskError
+from somv_risk.registers import schema as s
+from somv_risk.registers.codes import load_translations
 from somv_risk.store import append, is_store, scan_store
 
 PERSONS = pl.DataFrame(

@@ -22,9 +22,9 @@ from made_tables import (
     made_tables,
 )
 from somv_risk.errors import ConfigError, InputError, SourceError
-from somv_risk.evaluation import _calibration, _fairness, _lists, _measures, _rankings
-from somv_risk.explanation_quality import MEASURES
-from somv_risk.groupings import FROM_PERSONS, list_groupings
+from somv_risk.evaluation.explanations import MEASURES
+from somv_risk.evaluation.subgroups import FROM_PERSONS, list_groupings
+from somv_risk.metrics import _calibration, _fairness, _lists, _measures, _rankings
 from somv_risk.report.drawing import LOOKS, embed_svg, mark_interval
 from somv_risk.report.evaluation_figures import FIGURES, render_figure
 from somv_risk.report.evaluation_opening import build_opening

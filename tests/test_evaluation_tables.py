@@ -8,9 +8,9 @@ import pytest
 from polars.testing import assert_frame_equal
 from scipy.stats import binomtest
 
-from somv_risk.evaluation import Cases, judge, render_gap
-from somv_risk.evaluation._listings import BY_LOT, Listing, make_listings
-from somv_risk.evaluation._lists import tabulate_hidden
+from somv_risk.metrics import Cases, judge, render_gap
+from somv_risk.metrics._listings import BY_LOT, Listing, make_listings
+from somv_risk.metrics._lists import tabulate_hidden
 
 pytestmark = pytest.mark.filterwarnings("error")
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from drawn import define, draw_histories
 from small_world import INDEX, SELDOM, World, build_cohort, map_tables, worlds
-from somv_risk.asof import NO_LAGS
+from somv_risk.cohort.asof import NO_LAGS
 from somv_risk.features import Feature, list_evidence, load_catalogue
 from somv_risk.features._events import Events
 from somv_risk.features._evidence import PLACE, select_evidence

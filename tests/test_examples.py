@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from somv_risk.explanation_quality import MEASURES
+from somv_risk.evaluation.explanations import MEASURES
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 NOTEBOOK = EXAMPLES / "first_hour.ipynb"

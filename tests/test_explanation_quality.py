@@ -8,18 +8,18 @@ import polars as pl
 import pytest
 
 import somv_risk as sr
-from somv_risk.asof import NO_LAGS
-from somv_risk.contributions import explain_trees
+from somv_risk.cohort.asof import NO_LAGS
 from somv_risk.errors import ConfigError
-from somv_risk.explanation_quality import MEASURES, _deletion, _exactness, _measures, measure_explanations
-from somv_risk.explanation_quality._deletion import check_deletion, delete_rows
-from somv_risk.explanation_quality._measured import tell_mean, tell_median, tell_share
-from somv_risk.explanation_quality._sources import SOURCES, find_sources, see_tables
-from somv_risk.explanation_quality._stability import measure_stability
+from somv_risk.evaluation.explanations import MEASURES, _deletion, _exactness, _measures, measure_explanations
+from somv_risk.evaluation.explanations._deletion import check_deletion, delete_rows
+from somv_risk.evaluation.explanations._measured import tell_mean, tell_median, tell_share
+from somv_risk.evaluation.explanations._sources import SOURCES, find_sources, see_tables
+from somv_risk.evaluation.explanations._stability import measure_stability
 from somv_risk.features import VIEWS, list_evidence, load_catalogue
-from somv_risk.histories import Histories
-from somv_risk.scoring import choose_persons, collect_features
+from somv_risk.registers.histories import Histories
+from somv_risk.scoring.score import choose_persons, collect_features
 from somv_risk.testing.people import PEOPLE, karen, mix
+from somv_risk.trees.contributions import explain_trees
 
 NOW = datetime(2026, 1, 1)
 BY_NAME = {feature.name: feature for feature in load_catalogue()}

@@ -16,11 +16,11 @@ from scipy.optimize import linprog
 
 from small_world import OFTEN, SELDOM
 from somv_risk.disclosure import SMALLEST, find_hidden
-from somv_risk.evaluation import Cases, judge
-from somv_risk.evaluation._cells import put_in_cells
-from somv_risk.evaluation._fairness import find_gaps, measure_rates, tabulate_fairness
-from somv_risk.evaluation._listings import BY_LOT, make_listings
-from somv_risk.evaluation._measures import Resampling, draw
+from somv_risk.metrics import Cases, judge
+from somv_risk.metrics._cells import put_in_cells
+from somv_risk.metrics._fairness import find_gaps, measure_rates, tabulate_fairness
+from somv_risk.metrics._listings import BY_LOT, make_listings
+from somv_risk.metrics._measures import Resampling, draw
 
 pytestmark = pytest.mark.filterwarnings("error")
 

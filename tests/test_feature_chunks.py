@@ -12,13 +12,13 @@ from polars.testing import assert_frame_equal
 
 import somv_risk as sr
 from small_world import SELDOM, build_cohort, worlds
-from somv_risk import schema as s
 from somv_risk.errors import InputError
 from somv_risk.features import _chunks as chunks
 from somv_risk.features import _engine as engine
 from somv_risk.features import _views as views
 from somv_risk.features import build_features, load_catalogue
-from somv_risk.matrix import build_matrices, build_matrix, learn_encoding
+from somv_risk.model.matrix import build_matrices, build_matrix, learn_encoding
+from somv_risk.registers import schema as s
 from somv_risk.store import scan_store, write_store
 
 INDEX_TIMES = ["2024-01-01", "2024-04-01", "2025-01-01"]

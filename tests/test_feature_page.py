@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 import somv_risk as sr
-from somv_risk.codes import load_groups
 from somv_risk.features import (
     MEASURES,
     THEMES,
@@ -18,6 +17,7 @@ from somv_risk.features import (
     load_definitions,
     parse_definitions,
 )
+from somv_risk.registers.codes import load_groups
 from somv_risk.report.feature_page import render_feature_page, tell_what
 
 ROOT = Path(__file__).parents[1]

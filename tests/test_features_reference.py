@@ -23,11 +23,11 @@ from small_world import (
     map_tables,
     worlds,
 )
-from somv_risk import schema as s
-from somv_risk.asof import Lags
-from somv_risk.checks import check_tables
+from somv_risk.cohort.asof import Lags
 from somv_risk.features import Definition, build_features, load_catalogue, load_definitions
 from somv_risk.features import _reading as reading
+from somv_risk.registers import schema as s
+from somv_risk.registers.checks import check_tables
 
 seeds = st.integers(0, 2**16)
 

@@ -16,15 +16,16 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 import somv_risk as sr
-from somv_risk import folds, pipeline
-from somv_risk.calibration import deal_folds
-from somv_risk.comparison import compare_models
-from somv_risk.config import parse_config
+from somv_risk.cohort.outcomes import FREQUENT_ADMISSION, UNFINISHED_TREATMENT
 from somv_risk.errors import CohortError, ConfigError, InputError, TrainingWarning
-from somv_risk.events import IN_TIME, add_up, count_events, tell_shortage
-from somv_risk.histories import Histories
-from somv_risk.outcomes import FREQUENT_ADMISSION, UNFINISHED_TREATMENT
-from somv_risk.samples import Snapshot, label_rows
+from somv_risk.evaluation.compare_models import compare_models
+from somv_risk.model.calibration import deal_folds
+from somv_risk.registers.histories import Histories
+from somv_risk.training import folds
+from somv_risk.training import train as pipeline
+from somv_risk.training.config import parse_config
+from somv_risk.training.events import IN_TIME, add_up, count_events, tell_shortage
+from somv_risk.training.rows import Snapshot, label_rows
 
 QUICK = {
     "validation": "cross",
@@ -102,8 +103,8 @@ def nothing_built(monkeypatch):
 
     monkeypatch.setattr(pipeline, "build_sample", refuse)
     monkeypatch.setattr(pipeline, "learn_categories", refuse)
-    monkeypatch.setattr("somv_risk.crossing.build_sample", refuse)
-    monkeypatch.setattr("somv_risk.crossing.learn_categories", refuse)
+    monkeypatch.setattr("somv_risk.training.crossing.build_sample", refuse)
+    monkeypatch.setattr("somv_risk.training.crossing.learn_categories", refuse)
 
 
 @pytest.mark.usefixtures("nothing_built")

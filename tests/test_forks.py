@@ -38,7 +38,7 @@ def test_importing_the_library_starts_no_thread_of_its_own():
 def test_importing_any_module_runs_no_query():
     probe = """
         import importlib, pkgutil, somv_risk
-        from somv_risk.forks import has_threads
+        from somv_risk.calls.forks import has_threads
         for module in pkgutil.walk_packages(somv_risk.__path__, "somv_risk."):
             importlib.import_module(module.name)
             assert not has_threads(), module.name

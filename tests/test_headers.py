@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import somv_risk as sr
-from somv_risk import schema as s
+from somv_risk.calls.moments import parse_moment
+from somv_risk.calls.nearest import find_near_name, find_near_value, measure_distance
 from somv_risk.errors import ColumnWarning, InputError, SomvRiskError
-from somv_risk.headers import clean_name, read_header
-from somv_risk.moments import parse_moment
-from somv_risk.nearest import find_near_name, find_near_value, measure_distance
+from somv_risk.registers import schema as s
+from somv_risk.registers.headers import clean_name, read_header
 from somv_risk.store import Batches, Delivery, ingest, scan_store
 
 PERSONS = pl.DataFrame({"person_id": ["ada"], "birth_date": ["1980-05-01"], "sex": ["female"]})

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import somv_risk as sr
 from somv_risk.errors import ConfigError, IdentityError, IdentityWarning, SourceError
-from somv_risk.identity import sign_person
+from somv_risk.registers.identity import sign_person
 from somv_risk.sources import scan_folder
 from somv_risk.store import (
     Batches,

@@ -11,14 +11,14 @@ import pytest
 
 from sayings import CAUSE_WORDS, FEATURES, find_words, list_fields, values_of
 from somv_risk.cli import Language
+from somv_risk.cohort.outcomes import FREQUENT_ADMISSION, UNFINISHED_TREATMENT
 from somv_risk.errors import ConfigError
 from somv_risk.features import Definition, Feature, load_catalogue, load_definitions
 from somv_risk.languages import LANGUAGES, TITLED
-from somv_risk.outcomes import FREQUENT_ADMISSION, UNFINISHED_TREATMENT
-from somv_risk.reasons import DateWords, load_texts, render_sentence, render_warnings
-from somv_risk.reasons._sentences import _choose_form, _read_value
 from somv_risk.report.outputs import _load_texts, _tell_risk
 from somv_risk.report.worklist_page import load_language
+from somv_risk.scoring.reasons import DateWords, load_texts, render_sentence, render_warnings
+from somv_risk.scoring.reasons._sentences import _choose_form, _read_value
 
 INDEX = datetime(2026, 10, 3, 6)
 
@@ -38,7 +38,7 @@ def list_paths(texts, above=()):
 PAGES = [
     read_toml("somv_risk.report", "texts.toml"),
     read_toml("somv_risk.report", "outputs.toml"),
-    read_toml("somv_risk.reasons", "warnings.toml"),
+    read_toml("somv_risk.scoring.reasons", "warnings.toml"),
 ]
 # These say that there are causes or reasons, and that the page does not know them.
 DENIALS = ("reasons_meaning", "unfinished_meaning", "no_reasons")
@@ -266,7 +266,9 @@ def test_no_page_claims_a_cause(texts, language):
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_texts_have_plain_dashes_and_quotes(language):
-    text = resources.files("somv_risk.reasons").joinpath(f"{language}.toml").read_text(encoding="utf-8")
+    text = (
+        resources.files("somv_risk.scoring.reasons").joinpath(f"{language}.toml").read_text(encoding="utf-8")
+    )
     titles = [definition.title[language] for definition in load_definitions()]
     assert not re.search("[\u2010-\u2015\u2018-\u201f\u2026\u00a0]", text + " ".join(titles))
 

@@ -10,12 +10,12 @@ from hypothesis import given
 from drawn import draw_histories
 from reference import is_known, mask_unknown_end
 from small_world import INDEX, SELDOM, lags, worlds
-from somv_risk import schema as s
-from somv_risk.asof import KEY, NO_LAGS, Lags, build_asof_view
-from somv_risk.bounds import add_alive_until, bound_contacts, see_all_contacts
+from somv_risk.cohort.asof import KEY, NO_LAGS, Lags, build_asof_view
+from somv_risk.cohort.bounds import add_alive_until, bound_contacts, see_all_contacts
+from somv_risk.cohort.stays import build_stays
 from somv_risk.errors import LeakageError
 from somv_risk.features import build_features, load_catalogue
-from somv_risk.stays import build_stays
+from somv_risk.registers import schema as s
 from somv_risk.testing import assert_no_future_leakage
 
 DAY = timedelta(days=1)

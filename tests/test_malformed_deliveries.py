@@ -15,10 +15,10 @@ from typer.testing import CliRunner
 import somv_risk as sr
 from malformed import CANARY, END, Delivery, draw_delivery, make_frames, write_folder
 from malformed_omop import draw_omop
-from somv_risk import schema as s
 from somv_risk.cli import app
 from somv_risk.errors import SomvRiskError
-from somv_risk.histories import Histories
+from somv_risk.registers import schema as s
+from somv_risk.registers.histories import Histories
 
 IS_NIGHT = os.environ.get("HYPOTHESIS_PROFILE") == "nightly"
 BLOCK = 50

@@ -18,20 +18,22 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 import somv_risk as sr
-from somv_risk import pipeline, references, samples
-from somv_risk.calibration import Calibration
-from somv_risk.contributions import compute_contributions
-from somv_risk.curves import FITS, Platt
+from somv_risk.cohort.outcomes import FREQUENT_ADMISSION, count_past_events
 from somv_risk.errors import CohortError, ConfigError, ModelError, SomvRiskError
-from somv_risk.evaluation.metrics import compute_expected_ratio, compute_metrics, count_found
 from somv_risk.features import load_catalogue
-from somv_risk.histories import Histories
-from somv_risk.matrix import FEW_ROWS, Encoding, build_matrices, learn_encoding
-from somv_risk.model import Head, compute_hash
-from somv_risk.outcomes import FREQUENT_ADMISSION, count_past_events
-from somv_risk.pipeline import hash_tables
-from somv_risk.references import fit_logistic, read_logistic
+from somv_risk.metrics.metrics import compute_expected_ratio, compute_metrics, count_found
+from somv_risk.model import logistic_baseline as references
+from somv_risk.model.calibration import Calibration
+from somv_risk.model.calibration_curves import FITS, Platt
+from somv_risk.model.logistic_baseline import fit_logistic, read_logistic
+from somv_risk.model.matrix import FEW_ROWS, Encoding, build_matrices, learn_encoding
+from somv_risk.model.model import Head, compute_hash
+from somv_risk.registers.histories import Histories
 from somv_risk.store import scan_store, write_store
+from somv_risk.training import rows as samples
+from somv_risk.training import train as pipeline
+from somv_risk.training.train import hash_tables
+from somv_risk.trees.contributions import compute_contributions
 
 BY_NAME = {feature.name: feature for feature in load_catalogue()}
 

@@ -21,9 +21,9 @@ import pytest
 
 import somv_risk as sr
 from somv_risk.errors import ConfigError, ModelError
-from somv_risk.histories import Histories
-from somv_risk.model import compute_hash, compute_model_hash
-from somv_risk.model_files import list_files, read_model, write_model
+from somv_risk.model.files import list_files, read_model, write_model
+from somv_risk.model.model import compute_hash, compute_model_hash
+from somv_risk.registers.histories import Histories
 
 SHIPPED = Path(__file__).parents[1] / "models" / "simulated"
 
@@ -113,7 +113,7 @@ def test_the_steps_tried_are_all_there_are(folder, monkeypatch):
 SAVING = """
     import sys
     from pathlib import Path
-    from somv_risk.model_files import write_model
+    from somv_risk.model.files import write_model
     folder = Path(sys.argv[1])
     while True:
         for name in ("old", "new"):
@@ -171,7 +171,7 @@ def test_a_disk_without_room_leaves_the_old_model(folder):
         import json, resource, signal, sys
         from pathlib import Path
         from somv_risk.errors import ModelError
-        from somv_risk.model_files import write_model
+        from somv_risk.model.files import write_model
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, 2_000))
         try:
@@ -395,6 +395,6 @@ def test_many_threads_load_a_model_and_few_are_kept(model, tmp_path):
     for one in threads:
         one.join()
     assert found == {number: {number / 10} for number in range(6)}
-    from somv_risk.model import MODELS_KEPT, _build  # noqa: PLC0415 - what is kept is nobody else's
+    from somv_risk.model.model import MODELS_KEPT, _build  # noqa: PLC0415 - what is kept is nobody else's
 
     assert _build.cache_info().currsize <= MODELS_KEPT

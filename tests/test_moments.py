@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from somv_risk.calls.moments import parse_moment, read_moments
 from somv_risk.errors import ConfigError
-from somv_risk.moments import parse_moment, read_moments
 
 # Written form, and what the clock in Copenhagen shows: an hour ahead of UTC in winter and two in summer.
 FORMS = {

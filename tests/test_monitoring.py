@@ -16,18 +16,18 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 import somv_risk as sr
+from somv_risk.cohort.outcomes import OUTCOME
+from somv_risk.cohort.splits import ROLE, add_role
+from somv_risk.cohort.weeks import count_weeks, measure_columns, see
 from somv_risk.disclosure import FEW
-from somv_risk.drift import LEAST_IN_BIN
 from somv_risk.errors import CohortError, ConfigError, ModelError, SourceError
-from somv_risk.histories import Quarantine
+from somv_risk.metrics.drift import LEAST_IN_BIN
 from somv_risk.monitoring import Limits, monitor, read_limits, read_reference
 from somv_risk.monitoring._outcomes import find_outcome_alarms
 from somv_risk.monitoring._scores import find_turnover_alarms
-from somv_risk.monitoring._sources import count_weeks, measure_columns, see
-from somv_risk.outcomes import OUTCOME
+from somv_risk.registers.histories import Quarantine
 from somv_risk.report.monitoring_figures import plot_score_bins
 from somv_risk.report.monitoring_page import choose_rows, load_monitoring_sections, load_monitoring_wording
-from somv_risk.splits import ROLE, add_role
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 WEEK = timedelta(days=7)

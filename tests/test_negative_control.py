@@ -22,11 +22,11 @@ from sklearn.preprocessing import StandardScaler
 import somv_risk as sr
 from desynpuf import DATA_END, count_stays, read_claims, read_desynpuf, read_summaries
 from independent_data import find_external
+from somv_risk.cohort.outcomes import Target
+from somv_risk.cohort.windows import Horizon
 from somv_risk.features import Feature, load_catalogue
-from somv_risk.histories import Histories
-from somv_risk.outcomes import Target
+from somv_risk.registers.histories import Histories
 from somv_risk.testing import assert_no_future_leakage
-from somv_risk.windows import Horizon
 
 pytestmark = pytest.mark.external
 

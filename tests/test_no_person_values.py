@@ -8,8 +8,8 @@ import polars as pl
 import pytest
 
 import somv_risk as sr
-from somv_risk import schema as s
 from somv_risk.errors import InputError, SomvRiskError
+from somv_risk.registers import schema as s
 
 WORD, CPR = "SECRETVALUE", "0101701234"
 INDEX = datetime(2025, 6, 1)

@@ -9,7 +9,7 @@ from polars.testing import assert_frame_equal
 import somv_risk as sr
 from somv_risk.batch import Options, run_batch
 from somv_risk.errors import QuarantineWarning
-from somv_risk.histories import Histories, Quarantine
+from somv_risk.registers.histories import Histories, Quarantine
 from somv_risk.store import scan_store, write_store
 
 BUCKETS = 3

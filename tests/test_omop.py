@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from independent_data import ROOT, find_external, read_rows
-from somv_risk import schema
 from somv_risk.errors import ConfigError, InputError, SourceError, SourceWarning
+from somv_risk.registers import schema
 from somv_risk.sources import deliver_omop
 from somv_risk.sources.omop.delivery import scan_omop
 from somv_risk.sources.omop.mapping import read_mapping

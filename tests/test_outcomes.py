@@ -11,10 +11,10 @@ from polars.testing import assert_frame_equal
 from drawn import draw_histories
 from reference import reference_outcome
 from small_world import INDEX, OFTEN, World, build_cohort, hospital_worlds, map_tables
-from somv_risk import schema as s
+from somv_risk.cohort.outcomes import UNFINISHED_TREATMENT, Target, label_outcomes
+from somv_risk.cohort.windows import Horizon
 from somv_risk.errors import ConfigError
-from somv_risk.outcomes import UNFINISHED_TREATMENT, Target, label_outcomes
-from somv_risk.windows import Horizon
+from somv_risk.registers import schema as s
 
 
 @st.composite

@@ -27,9 +27,7 @@ from small_world import (
     worlds,
 )
 from small_world import lags as drawn_lags
-from somv_risk import schema as s
-from somv_risk.asof import Lags
-from somv_risk.config import TrainConfig, parse_config, read_config
+from somv_risk.cohort.asof import Lags
 from somv_risk.errors import ConfigError, SourceError
 from somv_risk.features import (
     MEASURES,
@@ -46,7 +44,9 @@ from somv_risk.features import (
     load_definitions,
     read_definition,
 )
+from somv_risk.registers import schema as s
 from somv_risk.testing import assert_no_future_leakage
+from somv_risk.training.config import TrainConfig, parse_config, read_config
 from test_features_reference import expect, list_differences
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "own_features.toml"

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from somv_risk import schema
+from somv_risk.registers import schema
 from somv_risk.simulate import simulate_tables
 from somv_risk.testing.people import PEOPLE, anna, karen, mix, mohammed, mrs_smith, ole, thomas
 

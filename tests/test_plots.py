@@ -8,12 +8,13 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 
-from somv_risk import from_frames, make_cohort, plots
-from somv_risk.contributions import compute_contributions
+from somv_risk import from_frames, make_cohort
 from somv_risk.errors import CohortError, ConfigError
-from somv_risk.scoring import choose_persons, collect_features
+from somv_risk.report import shap_plots as plots
+from somv_risk.scoring.score import choose_persons, collect_features
+from somv_risk.scoring.worklist import build_timeline_events
 from somv_risk.testing.people import ole, thomas
-from somv_risk.worklist import build_timeline_events
+from somv_risk.trees.contributions import compute_contributions
 
 
 @pytest.fixture(scope="module")

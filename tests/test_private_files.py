@@ -17,7 +17,7 @@ import pytest
 import somv_risk as sr
 from somv_risk.batch import run_batch
 from somv_risk.errors import SourceError
-from somv_risk.private_files import make_inner_folder, make_private_file, make_private_folder
+from somv_risk.files.private_files import make_inner_folder, make_private_file, make_private_folder
 from somv_risk.store import append_store, deliver_histories, ingest, scan_store, verify_store, write_store
 
 INDEX = datetime(2026, 1, 1)

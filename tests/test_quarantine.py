@@ -12,9 +12,9 @@ import polars as pl
 import pytest
 
 from somv_risk.errors import QuarantineWarning, TooManySetAsideError
-from somv_risk.histories import Histories
-from somv_risk.identity import hash_person
-from somv_risk.soundness import Limit
+from somv_risk.registers.histories import Histories
+from somv_risk.registers.identity import hash_person
+from somv_risk.registers.soundness import Limit
 from somv_risk.sources import from_frames, read_histories, scan_folder
 from somv_risk.store import (
     Delivery,

@@ -11,9 +11,9 @@ from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_s
 
 from small_world import SELDOM
 from somv_risk.errors import ConfigError, InputError
-from somv_risk.evaluation import Cases, compute_wilson, measure_rankings, read_capacities
-from somv_risk.evaluation._measures import Resampling, compute_tables
-from somv_risk.evaluation._rankings import ALL_EQUAL, LISTED, LONGER, measure_order
+from somv_risk.metrics import Cases, compute_wilson, measure_rankings, read_capacities
+from somv_risk.metrics._measures import Resampling, compute_tables
+from somv_risk.metrics._rankings import ALL_EQUAL, LISTED, LONGER, measure_order
 
 pytestmark = pytest.mark.filterwarnings("error")
 

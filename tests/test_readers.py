@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 
 import somv_risk as sr
 from damaged_files import CANARY, damage_delivery
-from somv_risk import parquet
 from somv_risk.errors import ConfigError, InputError, SomvRiskError, SourceError, SourceWarning
+from somv_risk.files import parquet
 from somv_risk.sources import csv_file, scan_folder
 from somv_risk.sources.csv_file import CsvFile
 from somv_risk.store import deliver_frames, ingest, scan_store, verify_store, write_store

@@ -24,13 +24,13 @@ from hes import (
 )
 from independent_data import find_external, read_rows
 from reference import reference_cohort, reference_features, reference_outcome
+from somv_risk.cohort.outcomes import FREQUENT_ADMISSION, UNFINISHED_TREATMENT, Target, count_past_events
+from somv_risk.cohort.windows import Horizon
 from somv_risk.errors import CohortError, IndexTimeError
 from somv_risk.features import load_catalogue
-from somv_risk.histories import Histories
-from somv_risk.outcomes import FREQUENT_ADMISSION, UNFINISHED_TREATMENT, Target, count_past_events
+from somv_risk.registers.histories import Histories
 from somv_risk.report.outputs import write_outputs
 from somv_risk.testing import assert_no_future_leakage
-from somv_risk.windows import Horizon
 
 pytestmark = pytest.mark.external
 

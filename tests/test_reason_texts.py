@@ -19,15 +19,15 @@ from sayings import (
     list_fields,
     values_of,
 )
+from somv_risk.cohort.windows import Lookback
 from somv_risk.errors import ConfigError
 from somv_risk.features import THEMES, Feature, load_catalogue, load_definitions
 from somv_risk.features._measures import MEASURES
 from somv_risk.languages import LANGUAGES
-from somv_risk.reasons import load_texts, render_sentence
-from somv_risk.reasons._sentences import render_reason
-from somv_risk.reasons._shapes import RECENCY, SHAPES
-from somv_risk.reasons._texts import list_templates, read_texts
-from somv_risk.windows import Lookback
+from somv_risk.scoring.reasons import load_texts, render_sentence
+from somv_risk.scoring.reasons._sentences import render_reason
+from somv_risk.scoring.reasons._shapes import RECENCY, SHAPES
+from somv_risk.scoring.reasons._texts import list_templates, read_texts
 
 TELLING_FORMS = {"other", "more", "fewer"}
 CONTRIBUTIONS = (0.7, -0.7, 0.0)
@@ -36,7 +36,7 @@ OTHERS = [language for language in LANGUAGES if language != "da"]
 
 def read_file(language: str) -> dict[str, Any]:
     return tomllib.loads(
-        resources.files("somv_risk.reasons").joinpath(f"{language}.toml").read_text(encoding="utf-8")
+        resources.files("somv_risk.scoring.reasons").joinpath(f"{language}.toml").read_text(encoding="utf-8")
     )
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from somv_risk.errors import ConfigError
 from somv_risk.features import MEASURES, Definition, load_catalogue, load_definitions
-from somv_risk.reasons import build_feature_reasons, build_reasons, render_sentence
-from somv_risk.reasons._shapes import SHAPES
+from somv_risk.scoring.reasons import build_feature_reasons, build_reasons, render_sentence
+from somv_risk.scoring.reasons._shapes import SHAPES
 
 BY_NAME = {feature.name: feature for feature in load_catalogue()}
 BY_ID = {definition.id: definition for definition in load_definitions()}

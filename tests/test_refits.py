@@ -9,10 +9,9 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 import somv_risk as sr
+from somv_risk.cohort.splits import ROLES, TimeSplit
 from somv_risk.errors import CohortError, ConfigError
-from somv_risk.monitoring import add_reference
-from somv_risk.pipeline import Prepared, describe_reference, fit_model, prepare, resolve_config
-from somv_risk.refits import (
+from somv_risk.evaluation.refits import (
     Judge,
     Refits,
     _again,
@@ -26,13 +25,14 @@ from somv_risk.refits import (
     roll_origins,
     run_refits,
 )
-from somv_risk.refits._again import Fitted, fit_whole
-from somv_risk.refits._judge import Scores, gather_judged
-from somv_risk.refits._origins import list_origins, place_origin
-from somv_risk.refits._places import Place, choose_places, find_few, hide_few
-from somv_risk.refits._seeds import measure_stability
-from somv_risk.samples import Sample
-from somv_risk.splits import ROLES, TimeSplit
+from somv_risk.evaluation.refits._again import Fitted, fit_whole
+from somv_risk.evaluation.refits._judge import Scores, gather_judged
+from somv_risk.evaluation.refits._origins import list_origins, place_origin
+from somv_risk.evaluation.refits._places import Place, choose_places, find_few, hide_few
+from somv_risk.evaluation.refits._seeds import measure_stability
+from somv_risk.monitoring import add_reference
+from somv_risk.training.rows import Sample
+from somv_risk.training.train import Prepared, describe_reference, fit_model, prepare, resolve_config
 
 YEAR = timedelta(days=365)
 FEW_DRAWS = Judge(draws=20)

@@ -10,12 +10,12 @@ import pytest
 from threadpoolctl import threadpool_info
 
 import somv_risk as sr
-from somv_risk import assessment
-from somv_risk.repeatable import same_on_any_threads
+from somv_risk.calls.repeatable import same_on_any_threads
+from somv_risk.evaluation import evaluate as assessment
 
 ADD_UP = """
 import numpy as np
-from somv_risk.repeatable import same_on_any_threads
+from somv_risk.calls.repeatable import same_on_any_threads
 values = np.random.default_rng(1).random((4, 1_000_003))
 with same_on_any_threads():
     print((values @ values.T).tobytes().hex(), (values[0] @ values[1]).hex())

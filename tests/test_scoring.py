@@ -17,13 +17,13 @@ from somv_risk.errors import (
     EligibilityWarning,
     OtherTablesError,
 )
-from somv_risk.explanation import list_reason_evidence
 from somv_risk.features import THEMES, list_evidence, load_catalogue
-from somv_risk.histories import Histories
-from somv_risk.reasons import load_texts, render_sentence
-from somv_risk.scoring import REASON
+from somv_risk.registers.histories import Histories
+from somv_risk.scoring.explain_person import list_reason_evidence
+from somv_risk.scoring.reasons import load_texts, render_sentence
+from somv_risk.scoring.score import REASON
+from somv_risk.scoring.worklist import build_worklist
 from somv_risk.testing.people import PEOPLE, mix
-from somv_risk.worklist import build_worklist
 
 BY_NAME = {feature.name: feature for feature in load_catalogue()}
 NAMED = tuple(PEOPLE)

@@ -8,10 +8,10 @@ import pytest
 from polars.testing import assert_frame_equal
 
 import somv_risk as sr
-from somv_risk.contributions import explain_trees, score_trees
 from somv_risk.errors import InputError
 from somv_risk.features import load_catalogue
 from somv_risk.testing.people import INDEX_TIME, thomas
+from somv_risk.trees.contributions import explain_trees, score_trees
 
 FOLDER = Path(__file__).parent.parent / "models" / "simulated"
 

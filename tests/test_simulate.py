@@ -11,8 +11,8 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from somv_risk import schema
 from somv_risk.errors import ConfigError
+from somv_risk.registers import schema
 from somv_risk.simulate import simulate_tables
 from somv_risk.simulate.period import Period
 from somv_risk.simulate.plan import Plan

@@ -9,8 +9,8 @@ import pytest
 from polars.testing import assert_frame_equal
 
 import somv_risk as sr
-from somv_risk import schema as s
 from somv_risk.errors import ConfigError, SourceError
+from somv_risk.registers import schema as s
 from somv_risk.simulate import simulate_tables
 from somv_risk.simulate.defects import plant_defects, read_defects, write_delivery
 

@@ -13,9 +13,9 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from reference import bound_rows
-from somv_risk import schema
 from somv_risk.errors import ConfigError, InputError, SourceError
-from somv_risk.histories import Histories
+from somv_risk.registers import schema
+from somv_risk.registers.histories import Histories
 from somv_risk.simulate import simulate
 from somv_risk.simulate import targets as targets_module
 from somv_risk.simulate.measures import (

@@ -13,9 +13,10 @@ import pytest
 from polars.testing import assert_frame_equal
 
 import somv_risk as sr
-import somv_risk.spark
+import somv_risk.batch.spark
 from runs import ASKED, BUCKETS, INDEX, read_bytes, read_log, without_bucket
 from somv_risk.batch import Failed, Options, list_libraries, run_batch
+from somv_risk.batch.spark import score_spark, start_spark
 from somv_risk.errors import (
     CohortError,
     ConfigError,
@@ -24,7 +25,6 @@ from somv_risk.errors import (
     SourceError,
     SystemLibraryError,
 )
-from somv_risk.spark import score_spark, start_spark
 from somv_risk.store import write_store
 
 LISTED = Options(**ASKED)
@@ -118,7 +118,7 @@ def test_every_bucket_is_a_task_of_its_own_outside_the_driver(spark, saved, stor
 
         return Failed(TaskContext.get().partitionId(), str(os.getpid()))
 
-    told = list(somv_risk.spark._Executors(spark).run([tell_place] * 9))
+    told = list(somv_risk.batch.spark._Executors(spark).run([tell_place] * 9))
     assert [one.bucket for one in told] == list(range(9))
     assert str(os.getpid()) not in {one.reason for one in told}
 
@@ -228,7 +228,7 @@ def test_nobody_eligible_is_an_error(spark, saved, crowded, tmp_path):
 
 def test_executors_of_other_versions_are_refused(spark, saved, store, tmp_path, monkeypatch):
     own = list_libraries()
-    monkeypatch.setattr(somv_risk.spark, "list_libraries", lambda: {**own, "polars": "0.1"})
+    monkeypatch.setattr(somv_risk.batch.spark, "list_libraries", lambda: {**own, "polars": "0.1"})
     with pytest.raises(ConfigError, match=f"other versions than the driver: polars {own['polars']}"):
         score_spark(spark, store, saved, tmp_path / "out", index_time=INDEX)
 
@@ -245,7 +245,7 @@ def test_executors_without_the_library_are_one_sentence(spark, saved, store, tmp
 
 def test_an_executor_that_dies_is_one_sentence(spark):
     with pytest.raises(SourceError, match="Spark gave up a task") as told:
-        list(somv_risk.spark._Executors(spark).run([partial(os._exit, 3)]))
+        list(somv_risk.batch.spark._Executors(spark).run([partial(os._exit, 3)]))
     assert "\n" not in str(told.value)
 
 
@@ -260,7 +260,7 @@ def test_pyspark_that_is_missing_is_one_sentence(monkeypatch, tmp_path):
 
 
 def test_java_that_is_missing_is_one_sentence(monkeypatch, tmp_path):
-    monkeypatch.setattr(somv_risk.spark, "_check_is_installed", lambda: None)
+    monkeypatch.setattr(somv_risk.batch.spark, "_check_is_installed", lambda: None)
     monkeypatch.setenv("JAVA_HOME", str(tmp_path))
     with pytest.raises(SystemLibraryError, match="openjdk-17-jre-headless"):
         start_spark()
@@ -270,7 +270,7 @@ def test_java_that_is_missing_is_one_sentence(monkeypatch, tmp_path):
     ("asked", "word"), [("csv", "'parquet' or 'delta'"), ("delta", r"somv-risk\[delta\]")]
 )
 def test_a_format_that_cannot_be_written_is_refused_before_the_run(monkeypatch, tmp_path, asked, word):
-    monkeypatch.setattr(somv_risk.spark, "_check_is_installed", lambda: None)
+    monkeypatch.setattr(somv_risk.batch.spark, "_check_is_installed", lambda: None)
     monkeypatch.setitem(sys.modules, "deltalake", None)
     with pytest.raises(ConfigError, match=word):
         score_spark(None, tmp_path, tmp_path, tmp_path / "out", index_time=INDEX, format=asked)

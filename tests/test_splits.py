@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from somv_risk import schema as s
+from somv_risk.cohort.splits import ROLE, ROLES, PersonSplit, TimeSplit, add_role
+from somv_risk.cohort.windows import Horizon
 from somv_risk.errors import ConfigError
-from somv_risk.splits import ROLE, ROLES, PersonSplit, TimeSplit, add_role
-from somv_risk.windows import Horizon
+from somv_risk.registers import schema as s
 
 START = datetime(2022, 1, 1)
 SHARES = {"fit": 0.6, "stop": 0.1, "calibrate": 0.1, "test": 0.2}

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from drawn import draw_rows, read_moment
 from reference import MERGE_GAP, Rows, bound_rows, of_person, reference_stays
 from small_world import INDEX, OFTEN, PERSONS, TABLES
-from somv_risk import schema as s
-from somv_risk.stays import build_stays
+from somv_risk.cohort.stays import build_stays
+from somv_risk.registers import schema as s
 
 UNTIL = INDEX + timedelta(days=2000)  # no contact of the small world starts later
 contacts_of_all = TABLES["admissions"]

@@ -9,9 +9,9 @@ import pytest
 from polars.testing import assert_frame_equal
 
 import somv_risk as sr
-from somv_risk import schema as s
 from somv_risk.errors import ConfigError, InputError, SourceError
-from somv_risk.histories import Histories, Quarantine
+from somv_risk.registers import schema as s
+from somv_risk.registers.histories import Histories, Quarantine
 from somv_risk.simulate.period import Period
 from somv_risk.simulate.plan import Plan
 from somv_risk.simulate.tables import draw_blocks

@@ -8,7 +8,7 @@ import pytest
 
 import somv_risk as sr
 from somv_risk.errors import SourceError
-from somv_risk.histories import Histories, Quarantine
+from somv_risk.registers.histories import Histories, Quarantine
 from somv_risk.store import append_store, read_manifest, scan_store, verify_store, write_store
 from somv_risk.store._manifest import describe_file
 

@@ -16,7 +16,7 @@ import pytest
 
 import somv_risk as sr
 from somv_risk.errors import SourceError
-from somv_risk.histories import Histories
+from somv_risk.registers.histories import Histories
 from somv_risk.store import (
     Batches,
     Delivery,

@@ -28,11 +28,10 @@ from mlflow.protos.databricks_pb2 import INTERNAL_ERROR
 from polars.testing import assert_frame_equal
 
 import somv_risk as sr
-from somv_risk import schema as s
-from somv_risk.comparison import compare_models
 from somv_risk.errors import ConfigError, ModelError, SourceError
-from somv_risk.gates import read_gates
-from somv_risk.model import compute_model_hash
+from somv_risk.evaluation.compare_models import compare_models
+from somv_risk.model.model import compute_model_hash
+from somv_risk.registers import schema as s
 from somv_risk.store import write_store
 from somv_risk.testing.people import PEOPLE
 from somv_risk.tracking import (
@@ -43,6 +42,7 @@ from somv_risk.tracking import (
     roll_back,
     track_training,
 )
+from somv_risk.tracking._gates import read_gates
 from test_cli import to_toml
 
 pytestmark = pytest.mark.filterwarnings("ignore:Decorate your function", "ignore:The ``noload`` loader")

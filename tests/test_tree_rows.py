@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from somv_risk.contributions import explain_trees, score_trees, summarise_trees
 from somv_risk.errors import ModelError
+from somv_risk.trees.contributions import explain_trees, score_trees, summarise_trees
 
 SETTINGS = {
     "objective": "binary",

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from small_models import FEATURES, boosters, draw_matrix, grow
-from somv_risk import contributions
-from somv_risk.contributions import explain_trees, score_trees, summarise_trees
 from somv_risk.errors import ModelError
 from somv_risk.features import THEMES
-from somv_risk.forest import draw_probes, read_forest
+from somv_risk.trees import contributions
+from somv_risk.trees.contributions import explain_trees, score_trees, summarise_trees
+from somv_risk.trees.forest import draw_probes, read_forest
 
 
 def predict(booster, rows):
@@ -274,7 +274,7 @@ def test_without_numba_lightgbm_explains(monkeypatch):
 
 def test_of_too_many_places_lightgbm_explains(monkeypatch):
     matrix = draw_matrix(300, seed=11)
-    monkeypatch.setattr("somv_risk.forest.MOST_PLACES", 2)
+    monkeypatch.setattr("somv_risk.trees.forest.MOST_PLACES", 2)
     assert_explained_by_lightgbm(grow(matrix), matrix[:20])
 
 

@@ -13,13 +13,13 @@ from polars.testing import assert_frame_equal
 from sklearn.linear_model import LogisticRegression
 
 import somv_risk as sr
-from somv_risk.calibration import cross_validate
-from somv_risk.config import TrainConfig, parse_config, read_config, write_config
 from somv_risk.errors import CohortError, ConfigError, SourceError
-from somv_risk.pipeline import resolve_config
+from somv_risk.model.calibration import cross_validate
 from somv_risk.store import write_store
-from somv_risk.tuning import SPACE, _task, _tune, tune
-from somv_risk.tuning._space import read_space
+from somv_risk.training.config import TrainConfig, parse_config, read_config, write_config
+from somv_risk.training.train import resolve_config
+from somv_risk.training.tuning import SPACE, _task, _tune, tune
+from somv_risk.training.tuning._space import read_space
 
 optuna = pytest.importorskip("optuna")
 
@@ -124,7 +124,7 @@ def test_a_study_that_goes_on_ends_as_one_left_alone(undisturbed, region, quick,
 KILLED = """
 import json, sys
 import somv_risk as sr
-from somv_risk.tuning import tune
+from somv_risk.training.tuning import tune
 
 store, study, config, space = sys.argv[1:]
 tell = lambda step, done, total: print(step, done, flush=True)

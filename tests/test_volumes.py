@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from somv_risk.volumes import (
+from somv_risk.metrics.week_volumes import (
     WeekLimits,
     count_stopped,
     expect,

@@ -10,11 +10,11 @@ import pytest
 
 import somv_risk as sr
 from somv_risk.batch import run_batch
+from somv_risk.calls.notices import give_notice, list_notices, one_call
 from somv_risk.errors import IndexTimeError, QuarantineWarning, SomvRiskWarning, StaleDataWarning
-from somv_risk.histories import Histories, Quarantine
-from somv_risk.notices import give_notice, list_notices, one_call
+from somv_risk.registers.histories import Histories, Quarantine
+from somv_risk.registers.span import infer_span
 from somv_risk.sources import read_histories
-from somv_risk.span import infer_span
 from somv_risk.store import append_store, scan_store, verify_store, write_store
 
 BUCKETS = 3

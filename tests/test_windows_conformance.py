@@ -12,10 +12,10 @@ import pytest
 
 from plain_windows import DAY, PlainBuilder, clip, look_back
 from somv_risk import build_features, from_frames, label_outcomes
+from somv_risk.cohort.outcomes import Target
+from somv_risk.cohort.windows import Horizon
 from somv_risk.features import Definition
-from somv_risk.outcomes import Target
 from somv_risk.testing import Question, assert_windows_conform, check_windows, load_window_cases
-from somv_risk.windows import Horizon
 
 CASES = load_window_cases()
 NAMES = [case.name for case in CASES]

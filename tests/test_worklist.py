@@ -8,9 +8,9 @@ from polars.testing import assert_frame_equal
 
 from drawn import draw_histories
 from small_world import INDEX
-from somv_risk.asof import Lags
-from somv_risk.scoring import REASON
-from somv_risk.worklist import build_timeline_events, build_worklist, describe_persons
+from somv_risk.cohort.asof import Lags
+from somv_risk.scoring.score import REASON
+from somv_risk.scoring.worklist import build_timeline_events, build_worklist, describe_persons
 
 SCORES = {
     "person_id": pl.String,

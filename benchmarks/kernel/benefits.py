@@ -16,8 +16,8 @@ from benchmarks.kernel.measures import (
     write_days,
 )
 from benchmarks.kernel.spells import EACH_ALONE, SKIPPED, Spells, join_spells, order_ties, reaches
-from somv_risk import schema as s
-from somv_risk.windows import MICROSECONDS_PER_DAY as DAY
+from somv_risk.cohort.windows import MICROSECONDS_PER_DAY as DAY
+from somv_risk.registers import schema as s
 
 SELF_SUPPORT, SICKNESS = map(s.BENEFITS.index, ("self_support", "sickness"))
 OUTSIDE = ("social_assistance", "sickness", "rehabilitation", "early_retirement")

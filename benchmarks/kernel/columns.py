@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import config, njit
 
-from somv_risk.windows import MICROSECONDS_PER_DAY as DAY
+from somv_risk.cohort.windows import MICROSECONDS_PER_DAY as DAY
 
 # What these measures give without any event; the others give null.
 _ZERO_WITHOUT_EVENTS = frozenset(

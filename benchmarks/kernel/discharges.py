@@ -6,7 +6,7 @@ from benchmarks.kernel.measures import Integers, Row, Sums, add_share, count, wr
 from benchmarks.kernel.primary_care import GP
 from benchmarks.kernel.psychiatry import EMERGENCY, is_attended
 from benchmarks.kernel.stays import Stays
-from somv_risk.windows import MICROSECONDS_PER_DAY as DAY
+from somv_risk.cohort.windows import MICROSECONDS_PER_DAY as DAY
 
 FOLLOW_UP_14, FOLLOW_UP_30 = 14 * DAY, 30 * DAY
 

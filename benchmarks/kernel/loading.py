@@ -16,9 +16,9 @@ import numpy.typing as npt
 import polars as pl
 
 from benchmarks.kernel.columns import compiled
-from somv_risk import schema as s
-from somv_risk.codes import load_groups
-from somv_risk.histories import CONTACT, PERSON
+from somv_risk.registers import schema as s
+from somv_risk.registers.codes import load_groups
+from somv_risk.registers.histories import CONTACT, PERSON
 from somv_risk.store import scan_store
 
 Integers = npt.NDArray[np.int64]

@@ -39,7 +39,7 @@ from benchmarks.kernel.stays import (
     merge_stays,
 )
 from benchmarks.kernel.substance import fill_treatments
-from somv_risk import schema as s
+from somv_risk.registers import schema as s
 from somv_risk.store import read_manifest
 
 Matrix = npt.NDArray[np.float32]

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.kernel.columns import FEATURE_NAMES, Column, compiled
-from somv_risk.windows import MICROSECONDS_PER_DAY as DAY
+from somv_risk.cohort.windows import MICROSECONDS_PER_DAY as DAY
 
 Row = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int64]

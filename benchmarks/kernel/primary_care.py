@@ -15,7 +15,7 @@ from benchmarks.kernel.measures import (
     write_decayed,
     write_share,
 )
-from somv_risk import schema as s
+from somv_risk.registers import schema as s
 
 GP = s.PRIMARY_CARE_KINDS.index("gp")
 

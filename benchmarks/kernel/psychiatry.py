@@ -31,7 +31,7 @@ from benchmarks.kernel.measures import (
     write_share,
 )
 from benchmarks.kernel.sectors import PSYCHIATRY, note_sector
-from somv_risk import schema as s
+from somv_risk.registers import schema as s
 
 EMERGENCY = s.CONTACT_TYPES.index("emergency")
 ATTENDED, UNKNOWN = map(s.ATTENDANCES.index, ("attended", "unknown"))

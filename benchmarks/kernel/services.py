@@ -20,7 +20,7 @@ from benchmarks.kernel.measures import (
 )
 from benchmarks.kernel.sectors import CARE, EMPLOYMENT, SOCIAL, note_sector
 from benchmarks.kernel.spells import EACH_ALONE, Spells, join_spells
-from somv_risk import schema as s
+from somv_risk.registers import schema as s
 
 SHELTER, HOME_CARE, HOME_NURSING, JOB_CENTRE = map(
     s.SERVICES.index, ("shelter", "home_care", "home_nursing", "job_centre")

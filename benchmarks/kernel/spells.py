@@ -8,7 +8,7 @@ from benchmarks.kernel.columns import compiled
 from benchmarks.kernel.events import Events, find_end_age, find_start_age, is_seen
 from benchmarks.kernel.loading import SmallCodes
 from benchmarks.kernel.measures import Integers
-from somv_risk import schema as s
+from somv_risk.registers import schema as s
 
 
 class Spells(NamedTuple):

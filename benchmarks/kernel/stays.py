@@ -37,9 +37,9 @@ from benchmarks.kernel.measures import (
     write_median,
     write_share,
 )
-from somv_risk import schema as s
-from somv_risk.windows import MICROSECONDS_PER_DAY as DAY
-from somv_risk.windows import MICROSECONDS_PER_HOUR as HOUR
+from somv_risk.cohort.windows import MICROSECONDS_PER_DAY as DAY
+from somv_risk.cohort.windows import MICROSECONDS_PER_HOUR as HOUR
+from somv_risk.registers import schema as s
 
 MERGE_GAP = 4 * HOUR
 ADMISSION_MINIMUM = 12 * HOUR

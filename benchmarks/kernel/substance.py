@@ -24,7 +24,7 @@ from benchmarks.kernel.measures import (
 from benchmarks.kernel.sectors import SUBSTANCE, note_sector
 from benchmarks.kernel.spells import ALL_AS_ONE, Spells, join_spells
 from benchmarks.kernel.stays import Stays, is_inside_any
-from somv_risk import schema as s
+from somv_risk.registers import schema as s
 
 UNSEEN = np.int64(NEVER)
 

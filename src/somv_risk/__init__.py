@@ -10,13 +10,13 @@ True
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from somv_risk.cohort import make_cohort
-from somv_risk.copies import allow_copies
+from somv_risk.calls.copies import allow_copies
+from somv_risk.calls.forks import watch_forks
+from somv_risk.cohort.cohort import make_cohort
+from somv_risk.cohort.outcomes import label_outcomes
 from somv_risk.features import build_features
-from somv_risk.forks import watch_forks
-from somv_risk.histories import Histories
-from somv_risk.origins import add_origin
-from somv_risk.outcomes import label_outcomes
+from somv_risk.model.origins import add_origin
+from somv_risk.registers.histories import Histories
 from somv_risk.simulate import simulate
 from somv_risk.sources import (
     from_delta,
@@ -29,42 +29,42 @@ from somv_risk.sources import (
 )
 
 if TYPE_CHECKING:
-    from somv_risk.assessment import EvaluationReport, evaluate
     from somv_risk.batch import run_batch
-    from somv_risk.change import explain_change
-    from somv_risk.config import read_definitions
-    from somv_risk.contributions import explain_trees
-    from somv_risk.explanation import explain_person, explain_region, list_reason_evidence
-    from somv_risk.explanation_quality import measure_explanations
-    from somv_risk.model import RiskModel, load_model
+    from somv_risk.batch.spark import score_spark
+    from somv_risk.evaluation.evaluate import EvaluationReport, evaluate
+    from somv_risk.evaluation.explanations import measure_explanations
+    from somv_risk.evaluation.refits import Refits
+    from somv_risk.model.model import RiskModel, load_model
     from somv_risk.monitoring import MonitoringReport, monitor
-    from somv_risk.pipeline import train
-    from somv_risk.refits import Refits
-    from somv_risk.scoring import score
-    from somv_risk.spark import score_spark
-    from somv_risk.tuning import tune
+    from somv_risk.scoring.change import explain_change
+    from somv_risk.scoring.explain_person import explain_person, explain_region, list_reason_evidence
+    from somv_risk.scoring.score import score
+    from somv_risk.training.config import read_definitions
+    from somv_risk.training.train import train
+    from somv_risk.training.tuning import tune
+    from somv_risk.trees.contributions import explain_trees
 
 # LightGBM brings pandas along; whoever only builds features need not wait for it.
 _LATE = {
-    "EvaluationReport": "somv_risk.assessment",
+    "EvaluationReport": "somv_risk.evaluation.evaluate",
     "MonitoringReport": "somv_risk.monitoring",
-    "Refits": "somv_risk.refits",
-    "RiskModel": "somv_risk.model",
-    "evaluate": "somv_risk.assessment",
-    "explain_change": "somv_risk.change",
-    "explain_person": "somv_risk.explanation",
-    "explain_region": "somv_risk.explanation",
-    "explain_trees": "somv_risk.contributions",
-    "list_reason_evidence": "somv_risk.explanation",
-    "load_model": "somv_risk.model",
-    "measure_explanations": "somv_risk.explanation_quality",
+    "Refits": "somv_risk.evaluation.refits",
+    "RiskModel": "somv_risk.model.model",
+    "evaluate": "somv_risk.evaluation.evaluate",
+    "explain_change": "somv_risk.scoring.change",
+    "explain_person": "somv_risk.scoring.explain_person",
+    "explain_region": "somv_risk.scoring.explain_person",
+    "explain_trees": "somv_risk.trees.contributions",
+    "list_reason_evidence": "somv_risk.scoring.explain_person",
+    "load_model": "somv_risk.model.model",
+    "measure_explanations": "somv_risk.evaluation.explanations",
     "monitor": "somv_risk.monitoring",
-    "read_definitions": "somv_risk.config",
+    "read_definitions": "somv_risk.training.config",
     "run_batch": "somv_risk.batch",
-    "score": "somv_risk.scoring",
-    "score_spark": "somv_risk.spark",
-    "train": "somv_risk.pipeline",
-    "tune": "somv_risk.tuning",
+    "score": "somv_risk.scoring.score",
+    "score_spark": "somv_risk.batch.spark",
+    "train": "somv_risk.training.train",
+    "tune": "somv_risk.training.tuning",
 }
 
 __all__ = [

@@ -9,8 +9,6 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from somv_risk import schema as s
-from somv_risk.asof import KEY
 from somv_risk.batch._memory import give_back_memory
 from somv_risk.batch._rest import (
     BACKGROUND,
@@ -19,12 +17,14 @@ from somv_risk.batch._rest import (
     list_backgrounds,
     read_backgrounds,
 )
-from somv_risk.histories import Histories
-from somv_risk.matrix import Matrix, Rows, build_matrices
-from somv_risk.model import RiskModel
-from somv_risk.notes import count_notes, list_absent, list_warnings
-from somv_risk.reasons import Reason, load_texts
-from somv_risk.scoring import (
+from somv_risk.cohort.asof import KEY
+from somv_risk.model.matrix import Matrix, Rows, build_matrices
+from somv_risk.model.model import RiskModel
+from somv_risk.registers import schema as s
+from somv_risk.registers.histories import Histories
+from somv_risk.scoring.notes import count_notes, list_absent, list_warnings
+from somv_risk.scoring.reasons import Reason, load_texts
+from somv_risk.scoring.score import (
     KNOWN_OR_NEW,
     PERCENTILE,
     PLACE,

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import polars as pl
 
-from somv_risk import schema as s
 from somv_risk.errors import EmptyBucketError, IndexTimeError
-from somv_risk.histories import Quarantine
-from somv_risk.model import RiskModel
-from somv_risk.parquet import DAMAGE, scan_parquet
-from somv_risk.scoring import Allowed, refuse_absent
-from somv_risk.soundness import check_span, read_counts, warn_of_rows
+from somv_risk.files.parquet import DAMAGE, scan_parquet
+from somv_risk.model.model import RiskModel
+from somv_risk.registers import schema as s
+from somv_risk.registers.histories import Quarantine
+from somv_risk.registers.soundness import check_span, read_counts, warn_of_rows
+from somv_risk.scoring.score import Allowed, refuse_absent
 from somv_risk.store import list_bucket_files, read_manifest, read_span
 
 

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, Final
 import polars as pl
 
 from somv_risk.errors import SourceError
-from somv_risk.private_files import make_inner_folder, make_private_file
+from somv_risk.files.private_files import make_inner_folder, make_private_file
 
 UNFINISHED: Final = ".unfinished"
 _FROM: Final = b"somv_risk.made_from"

@@ -12,7 +12,7 @@ from typing import Any, Final
 from somv_risk.batch._bucket import Options
 from somv_risk.batch._files import hash_files
 from somv_risk.errors import OtherRunError
-from somv_risk.model import RiskModel, compute_model_hash
+from somv_risk.model.model import RiskModel, compute_model_hash
 from somv_risk.store import MANIFEST as STORE_MANIFEST
 from somv_risk.store import read_manifest
 

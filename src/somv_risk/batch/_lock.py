@@ -10,7 +10,7 @@ from typing import Final, TextIO
 
 from somv_risk.batch._files import explain_trouble
 from somv_risk.errors import FolderInUseError
-from somv_risk.private_files import make_private_folder, open_private
+from somv_risk.files.private_files import make_private_folder, open_private
 
 LOCK_FILE: Final = ".lock"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from somv_risk.batch._files import explain_trouble
-from somv_risk.private_files import open_private
+from somv_risk.files.private_files import open_private
 
 LOG_FILE: Final = "run.log"
 

@@ -10,13 +10,13 @@ import polars as pl
 from somv_risk.batch._files import hash_files, write_frames, write_whole
 from somv_risk.batch._tasks import DAMAGE, Job, read_columns, tell_damage
 from somv_risk.errors import SourceError
-from somv_risk.model import RiskModel
-from somv_risk.notes import WARNINGS, list_common
-from somv_risk.parquet import read_parquet, scan_parquet
+from somv_risk.files.parquet import read_parquet, scan_parquet
+from somv_risk.model.model import RiskModel
 from somv_risk.report.outputs import PAGE_FILE, SCORES_FILE, WORKLIST_FILE, render_flagged
-from somv_risk.scoring import FLAGGED, KNOWN_OR_NEW, RANK
+from somv_risk.scoring.notes import WARNINGS, list_common
+from somv_risk.scoring.score import FLAGGED, KNOWN_OR_NEW, RANK
+from somv_risk.scoring.worklist import build_timeline_events, build_worklist, describe_persons
 from somv_risk.store import scan_store
-from somv_risk.worklist import build_timeline_events, build_worklist, describe_persons
 
 OUTPUTS: Final = (SCORES_FILE, WORKLIST_FILE, PAGE_FILE)
 _ROWS_AT_ONCE: Final = 50_000

@@ -25,8 +25,8 @@ from somv_risk.batch._tasks import (
     score_part,
 )
 from somv_risk.errors import CohortError, SourceError
-from somv_risk.model import load_model
-from somv_risk.scoring import RANK
+from somv_risk.model.model import load_model
+from somv_risk.scoring.score import RANK
 
 Progress = Callable[[str, int, int], None]
 Task = Callable[[], Done | Failed]

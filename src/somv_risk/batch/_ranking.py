@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from somv_risk import schema as s
-from somv_risk.parquet import read_parquet, scan_parquet
-from somv_risk.scoring import PLACE, RAW
+from somv_risk.files.parquet import read_parquet, scan_parquet
+from somv_risk.registers import schema as s
+from somv_risk.scoring.score import PLACE, RAW
 
 Ranks = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]

@@ -13,14 +13,14 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from somv_risk import schema as s
-from somv_risk.asof import Lags
-from somv_risk.cohort_rows import KnownRows
+from somv_risk.cohort.asof import Lags
+from somv_risk.cohort.cohort_rows import KnownRows
 from somv_risk.features import BACKGROUND as BACKGROUND_VIEW
 from somv_risk.features import VIEWS, Feature, build_features
-from somv_risk.histories import PERSON, Histories
-from somv_risk.matrix import Encoding, Matrix
-from somv_risk.model import RiskModel
+from somv_risk.model.matrix import Encoding, Matrix
+from somv_risk.model.model import RiskModel
+from somv_risk.registers import schema as s
+from somv_risk.registers.histories import PERSON, Histories
 
 BACKGROUND: Final = "background"
 BACKGROUND_TYPE: Final = pl.List(pl.Float32())

@@ -7,6 +7,7 @@ from typing import Final
 
 import typer
 
+from somv_risk.cli._console import escape, prepare_output, print_to_stderr
 from somv_risk.cli._deliveries import check, ingest
 from somv_risk.cli._exit_codes import EXIT_CODES_HELP, find_exit_code
 from somv_risk.cli._looking import demo, features
@@ -16,7 +17,6 @@ from somv_risk.cli._scoring import explain, monitor, score
 from somv_risk.cli._signals import end_on_signals
 from somv_risk.cli._simulation import simulate
 from somv_risk.cli._training import evaluate, train, tune
-from somv_risk.console import escape, prepare_output, print_to_stderr
 from somv_risk.errors import SomvRiskError, SourceError
 
 COMMANDS: Final = (

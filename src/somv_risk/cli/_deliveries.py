@@ -8,6 +8,9 @@ import polars as pl
 import typer
 
 from somv_risk import sources
+from somv_risk.calls.moments import parse_moment
+from somv_risk.calls.notices import one_call
+from somv_risk.cli._console import print_frame, print_histories, say
 from somv_risk.cli._exit_codes import EXIT_ROWS_SET_ASIDE
 from somv_risk.cli._options import (
     BucketsOption,
@@ -17,12 +20,9 @@ from somv_risk.cli._options import (
     KeyOption,
     Origin,
 )
-from somv_risk.console import print_frame, print_histories, say
 from somv_risk.errors import SourceError
-from somv_risk.moments import parse_moment
-from somv_risk.notices import one_call
-from somv_risk.soundness import USUAL_LIMIT, Limit
-from somv_risk.span import Span
+from somv_risk.registers.soundness import USUAL_LIMIT, Limit
+from somv_risk.registers.span import Span
 from somv_risk.store import (
     DEFAULT_BUCKETS,
     Delivery,

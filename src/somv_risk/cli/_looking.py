@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
+from somv_risk.cli._console import say, show_progress
 from somv_risk.cli._options import Language, LanguageOption, PersonsOption, SeedOption
 from somv_risk.cli._printing import print_counts, print_features, print_files, print_first, print_metrics
-from somv_risk.console import say, show_progress
 
 
 def features(
@@ -21,9 +21,9 @@ def features(
     language: LanguageOption = Language.da,
 ) -> None:
     """List the features, or write the page that says of each what it counts."""
-    from somv_risk.config import read_definitions
     from somv_risk.features import load_definitions
     from somv_risk.report.feature_page import render_feature_page, write_feature_page
+    from somv_risk.training.config import read_definitions
 
     definitions = read_definitions(own) if own else ()
     if out is None:
@@ -42,7 +42,7 @@ def demo(
     language: LanguageOption = Language.da,
 ) -> None:
     """Simulate a region, train, score everyone, and write a worklist to look at."""
-    from somv_risk.demo import run_demo
+    from somv_risk.cli._demo_region import run_demo
 
     with show_progress() as progress:
         made = run_demo(out, persons=persons, seed=seed, language=language, progress=progress)

@@ -8,8 +8,8 @@ from typing import Annotated, Final
 import typer
 
 from somv_risk import errors
+from somv_risk.cli._console import say
 from somv_risk.cli._exit_codes import ALL_CODES, find_exit_code
-from somv_risk.console import say
 from somv_risk.errors import SomvRiskError, SomvRiskWarning, SourceError
 
 COMMAND: Final = "somv-risk messages --out docs/messages.md"

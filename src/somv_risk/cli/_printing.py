@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 from rich.table import Table
 
-from somv_risk.console import make_console, print_frame, print_manifest, say
+from somv_risk.cli._console import make_console, print_frame, print_manifest, say
 
 if TYPE_CHECKING:
     from somv_risk.batch import BatchResult
@@ -79,7 +79,7 @@ def print_batch(result: "BatchResult") -> None:
 
 def print_counts(scores: pl.DataFrame) -> None:
     """Print how many were scored and flagged, and what the scores warn of."""
-    from somv_risk.notes import list_common
+    from somv_risk.scoring.notes import list_common
 
     flagged = scores.filter("flagged")
     _say_counts(scores.height, flagged.height, flagged.filter(pl.col("known_or_new") == "new").height)

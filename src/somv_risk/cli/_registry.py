@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
+from somv_risk.cli._console import say
 from somv_risk.cli._exit_codes import EXIT_NOT_PROMOTED
 from somv_risk.cli._options import DrawsOption, StoreOption, TrackingOption
 from somv_risk.cli._printing import print_decision
-from somv_risk.console import say
 from somv_risk.sources import read_histories
 
 

@@ -5,6 +5,7 @@ from typing import Annotated, Final
 
 import typer
 
+from somv_risk.cli._console import say, show_progress
 from somv_risk.cli._exit_codes import EXIT_ALARMS, EXIT_BUCKETS_FAILED
 from somv_risk.cli._options import (
     AllowOption,
@@ -21,7 +22,6 @@ from somv_risk.cli._options import (
     list_allowed,
 )
 from somv_risk.cli._printing import print_batch, say_tracked
-from somv_risk.console import say, show_progress
 from somv_risk.sources import read_histories
 
 MONITORING_PAGE: Final = "monitoring.html"
@@ -83,9 +83,9 @@ def explain(
     allow: AllowOption = None,
 ) -> None:
     """Explain one person's risk, or what has moved it since, with the events behind every reason."""
-    from somv_risk.change import explain_change
-    from somv_risk.explanation import explain_person
-    from somv_risk.model import load_model
+    from somv_risk.model.model import load_model
+    from somv_risk.scoring.change import explain_change
+    from somv_risk.scoring.explain_person import explain_person
 
     histories, fitted = read_histories(store), load_model(model)
     allowed = list_allowed(allow)
@@ -117,7 +117,7 @@ def monitor(
     simulated: SimulatedOption = None,
 ) -> None:
     """Compare a scoring period with the training; exit code 11 if anything is beyond its limit."""
-    from somv_risk.model import load_model
+    from somv_risk.model.model import load_model
     from somv_risk.monitoring import monitor as monitor_model
 
     fitted, histories = load_model(model), read_histories(store)

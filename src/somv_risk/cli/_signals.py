@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Final
 
-from somv_risk.console import print_to_stderr
+from somv_risk.cli._console import print_to_stderr
 
 # Without them on Windows, where nothing of the kind is sent.
 _ASKED: Final = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]

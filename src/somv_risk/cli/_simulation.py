@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 import polars as pl
 import typer
 
+from somv_risk.cli._console import print_frame, print_histories, say, show_progress
 from somv_risk.cli._options import BucketsOption, PersonsOption, SeedOption
-from somv_risk.console import print_frame, print_histories, say, show_progress
 from somv_risk.errors import ConfigError
 from somv_risk.sources import read_histories
 from somv_risk.store import DEFAULT_BUCKETS, check_is_new

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import polars as pl
 import typer
 
+from somv_risk.cli._console import print_frame, say, show_progress
 from somv_risk.cli._options import (
     AllowOption,
     DrawsOption,
@@ -19,14 +20,13 @@ from somv_risk.cli._options import (
     list_allowed,
 )
 from somv_risk.cli._printing import SHOWN_ROWS, print_metrics, say_tracked
-from somv_risk.console import print_frame, say, show_progress
-from somv_risk.histories import Histories
+from somv_risk.registers.histories import Histories
 from somv_risk.sources import read_histories
 
 if TYPE_CHECKING:
-    from somv_risk.model import RiskModel
-    from somv_risk.pipeline import Progress
+    from somv_risk.model.model import RiskModel
     from somv_risk.tracking import Tracked
+    from somv_risk.training.train import Progress
 
 EVALUATION_PAGE: Final = "evaluation.html"
 
@@ -50,7 +50,7 @@ def train(
     simulated: SimulatedOption = None,
 ) -> None:
     """Train a model, measure it beside its references, and save it."""
-    from somv_risk.pipeline import train as train_model
+    from somv_risk.training.train import train as train_model
 
     if track:
         from somv_risk.tracking import check_store
@@ -78,7 +78,7 @@ def _track(
     *,
     simulated: bool | None,
 ) -> "Tracked":
-    from somv_risk.assessment import evaluate as evaluate_model
+    from somv_risk.evaluation.evaluate import evaluate as evaluate_model
     from somv_risk.tracking import track_training
 
     report = evaluate_model(
@@ -131,10 +131,10 @@ def evaluate(
     allow: AllowOption = None,
 ) -> None:
     """Judge a model: one page for managers and evaluators, all tables, checklists and a card."""
-    from somv_risk.assessment import evaluate as evaluate_model
-    from somv_risk.evaluation import CAPACITIES
-    from somv_risk.model import load_model
-    from somv_risk.refits import Refits
+    from somv_risk.evaluation.evaluate import evaluate as evaluate_model
+    from somv_risk.evaluation.refits import Refits
+    from somv_risk.metrics import CAPACITIES
+    from somv_risk.model.model import load_model
 
     refits = Refits(seeds, years, "all" if place == ["all"] else tuple(place or ()))
     fitted, histories = load_model(model), read_histories(store)
@@ -180,9 +180,9 @@ def tune(
     ] = None,
 ) -> None:
     """Search for tree parameters within a budget, and write a configuration for train."""
-    from somv_risk.config import write_config
-    from somv_risk.tuning import SPACE
-    from somv_risk.tuning import tune as tune_trees
+    from somv_risk.training.config import write_config
+    from somv_risk.training.tuning import SPACE
+    from somv_risk.training.tuning import tune as tune_trees
 
     with show_progress() as progress:
         tuned = tune_trees(

@@ -11,14 +11,14 @@ from typing import Final, TypeVar
 import numpy as np
 import polars as pl
 
-from somv_risk import schema as s
-from somv_risk.asof import KEY, Lags
+from somv_risk.cohort.asof import KEY, Lags
 from somv_risk.features._loops import Integers
 from somv_risk.features._reading import NUMBER, look_up, read_rows
 from somv_risk.features._spec import Feature
 from somv_risk.features._tables import Prepared
 from somv_risk.features._timeline import Timeline, to_microseconds
-from somv_risk.histories import Histories
+from somv_risk.registers import schema as s
+from somv_risk.registers.histories import Histories
 
 # A matrix of all features for so many moments is below 32 MB. The C library keeps such a piece of memory
 # for the next one; a larger one is given back, and to get it anew took a fifth of the time it is worked at.

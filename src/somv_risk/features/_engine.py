@@ -15,10 +15,9 @@ import numpy as np
 import polars as pl
 from polars.io.plugins import register_io_source
 
-from somv_risk import schema as s
-from somv_risk.arguments import list_values
-from somv_risk.asof import NO_LAGS, Lags
-from somv_risk.cohort_rows import CohortLike, check_rows, scan_cohort
+from somv_risk.calls.arguments import list_values
+from somv_risk.cohort.asof import NO_LAGS, Lags
+from somv_risk.cohort.cohort_rows import CohortLike, check_rows, scan_cohort
 from somv_risk.errors import ConfigError
 from somv_risk.features._catalogue import load_catalogue
 from somv_risk.features._chunks import Chunk, Lookout, list_lookouts, work_ahead
@@ -29,7 +28,8 @@ from somv_risk.features._spec import Definition, Feature
 from somv_risk.features._texts import Coded
 from somv_risk.features._timeline import Timeline
 from somv_risk.features._views import VIEWS, build_view
-from somv_risk.histories import Histories
+from somv_risk.registers import schema as s
+from somv_risk.registers.histories import Histories
 
 # Below this, starting threads takes longer than the work.
 FEW_MOMENTS: Final = 1_000

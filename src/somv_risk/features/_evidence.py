@@ -5,8 +5,8 @@ from typing import Final
 
 import polars as pl
 
-from somv_risk import schema as s
-from somv_risk.asof import KEY, NO_LAGS, Lags
+from somv_risk.cohort.asof import KEY, NO_LAGS, Lags
+from somv_risk.cohort.windows import MICROSECONDS_PER_DAY
 from somv_risk.features._events import END_AGE, START_AGE, Events
 from somv_risk.features._measures import MEASURES
 from somv_risk.features._reading import read_rows
@@ -14,8 +14,8 @@ from somv_risk.features._spec import Definition, Feature
 from somv_risk.features._texts import Coded
 from somv_risk.features._timeline import MOMENT, Timeline, to_microseconds
 from somv_risk.features._views import BACKGROUND, build_view
-from somv_risk.histories import Histories
-from somv_risk.windows import MICROSECONDS_PER_DAY
+from somv_risk.registers import schema as s
+from somv_risk.registers.histories import Histories
 
 EVENTS: Final = "events"
 PLACE: Final = "place"

@@ -10,8 +10,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from somv_risk.cohort.windows import MICROSECONDS_PER_DAY
 from somv_risk.machine_code import compiled
-from somv_risk.windows import MICROSECONDS_PER_DAY
 
 Integers = npt.NDArray[np.int64]
 Codes = npt.NDArray[np.int32]

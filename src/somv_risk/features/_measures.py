@@ -16,11 +16,11 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from somv_risk.cohort.windows import MICROSECONDS_PER_DAY, Lookback
 from somv_risk.features import _loops as loops
 from somv_risk.features._events import Array, Chosen, Events
 from somv_risk.features._loops import NEVER, Codes, Integers, Mask, Moments, Places
 from somv_risk.features._texts import Coded
-from somv_risk.windows import MICROSECONDS_PER_DAY, Lookback
 
 if TYPE_CHECKING:
     from somv_risk.features._spec import Definition

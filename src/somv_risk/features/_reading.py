@@ -10,8 +10,7 @@ from typing import Final, cast
 import numpy as np
 import polars as pl
 
-from somv_risk import schema as s
-from somv_risk.asof import Lags
+from somv_risk.cohort.asof import Lags
 from somv_risk.features._spec import Feature
 from somv_risk.features._tables import (
     LARGE_TABLES,
@@ -25,7 +24,8 @@ from somv_risk.features._tables import (
 )
 from somv_risk.features._texts import Texts
 from somv_risk.features._views import VIEWS
-from somv_risk.histories import CONTACT, PERSON, Histories
+from somv_risk.registers import schema as s
+from somv_risk.registers.histories import CONTACT, PERSON, Histories
 
 
 @dataclass(frozen=True, slots=True)

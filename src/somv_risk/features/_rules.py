@@ -6,15 +6,15 @@ from itertools import compress
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from somv_risk import schema as s
-from somv_risk.codes import clean_code
+from somv_risk.cohort.outcomes import OUTCOME_EVENTS
+from somv_risk.cohort.splits import ROLE
+from somv_risk.cohort.windows import Lookback
 from somv_risk.errors import ConfigError
 from somv_risk.features._measures import MEASURES
 from somv_risk.features._views import VIEWS
 from somv_risk.languages import LANGUAGES, TITLED
-from somv_risk.outcomes import OUTCOME_EVENTS
-from somv_risk.splits import ROLE
-from somv_risk.windows import Lookback
+from somv_risk.registers import schema as s
+from somv_risk.registers.codes import clean_code
 
 if TYPE_CHECKING:
     from somv_risk.features._spec import Definition

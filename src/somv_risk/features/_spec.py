@@ -5,12 +5,12 @@ from dataclasses import MISSING, dataclass, field, fields
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
+from somv_risk.cohort.windows import Lookback
 from somv_risk.errors import ConfigError
 from somv_risk.features._measures import MEASURES, Measure
 from somv_risk.features._rules import check_definition, clean_match
 from somv_risk.features._views import VIEWS
 from somv_risk.languages import pick_title
-from somv_risk.windows import Lookback
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,13 +15,13 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from somv_risk import schema as s
-from somv_risk.asof import Lags
-from somv_risk.bounds import ALIVE_UNTIL, compute_alive_until
-from somv_risk.codes import load_groups
+from somv_risk.cohort.asof import Lags
+from somv_risk.cohort.bounds import ALIVE_UNTIL, compute_alive_until
 from somv_risk.features._loops import NEVER, NO_VALUE, UNTOLD, Codes, Integers, find_since
 from somv_risk.features._texts import Coded, Texts
-from somv_risk.histories import CONTACT, PERSON
+from somv_risk.registers import schema as s
+from somv_risk.registers.codes import load_groups
+from somv_risk.registers.histories import CONTACT, PERSON
 
 # By far the largest tables, whose rows are only counted: those beyond the longest window are not read.
 LARGE_TABLES: Final = (s.PRIMARY_CARE,)

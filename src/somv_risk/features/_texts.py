@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from somv_risk import schema as s
 from somv_risk.features._loops import NO_VALUE, Codes
+from somv_risk.registers import schema as s
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from somv_risk import schema as s
-from somv_risk.bounds import BOUNDS
+from somv_risk.cohort.bounds import BOUNDS
+from somv_risk.cohort.stays import ADMISSION_MINIMUM, MERGE_GAP
 from somv_risk.features._loops import (
     NEVER,
     NO_VALUE,
@@ -25,7 +25,7 @@ from somv_risk.features._loops import (
 )
 from somv_risk.features._tables import LARGE_TABLES, Numbers, Prepared, Table
 from somv_risk.features._texts import Coded
-from somv_risk.stays import ADMISSION_MINIMUM, MERGE_GAP
+from somv_risk.registers import schema as s
 
 MOMENT: Final = "moment"
 AT_THE_INDEX: Final = 0

@@ -8,7 +8,6 @@ from typing import Final
 
 import numpy as np
 
-from somv_risk import schema as s
 from somv_risk.features._events import Array, Events
 from somv_risk.features._loops import (
     NEVER,
@@ -25,7 +24,8 @@ from somv_risk.features._loops import (
 from somv_risk.features._tables import GROUPS
 from somv_risk.features._texts import Coded
 from somv_risk.features._timeline import Seen, Stays, Timeline
-from somv_risk.histories import CONTACT
+from somv_risk.registers import schema as s
+from somv_risk.registers.histories import CONTACT
 
 BACKGROUND: Final = "background"
 UNIT: Final = "unit"

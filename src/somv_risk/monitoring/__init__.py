@@ -3,7 +3,7 @@
 from somv_risk.monitoring._alarms import Alarm
 from somv_risk.monitoring._limits import Limits, read_limits
 from somv_risk.monitoring._monitor import MonitoringReport, monitor
-from somv_risk.monitoring._reference import (
+from somv_risk.training.reference import (
     REFERENCE,
     Reference,
     add_reference,

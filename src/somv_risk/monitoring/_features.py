@@ -7,13 +7,13 @@ import numpy as np
 import polars as pl
 
 from somv_risk.disclosure import FEW
-from somv_risk.drift import compare_shares, is_small, measure_drift
 from somv_risk.features import Feature
-from somv_risk.model import RiskModel
+from somv_risk.metrics.drift import compare_shares, is_small, measure_drift
+from somv_risk.model.model import RiskModel
 from somv_risk.monitoring._alarms import Alarm
 from somv_risk.monitoring._limits import FeatureLimits
-from somv_risk.monitoring._reference import FeatureReference, Reference
 from somv_risk.monitoring._scored import Scored, Tally
+from somv_risk.training.reference import FeatureReference, Reference
 
 ABSENT: Final = "A table that it is made from was not delivered."
 ONE_BIN: Final = "Nearly everybody had the same value at training, so a move cannot be measured."

@@ -6,10 +6,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from somv_risk.arguments import read_path
-from somv_risk.config import parse_entries, read_toml
-from somv_risk.evaluation import read_capacities
-from somv_risk.volumes import WeekLimits
+from somv_risk.calls.arguments import read_path
+from somv_risk.metrics import read_capacities
+from somv_risk.metrics.week_volumes import WeekLimits
+from somv_risk.training.config import parse_entries, read_toml
 
 
 class _Section(BaseModel):

@@ -10,17 +10,16 @@ from typing import Any, Final
 
 import polars as pl
 
-from somv_risk import schema as s
-from somv_risk.arguments import read_index_time, read_index_times
+from somv_risk.calls.arguments import read_index_time, read_index_times
+from somv_risk.calls.moments import Moment
+from somv_risk.calls.notices import list_notices, one_call
+from somv_risk.cohort.weeks import Seen, SourceWeeks, count_weeks, measure_reach, see
 from somv_risk.errors import ConfigError
-from somv_risk.histories import Histories
-from somv_risk.model import RiskModel, compute_model_hash, get_model
-from somv_risk.moments import Moment
+from somv_risk.model.model import RiskModel, compute_model_hash, get_model
 from somv_risk.monitoring._alarms import Alarm, tabulate_alarms
 from somv_risk.monitoring._features import find_feature_alarms, tabulate_features
 from somv_risk.monitoring._limits import Limits, read_limits
 from somv_risk.monitoring._outcomes import find_outcome_alarms, tabulate_outcomes
-from somv_risk.monitoring._reference import Reference, read_reference
 from somv_risk.monitoring._scored import Scored, score_persons
 from somv_risk.monitoring._scores import (
     find_score_alarms,
@@ -29,7 +28,6 @@ from somv_risk.monitoring._scores import (
     tabulate_scores,
     tabulate_turnover,
 )
-from somv_risk.monitoring._sources import Seen, SourceWeeks, count_weeks, measure_reach, see
 from somv_risk.monitoring._tables import find_stale, find_table_alarms, tabulate_columns, tabulate_tables
 from somv_risk.monitoring._volumes import (
     Judged,
@@ -40,9 +38,11 @@ from somv_risk.monitoring._volumes import (
     tabulate_delays,
     tabulate_volumes,
 )
-from somv_risk.notices import list_notices, one_call
-from somv_risk.scoring import Allowed, check_fit
-from somv_risk.soundness import INDEX_TIME, check_index_time, warn_of_quarantine
+from somv_risk.registers import schema as s
+from somv_risk.registers.histories import Histories
+from somv_risk.registers.soundness import INDEX_TIME, check_index_time, warn_of_quarantine
+from somv_risk.scoring.score import Allowed, check_fit
+from somv_risk.training.reference import Reference, read_reference
 
 Progress = Callable[[str, int, int], None]
 

@@ -7,15 +7,15 @@ from typing import Any, Final
 
 import polars as pl
 
-from somv_risk import schema as s
-from somv_risk.cases import Persons, find_learnt_until, follow
-from somv_risk.config import parse_config
 from somv_risk.errors import CohortError, IndexTimeError
-from somv_risk.evaluation import judge_briefly
-from somv_risk.histories import Histories
-from somv_risk.model import RiskModel
+from somv_risk.evaluation.test_set import Persons, find_learnt_until, follow
+from somv_risk.metrics import judge_briefly
+from somv_risk.model.model import RiskModel
 from somv_risk.monitoring._alarms import Alarm
 from somv_risk.monitoring._limits import OutcomeLimits
+from somv_risk.registers import schema as s
+from somv_risk.registers.histories import Histories
+from somv_risk.training.config import parse_config
 
 NOT_OVER: Final = "Its horizon ends after the index time, so its outcomes have not arrived."
 LEARNT_FROM_ALL: Final = (

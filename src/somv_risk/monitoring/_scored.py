@@ -8,13 +8,13 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from somv_risk import schema as s
-from somv_risk.drift import count_bins
-from somv_risk.histories import Histories
-from somv_risk.matrix import Matrix, build_matrices
-from somv_risk.model import RiskModel
-from somv_risk.monitoring._reference import Reference
-from somv_risk.scoring import choose_persons
+from somv_risk.metrics.drift import count_bins
+from somv_risk.model.matrix import Matrix, build_matrices
+from somv_risk.model.model import RiskModel
+from somv_risk.registers import schema as s
+from somv_risk.registers.histories import Histories
+from somv_risk.scoring.score import choose_persons
+from somv_risk.training.reference import Reference
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -9,13 +9,13 @@ import numpy.typing as npt
 import polars as pl
 
 from somv_risk.disclosure import FEW
-from somv_risk.drift import BINS, compare_shares, count_bins, is_small, learn_edges, measure_drift
-from somv_risk.evaluation import compute_wilson, read_capacities
-from somv_risk.model import Head, RiskModel
+from somv_risk.metrics import compute_wilson, read_capacities
+from somv_risk.metrics.drift import BINS, compare_shares, count_bins, is_small, learn_edges, measure_drift
+from somv_risk.model.model import Head, RiskModel
 from somv_risk.monitoring._alarms import Alarm
 from somv_risk.monitoring._limits import FeatureLimits, ScoreLimits, TurnoverLimits
-from somv_risk.monitoring._reference import Reference
 from somv_risk.monitoring._scored import Scored
+from somv_risk.training.reference import Reference
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -6,16 +6,15 @@ from typing import Any, Final
 
 import polars as pl
 
-from somv_risk import schema as s
+from somv_risk.cohort.weeks import YEAR, Seen, SourceWeeks, measure_columns
 from somv_risk.disclosure import FEW, SMALLEST
-from somv_risk.drift import is_small
-from somv_risk.histories import Histories
-from somv_risk.model import RiskModel
+from somv_risk.metrics.drift import is_small
+from somv_risk.model.model import RiskModel
 from somv_risk.monitoring._alarms import Alarm
 from somv_risk.monitoring._limits import TableLimits
-from somv_risk.monitoring._reference import Reference, find_weekly, share_set_aside
-from somv_risk.monitoring._sources import Seen, SourceWeeks, measure_columns
-from somv_risk.volumes import YEAR
+from somv_risk.registers import schema as s
+from somv_risk.registers.histories import Histories
+from somv_risk.training.reference import Reference, find_weekly, share_set_aside
 
 NO_LEVEL: Final = f"A week has fewer than {SMALLEST} rows, now or at training, so levels are not compared."
 TABLES: Final[dict[str, pl.DataType | type[pl.DataType]]] = {

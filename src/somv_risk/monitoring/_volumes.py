@@ -8,12 +8,20 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from somv_risk.cohort.weeks import WEEK, SourceWeeks
 from somv_risk.disclosure import FEW, SMALLEST
-from somv_risk.drift import is_small
+from somv_risk.metrics.drift import is_small
+from somv_risk.metrics.week_volumes import (
+    LEAST_WEEKS,
+    YEAR,
+    Expected,
+    count_stopped,
+    expect,
+    find_high,
+    find_low,
+)
 from somv_risk.monitoring._alarms import Alarm
 from somv_risk.monitoring._limits import DelayLimits, VolumeLimits
-from somv_risk.monitoring._sources import WEEK, SourceWeeks
-from somv_risk.volumes import LEAST_WEEKS, YEAR, Expected, count_stopped, expect, find_high, find_low
 
 BoolArray = npt.NDArray[np.bool_]
 FloatArray = npt.NDArray[np.float64]

@@ -7,9 +7,9 @@ from typing import Any, Final
 import polars as pl
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from somv_risk.cohort.outcomes import Target
 from somv_risk.features import load_definitions
-from somv_risk.model import RiskModel
-from somv_risk.outcomes import Target
+from somv_risk.model.model import RiskModel
 from somv_risk.report.evaluation_tables import Cell, ReadTable, Section, lay_out
 from somv_risk.report.findings import Findings
 from somv_risk.report.wording import load_wording

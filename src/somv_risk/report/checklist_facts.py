@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from somv_risk.model import CROSS
+from somv_risk.model.model import CROSS
 from somv_risk.report.findings import Findings
 from somv_risk.report.wording import Wording, load_wording
 

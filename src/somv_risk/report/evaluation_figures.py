@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
+from somv_risk.registers.schema import INDEX_TIME
 from somv_risk.report import group_figures
 from somv_risk.report.drawing import (
     INK,
@@ -28,7 +29,6 @@ from somv_risk.report.evaluation_opening import RANKINGS
 from somv_risk.report.findings import Findings
 from somv_risk.report.small_counts import LEAST_PER_1000, is_per_1000
 from somv_risk.report.wording import Wording
-from somv_risk.schema import INDEX_TIME
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

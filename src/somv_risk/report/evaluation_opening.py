@@ -6,12 +6,12 @@ from typing import Any, Final
 
 import polars as pl
 
-from somv_risk.evaluation import render_gap
+from somv_risk.metrics import render_gap
+from somv_risk.registers.schema import INDEX_TIME
 from somv_risk.report.evaluation_tables import Cell, choose_style
 from somv_risk.report.findings import Findings
 from somv_risk.report.small_counts import FEW_PER_1000, is_per_1000
 from somv_risk.report.wording import ABSENT, Wording
-from somv_risk.schema import INDEX_TIME
 
 RANKINGS: Final = ("model", "count_last_year", "programme_rule", "penalised_logistic")
 SHOWN_GAPS: Final = 4

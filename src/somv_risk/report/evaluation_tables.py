@@ -10,9 +10,9 @@ from typing import Any, Final
 
 import polars as pl
 
+from somv_risk.registers.schema import INDEX_TIME
 from somv_risk.report.findings import Findings
 from somv_risk.report.wording import ABSENT, Wording
-from somv_risk.schema import INDEX_TIME
 
 SHOWN_ROWS: Final = 80
 NAMED: Final = (

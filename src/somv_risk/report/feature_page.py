@@ -7,7 +7,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from somv_risk.codes import CodeGroup, load_groups
 from somv_risk.errors import SourceError
 from somv_risk.features import (
     MEASURES,
@@ -22,6 +21,7 @@ from somv_risk.features import (
     list_measurable_events,
     list_measurable_values,
 )
+from somv_risk.registers.codes import CodeGroup, load_groups
 
 INTRODUCTION: Final = """\
 # Features

@@ -9,8 +9,8 @@ from typing import Any, Final
 import polars as pl
 
 from somv_risk.errors import InputError
+from somv_risk.registers.schema import INDEX_TIME
 from somv_risk.report.small_counts import hide_small_counts
-from somv_risk.schema import INDEX_TIME
 
 COLUMNS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {

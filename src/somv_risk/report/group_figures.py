@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
+from somv_risk.registers.schema import INDEX_TIME
 from somv_risk.report.drawing import LOOKS, SOFT, WIDTH, Look, make_panels, mark_interval, scale_by_root
 from somv_risk.report.findings import Findings
 from somv_risk.report.wording import Wording
-from somv_risk.schema import INDEX_TIME
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

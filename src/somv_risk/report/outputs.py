@@ -9,18 +9,18 @@ from typing import Any
 
 import polars as pl
 
-from somv_risk import schema as s
-from somv_risk.codes import load_municipalities
+from somv_risk.cohort.outcomes import Target
 from somv_risk.errors import SourceError
-from somv_risk.histories import Histories
-from somv_risk.model import RiskModel
-from somv_risk.outcomes import Target
-from somv_risk.parquet import write_parquet
-from somv_risk.private_files import make_private_file, make_private_folder
-from somv_risk.reasons import load_texts
+from somv_risk.files.parquet import write_parquet
+from somv_risk.files.private_files import make_private_file, make_private_folder
+from somv_risk.model.model import RiskModel
+from somv_risk.registers import schema as s
+from somv_risk.registers.codes import load_municipalities
+from somv_risk.registers.histories import Histories
 from somv_risk.report.worklist_page import render_worklist
-from somv_risk.scoring import FLAGGED
-from somv_risk.worklist import build_timeline_events, build_worklist, describe_persons
+from somv_risk.scoring.reasons import load_texts
+from somv_risk.scoring.score import FLAGGED
+from somv_risk.scoring.worklist import build_timeline_events, build_worklist, describe_persons
 
 SCORES_FILE = "scores.parquet"
 WORKLIST_FILE = "worklist.csv"

@@ -7,8 +7,8 @@ from typing import Final
 import polars as pl
 
 from somv_risk.disclosure import FEW, SMALLEST
-from somv_risk.evaluation import compute_wilson
-from somv_risk.schema import INDEX_TIME
+from somv_risk.metrics import compute_wilson
+from somv_risk.registers.schema import INDEX_TIME
 
 # Of fewer nothing is said "of 1,000".
 LEAST_PER_1000: Final = 100

@@ -10,9 +10,9 @@ from typing import Final, Literal
 
 import polars as pl
 
+from somv_risk.cohort.windows import MICROSECONDS_PER_DAY, Lookback
 from somv_risk.errors import InputError
-from somv_risk.schema import ENDED_AT, INDEX_TIME, PERSON_ID, STARTED_AT
-from somv_risk.windows import MICROSECONDS_PER_DAY, Lookback
+from somv_risk.registers.schema import ENDED_AT, INDEX_TIME, PERSON_ID, STARTED_AT
 
 CATEGORY: Final = "category"
 UNFINISHED: Final = "unfinished"

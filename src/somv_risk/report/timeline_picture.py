@@ -6,11 +6,11 @@ from datetime import datetime
 
 import polars as pl
 
+from somv_risk.registers.schema import INDEX_TIME
 from somv_risk.report import timeline
 from somv_risk.report.pages import load_template
 from somv_risk.report.timeline import MARKS, Timeline, build_timelines
 from somv_risk.report.worklist_page import Language, load_language
-from somv_risk.schema import INDEX_TIME
 
 
 @dataclass(frozen=True, slots=True)

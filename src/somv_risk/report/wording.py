@@ -10,8 +10,8 @@ from importlib import resources
 from types import MappingProxyType
 from typing import Any, Final
 
-from somv_risk.codes import load_municipalities
 from somv_risk.errors import ConfigError
+from somv_risk.registers.codes import load_municipalities
 
 ABSENT: Final = "\u2013"
 MINUS: Final = "\u2212"

@@ -13,11 +13,11 @@ from typing import Any, Final
 import polars as pl
 
 from somv_risk.errors import ConfigError, InputError
-from somv_risk.reasons import DateWords, load_texts
+from somv_risk.registers.schema import INDEX_TIME, MUNICIPALITY, PERSON_ID, SEX
 from somv_risk.report import timeline
 from somv_risk.report.pages import load_template
 from somv_risk.report.timeline import PlacedEvent, Timeline, build_timelines
-from somv_risk.schema import INDEX_TIME, MUNICIPALITY, PERSON_ID, SEX
+from somv_risk.scoring.reasons import DateWords, load_texts
 
 REQUIRED_COLUMNS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {

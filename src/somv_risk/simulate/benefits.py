@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from somv_risk import schema
+from somv_risk.registers import schema
 from somv_risk.simulate.catalogue import read_table
 from somv_risk.simulate.draws import Floats, Seed, number_within, place_on_line, spread_out
 from somv_risk.simulate.livelihoods import draw_livelihoods, find_birthday

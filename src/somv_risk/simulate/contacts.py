@@ -6,7 +6,7 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
-from somv_risk import schema
+from somv_risk.registers import schema
 from somv_risk.simulate.catalogue import (
     PSYCHIATRY,
     read_causes,

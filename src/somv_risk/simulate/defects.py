@@ -9,8 +9,8 @@ from zlib import crc32
 import numpy as np
 import polars as pl
 
-from somv_risk import schema
 from somv_risk.errors import ConfigError
+from somv_risk.registers import schema
 from somv_risk.simulate.catalogue import read_table
 from somv_risk.store import make_folder
 

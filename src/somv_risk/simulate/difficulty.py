@@ -11,14 +11,14 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from somv_risk.evaluation.metrics import compute_metrics
-from somv_risk.histories import Histories
-from somv_risk.model import RiskModel
-from somv_risk.outcomes import OUTCOME, OUTCOME_EVENTS, count_past_events, label_outcomes
-from somv_risk.pipeline import train
-from somv_risk.scoring import choose_persons, collect_features
+from somv_risk.cohort.outcomes import OUTCOME, OUTCOME_EVENTS, count_past_events, label_outcomes
+from somv_risk.metrics.metrics import compute_metrics
+from somv_risk.model.model import RiskModel
+from somv_risk.registers.histories import Histories
+from somv_risk.scoring.score import choose_persons, collect_features
 from somv_risk.simulate.plan import Plan
 from somv_risk.simulate.region import Progress, build_region
+from somv_risk.training.train import train
 
 ROUNDS: Final = 100
 MOST_TRAINED_ON: Final = 100_000

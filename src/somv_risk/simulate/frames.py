@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from somv_risk import schema
+from somv_risk.registers import schema
 from somv_risk.simulate.catalogue import read_municipalities
 from somv_risk.simulate.period import DAYS_PER_CALENDAR_YEAR
 from somv_risk.simulate.population import Population

@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
-from somv_risk import schema
+from somv_risk.registers import schema
 from somv_risk.simulate.catalogue import apply_curve, read_municipalities, read_table
 from somv_risk.simulate.draws import (
     Floats,

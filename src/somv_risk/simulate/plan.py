@@ -6,8 +6,8 @@ from datetime import date
 from numbers import Integral
 from typing import Final
 
+from somv_risk.calls.shown import show
 from somv_risk.errors import ConfigError
-from somv_risk.shown import show
 from somv_risk.simulate.catalogue import read_municipalities
 from somv_risk.simulate.draws import Seed
 from somv_risk.simulate.period import Period

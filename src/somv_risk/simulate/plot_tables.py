@@ -4,7 +4,7 @@ from typing import Final
 
 import polars as pl
 
-from somv_risk.codes import load_municipalities
+from somv_risk.registers.codes import load_municipalities
 from somv_risk.simulate.measures import (
     ACUTE_IN_A_YEAR,
     AGE_BANDS,

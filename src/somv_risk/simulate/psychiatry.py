@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from somv_risk import schema
+from somv_risk.registers import schema
 from somv_risk.simulate.catalogue import read_municipalities, read_table
 from somv_risk.simulate.crises import draw_moments_within, get_crisis_value, mark_in_crisis
 from somv_risk.simulate.draws import Floats, Ints, Seed, pick, pick_per_row

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterator
 from datetime import date, datetime
 from pathlib import Path
 
-from somv_risk.histories import Histories
+from somv_risk.registers.histories import Histories
 from somv_risk.simulate.period import Period
 from somv_risk.simulate.plan import FIRST_DAY, LAST_DAY, Plan
 from somv_risk.simulate.tables import Tables, build_tables, draw_blocks

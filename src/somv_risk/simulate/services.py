@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from somv_risk import schema
+from somv_risk.registers import schema
 from somv_risk.simulate.catalogue import apply_curve, read_municipalities, read_table
 from somv_risk.simulate.draws import Floats, Ints, Seed, draw_skewed, pick
 from somv_risk.simulate.hours import place_in_day

@@ -10,7 +10,7 @@ from itertools import islice
 
 import polars as pl
 
-from somv_risk import schema
+from somv_risk.registers import schema
 from somv_risk.simulate.benefits import draw_benefits
 from somv_risk.simulate.contacts import draw_contacts, draw_diagnoses
 from somv_risk.simulate.crises import draw_crises

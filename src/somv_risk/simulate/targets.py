@@ -8,10 +8,10 @@ from typing import Any, Final, Literal, get_args
 
 import polars as pl
 
-from somv_risk.config import read_toml
 from somv_risk.errors import ConfigError
 from somv_risk.simulate.difficulty import DIFFICULTY_NAMES
 from somv_risk.simulate.measures import FIGURE_NAMES, TWO_SIDED_95
+from somv_risk.training.config import read_toml
 
 Status = Literal["sourced", "derived", "assumed"]
 Verdict = Literal["within", "off", "uncertain", "not measured"]

@@ -8,18 +8,18 @@ from typing import Final
 
 import polars as pl
 
+from somv_risk.calls.notices import one_call
+from somv_risk.calls.timezones import TIMEZONE
 from somv_risk.errors import ConfigError
-from somv_risk.histories import Histories
-from somv_risk.notices import one_call
-from somv_risk.soundness import warn_of_quarantine
+from somv_risk.registers.histories import Histories
+from somv_risk.registers.soundness import warn_of_quarantine
+from somv_risk.registers.span import Span, infer_span
 from somv_risk.sources.csv_file import CsvFile, check_encoding
 from somv_risk.sources.folder import check_required, find_tables, open_folder
 from somv_risk.sources.frames import check_delivery, plan_delivery
 from somv_risk.sources.keys import Key
 from somv_risk.sources.parquet_table import ParquetTable
-from somv_risk.span import Span, infer_span
 from somv_risk.store import Batches, Delivery, deliver_histories, is_store, scan_store
-from somv_risk.timezones import TIMEZONE
 
 _WANTED: Final = "a store or a folder of Parquet or CSV tables"
 

@@ -15,10 +15,10 @@ import numpy.typing as npt
 import polars as pl
 from polars.io.plugins import register_io_source
 
+from somv_risk.calls.notices import give_notice
+from somv_risk.calls.shown import show
 from somv_risk.errors import ConfigError, InputError, SourceError, SourceWarning
-from somv_risk.file_faults import GZIP_MARK, find_disguise, name_fault
-from somv_risk.notices import give_notice
-from somv_risk.shown import show
+from somv_risk.files.file_faults import GZIP_MARK, find_disguise, name_fault
 
 Places = npt.NDArray[np.intp]
 

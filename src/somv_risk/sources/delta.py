@@ -11,19 +11,19 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from somv_risk import schema as s
-from somv_risk.arguments import read_path
+from somv_risk.calls.arguments import read_path
+from somv_risk.calls.notices import one_call
+from somv_risk.calls.timezones import TIMEZONE
 from somv_risk.errors import ConfigError, SourceError
-from somv_risk.histories import Histories, check_histories
-from somv_risk.notices import one_call
-from somv_risk.parquet import check_rows
-from somv_risk.private_files import make_private_folder
+from somv_risk.files.parquet import check_rows
+from somv_risk.files.private_files import make_private_folder
+from somv_risk.registers import schema as s
+from somv_risk.registers.histories import Histories, check_histories
 from somv_risk.sources.delta_place import LOG, open_for_reading, open_for_writing
 from somv_risk.sources.folder import list_entries, open_folder, show_names
 from somv_risk.sources.frames import check_delivery, plan_delivery
 from somv_risk.sources.keys import Key
 from somv_risk.store import Batches, Delivery, deliver_frames
-from somv_risk.timezones import TIMEZONE
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from somv_risk import schema as s
-from somv_risk.arguments import read_path
+from somv_risk.calls.arguments import read_path
 from somv_risk.errors import InputError, SourceError
-from somv_risk.file_faults import describe_fault
+from somv_risk.files.file_faults import describe_fault
+from somv_risk.registers import schema as s
 
 SUFFIXES: Final = (".parquet", ".csv", ".csv.gz")
 _ADDRESS: Final = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)

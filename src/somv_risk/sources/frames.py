@@ -6,17 +6,17 @@ from typing import Any
 
 import polars as pl
 
-from somv_risk.arguments import read_index_time
-from somv_risk.arrow import read_frame
-from somv_risk.checks import check_tables
-from somv_risk.emptied import check_left
-from somv_risk.histories import Histories
-from somv_risk.moments import Moment
-from somv_risk.notices import one_call
-from somv_risk.soundness import warn_of_quarantine
+from somv_risk.calls.arguments import read_index_time
+from somv_risk.calls.arrow import read_frame
+from somv_risk.calls.moments import Moment
+from somv_risk.calls.notices import one_call
+from somv_risk.calls.timezones import TIMEZONE, check_timezone
+from somv_risk.registers.checks import check_tables
+from somv_risk.registers.emptied import check_left
+from somv_risk.registers.histories import Histories
+from somv_risk.registers.soundness import warn_of_quarantine
 from somv_risk.sources.keys import Key, load_key
 from somv_risk.store import Batches, Delivery
-from somv_risk.timezones import TIMEZONE, check_timezone
 
 
 @one_call()

@@ -6,9 +6,9 @@ import warnings
 from pathlib import Path
 from typing import Final
 
-from somv_risk.arguments import read_path
+from somv_risk.calls.arguments import read_path
 from somv_risk.errors import IdentityWarning, SourceError
-from somv_risk.keys import prepare_key
+from somv_risk.registers.keys import prepare_key
 
 Key = str | bytes | Path
 _MOST_BYTES: Final = 65_536

@@ -8,8 +8,8 @@ from typing import Self
 import polars as pl
 
 from somv_risk.errors import SourceError
-from somv_risk.file_faults import name_fault
-from somv_risk.parquet import check_rows, count_rows, read_parquet, scan_parquet
+from somv_risk.files.file_faults import name_fault
+from somv_risk.files.parquet import check_rows, count_rows, read_parquet, scan_parquet
 from somv_risk.sources.folder import check_is_there, list_entries
 from somv_risk.store import ROWS_PER_BATCH
 

@@ -10,17 +10,17 @@ from typing import Final
 
 import polars as pl
 
-from somv_risk import schema as s
-from somv_risk.arguments import read_path
+from somv_risk.calls.arguments import read_path
+from somv_risk.calls.notices import one_call
+from somv_risk.calls.timezones import TIMEZONE
 from somv_risk.errors import ConfigError, SourceError
-from somv_risk.histories import Histories
-from somv_risk.notices import one_call
-from somv_risk.parquet import check_rows
+from somv_risk.files.parquet import check_rows
+from somv_risk.registers import schema as s
+from somv_risk.registers.histories import Histories
 from somv_risk.sources.frames import check_delivery, plan_delivery
 from somv_risk.sources.keys import Key
 from somv_risk.sources.postgres_session import Session
 from somv_risk.store import Batches, Delivery
-from somv_risk.timezones import TIMEZONE
 
 _FLOATS: Final = ("real", "double precision")
 _MOMENTS: Final = ("date", "timestamp without time zone", "timestamp with time zone")

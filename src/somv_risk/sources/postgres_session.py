@@ -8,9 +8,9 @@ from urllib.parse import unquote, urlsplit
 
 import polars as pl
 
+from somv_risk.calls.shown import is_text, show_type
 from somv_risk.errors import ConfigError, SourceError
-from somv_risk.parquet import DAMAGE
-from somv_risk.shown import is_text, show_type
+from somv_risk.files.parquet import DAMAGE
 
 BYTES_PER_BATCH: Final = 8 * 2**20
 _BATCH_SIZE: Final = "adbc.postgresql.batch_size_hint_bytes"

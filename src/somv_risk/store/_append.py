@@ -11,12 +11,12 @@ from typing import Any, Final
 
 import polars as pl
 
+from somv_risk.calls.notices import one_call
 from somv_risk.errors import ConfigError
-from somv_risk.histories import NOTHING_DROPPED, Histories, Quarantine
-from somv_risk.notices import one_call
-from somv_risk.private_files import make_private_folder
-from somv_risk.soundness import NO_LIMIT, Limit, check_set_aside, read_counts, warn_of_rows
-from somv_risk.span import Span
+from somv_risk.files.private_files import make_private_folder
+from somv_risk.registers.histories import NOTHING_DROPPED, Histories, Quarantine
+from somv_risk.registers.soundness import NO_LIMIT, Limit, check_set_aside, read_counts, warn_of_rows
+from somv_risk.registers.span import Span
 from somv_risk.store._apply import NO_CHANGES, Before, Checked, apply, check_rows
 from somv_risk.store._delivery import Delivery, deliver_histories
 from somv_risk.store._files import lock_folder, make_folder, tell_failing_writes

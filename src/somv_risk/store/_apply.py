@@ -9,13 +9,13 @@ from typing import Any, Final
 
 import polars as pl
 
-from somv_risk import schema as s
-from somv_risk.emptied import check_left
+from somv_risk.calls.notices import list_notices
 from somv_risk.errors import SourceError
-from somv_risk.histories import Quarantine
-from somv_risk.notices import list_notices
-from somv_risk.parquet import read_parquet, write_parquet
-from somv_risk.private_files import make_inner_folder, make_private_file
+from somv_risk.files.parquet import read_parquet, write_parquet
+from somv_risk.files.private_files import make_inner_folder, make_private_file
+from somv_risk.registers import schema as s
+from somv_risk.registers.emptied import check_left
+from somv_risk.registers.histories import Quarantine
 from somv_risk.store._delivery import Delivery
 from somv_risk.store._files import BUCKET
 from somv_risk.store._manifest import (

@@ -8,13 +8,13 @@ from typing import Final
 
 import polars as pl
 
-from somv_risk import schema as s
+from somv_risk.calls.timezones import TIMEZONE
 from somv_risk.errors import InputError
-from somv_risk.headers import read_header, warn_of_others
-from somv_risk.histories import NOTHING_DROPPED, Histories, Quarantine
-from somv_risk.identity import Pseudonyms, describe_pseudonyms
-from somv_risk.parquet import check_rows
-from somv_risk.timezones import TIMEZONE
+from somv_risk.files.parquet import check_rows
+from somv_risk.registers import schema as s
+from somv_risk.registers.headers import read_header, warn_of_others
+from somv_risk.registers.histories import NOTHING_DROPPED, Histories, Quarantine
+from somv_risk.registers.identity import Pseudonyms, describe_pseudonyms
 
 ROWS_PER_BATCH: Final = 100_000
 

@@ -12,9 +12,9 @@ from zlib import crc32
 
 import polars as pl
 
-from somv_risk import schema as s
 from somv_risk.errors import SourceError
-from somv_risk.private_files import make_private_file, make_private_folder
+from somv_risk.files.private_files import make_private_file, make_private_folder
+from somv_risk.registers import schema as s
 
 if TYPE_CHECKING:
     from pyarrow.parquet import ParquetWriter

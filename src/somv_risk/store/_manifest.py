@@ -11,14 +11,14 @@ from typing import Any, Final
 
 import polars as pl
 
-from somv_risk import schema as s
+from somv_risk.calls.timezones import TIMEZONE
 from somv_risk.errors import SourceError, StoreVersionError
-from somv_risk.identity import Pseudonyms
-from somv_risk.parquet import DAMAGE, scan_parquet
-from somv_risk.private_files import make_private_file
-from somv_risk.span import END, START, Span, infer_span
+from somv_risk.files.parquet import DAMAGE, scan_parquet
+from somv_risk.files.private_files import make_private_file
+from somv_risk.registers import schema as s
+from somv_risk.registers.identity import Pseudonyms
+from somv_risk.registers.span import END, START, Span, infer_span
 from somv_risk.store._files import BUCKET, CHECKSUM, compute_checksum, hash_file, name_file
-from somv_risk.timezones import TIMEZONE
 
 STORE_VERSION: Final = 4
 MANIFEST: Final = "manifest.json"

@@ -11,7 +11,7 @@ from typing import Final
 
 import polars as pl
 
-from somv_risk import schema as s
+from somv_risk.registers import schema as s
 
 UNCHANGED, ADDED, COMPLETED, CORRECTED, REPLACED = "unchanged", "added", "completed", "corrected", "replaced"
 CHANGES: Final = (ADDED, COMPLETED, CORRECTED, REPLACED)  # the last: rows of the store that went

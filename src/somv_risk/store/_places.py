@@ -7,9 +7,9 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from somv_risk import schema as s
-from somv_risk.histories import CONTACT, NOBODY, PERSON
-from somv_risk.identity import hash_person
+from somv_risk.registers import schema as s
+from somv_risk.registers.histories import CONTACT, NOBODY, PERSON
+from somv_risk.registers.identity import hash_person
 from somv_risk.store._files import BUCKET
 
 NUMBERS: Final = (PERSON, CONTACT)

@@ -7,11 +7,11 @@ from typing import Any, Final
 
 import polars as pl
 
-from somv_risk import schema as s
 from somv_risk.errors import SourceError
-from somv_risk.histories import KEPT_WITHOUT, SET_ASIDE, Counted, Quarantine
-from somv_risk.parquet import read_parquet, write_parquet
-from somv_risk.private_files import make_inner_folder, make_private_file
+from somv_risk.files.parquet import read_parquet, write_parquet
+from somv_risk.files.private_files import make_inner_folder, make_private_file
+from somv_risk.registers import schema as s
+from somv_risk.registers.histories import KEPT_WITHOUT, SET_ASIDE, Counted, Quarantine
 from somv_risk.store._files import BUCKET, is_as_written
 from somv_risk.store._manifest import Entry, describe_quarantine
 from somv_risk.store._places import find_bucket

@@ -7,11 +7,11 @@ from typing import Any
 
 import polars as pl
 
-from somv_risk import schema as s
 from somv_risk.errors import SourceError
-from somv_risk.histories import Histories, Layout
-from somv_risk.parquet import DAMAGE, scan_parquet
-from somv_risk.span import Span
+from somv_risk.files.parquet import DAMAGE, scan_parquet
+from somv_risk.registers import schema as s
+from somv_risk.registers.histories import Histories, Layout
+from somv_risk.registers.span import Span
 from somv_risk.store._files import BUCKET, is_as_written
 from somv_risk.store._manifest import (
     Entry,

@@ -11,8 +11,10 @@ from typing import Final, Self
 
 import polars as pl
 
-from somv_risk import schema as s
-from somv_risk.checks import (
+from somv_risk.files.parquet import read_parquet
+from somv_risk.files.private_files import make_inner_folder
+from somv_risk.registers import schema as s
+from somv_risk.registers.checks import (
     Delivered,
     Surroundings,
     check_persons,
@@ -21,11 +23,9 @@ from somv_risk.checks import (
     keep_passed,
     settle,
 )
-from somv_risk.histories import Histories
-from somv_risk.identity_checks import add_found, check_identity
-from somv_risk.parquet import read_parquet
-from somv_risk.private_files import make_inner_folder
-from somv_risk.span import Span, infer_span
+from somv_risk.registers.histories import Histories
+from somv_risk.registers.identity_checks import add_found, check_identity
+from somv_risk.registers.span import Span, infer_span
 from somv_risk.store._delivery import Delivery
 from somv_risk.store._files import BUCKET, GrowingFile
 from somv_risk.store._merge import Moves

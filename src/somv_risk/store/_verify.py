@@ -8,10 +8,10 @@ from typing import Any, Final
 
 import polars as pl
 
-from somv_risk import schema as s
 from somv_risk.errors import IdentityError, InputError
-from somv_risk.histories import CONTACT, NOBODY, PERSON, Histories, Quarantine
-from somv_risk.parquet import DAMAGE, read_parquet, scan_parquet
+from somv_risk.files.parquet import DAMAGE, read_parquet, scan_parquet
+from somv_risk.registers import schema as s
+from somv_risk.registers.histories import CONTACT, NOBODY, PERSON, Histories, Quarantine
 from somv_risk.store._files import BUCKET, hash_file
 from somv_risk.store._manifest import MANIFEST, Entry, read_manifest
 from somv_risk.store._places import NUMBERS, find_bucket, list_order

@@ -10,11 +10,11 @@ from typing import Any, Final
 
 import polars as pl
 
-from somv_risk import schema as s
 from somv_risk.errors import ConfigError, InputError
-from somv_risk.histories import NOBODY, NOTHING_DROPPED, PERSON, Histories, Quarantine
-from somv_risk.private_files import make_inner_folder
-from somv_risk.span import Span
+from somv_risk.files.private_files import make_inner_folder
+from somv_risk.registers import schema as s
+from somv_risk.registers.histories import NOBODY, NOTHING_DROPPED, PERSON, Histories, Quarantine
+from somv_risk.registers.span import Span
 from somv_risk.store._files import BUCKET, GrowingFile, make_folder, name_file
 from somv_risk.store._manifest import (
     Entry,

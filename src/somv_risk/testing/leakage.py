@@ -10,14 +10,14 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from somv_risk import schema as s
-from somv_risk.asof import NO_LAGS, Lags
-from somv_risk.codes import load_groups
+from somv_risk.calls.moments import Moment, parse_moment
+from somv_risk.cohort.asof import NO_LAGS, Lags
+from somv_risk.cohort.windows import MICROSECONDS_PER_DAY
 from somv_risk.errors import LeakageError
 from somv_risk.features import Feature, build_features
-from somv_risk.histories import Histories
-from somv_risk.moments import Moment, parse_moment
-from somv_risk.windows import MICROSECONDS_PER_DAY
+from somv_risk.registers import schema as s
+from somv_risk.registers.codes import load_groups
+from somv_risk.registers.histories import Histories
 
 FARTHEST_BACK: Final = 800 * MICROSECONDS_PER_DAY
 FARTHEST_ON: Final = 30 * MICROSECONDS_PER_DAY

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from somv_risk import schema
+from somv_risk.registers import schema
 
 Tables = dict[str, pl.DataFrame]
 Row = dict[str, Any]

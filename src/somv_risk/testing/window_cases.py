@@ -12,8 +12,8 @@ from typing import Any, Final, Literal, get_args
 
 import polars as pl
 
-from somv_risk import schema as s
 from somv_risk.errors import ConfigError
+from somv_risk.registers import schema as s
 
 Measure = Literal["count", "distinct", "recency", "days", "horizon", "outcome"]
 Capability = Literal[Measure, "between", "known_at", "censoring"]

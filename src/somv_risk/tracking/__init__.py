@@ -1,8 +1,8 @@
 """Tracking: runs, models and aliases in MLflow, which is imported nowhere else."""
 
+from somv_risk.scoring.payload import build_example
 from somv_risk.tracking._client import DEFAULT_URI, EXPERIMENT, MODEL_NAME, check_store
 from somv_risk.tracking._monitoring import track_monitoring
-from somv_risk.tracking._payload import build_example
 from somv_risk.tracking._promotion import Decision, promote, roll_back
 from somv_risk.tracking._registry import CHALLENGER, CHAMPION, fetch_model
 from somv_risk.tracking._runs import Tracked, track_evaluation, track_training

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
-from somv_risk.comparison import Comparison, compare_models
+from somv_risk.calls.moments import Moment
 from somv_risk.errors import ConfigError
-from somv_risk.gates import Gates, read_gates
-from somv_risk.histories import Histories
-from somv_risk.model import RiskModel
-from somv_risk.moments import Moment
+from somv_risk.evaluation.compare_models import Comparison, compare_models
+from somv_risk.model.model import RiskModel
+from somv_risk.registers.histories import Histories
 from somv_risk.tracking._client import MODEL_NAME, open_store, start_run
+from somv_risk.tracking._gates import Gates, read_gates
 from somv_risk.tracking._registry import (
     CHALLENGER,
     CHAMPION,

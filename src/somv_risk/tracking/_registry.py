@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
 
 from somv_risk.errors import ConfigError, ModelError
-from somv_risk.model import RiskModel, load_model
+from somv_risk.model.model import RiskModel, load_model
 from somv_risk.tracking._client import MODEL_NAME, open_store
 from somv_risk.tracking._served import FOLDER
 

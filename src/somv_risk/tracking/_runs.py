@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
-from somv_risk import schema as s
-from somv_risk.assessment import EvaluationReport
-from somv_risk.histories import Histories
-from somv_risk.model import RiskModel, compute_model_hash
-from somv_risk.pipeline import LIBRARIES, hash_tables
+from somv_risk.evaluation.evaluate import EvaluationReport
+from somv_risk.model.model import RiskModel, compute_model_hash
+from somv_risk.registers import schema as s
+from somv_risk.registers.histories import Histories
+from somv_risk.scoring.payload import build_example
 from somv_risk.tracking._client import MODEL_NAME, open_store, start_run
-from somv_risk.tracking._payload import build_example
 from somv_risk.tracking._registry import CHALLENGER
 from somv_risk.tracking._served import CODE, FOLDER
+from somv_risk.training.train import LIBRARIES, hash_tables
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

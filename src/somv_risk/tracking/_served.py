@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 from pydantic import BaseModel, ConfigDict
 
-from somv_risk import schema as s
-from somv_risk.definitions import check_definitions
+from somv_risk.calls.notices import one_call
 from somv_risk.errors import (
     AbsentTablesWarning,
     CohortError,
@@ -19,12 +18,11 @@ from somv_risk.errors import (
     InputError,
     OtherTablesError,
 )
-from somv_risk.histories import Histories
-from somv_risk.model import RiskModel, load_model
-from somv_risk.notices import one_call
-from somv_risk.scoring import score
-from somv_risk.sources import from_frames
-from somv_risk.tracking._payload import (
+from somv_risk.model.definitions import check_definitions
+from somv_risk.model.model import RiskModel, load_model
+from somv_risk.registers import schema as s
+from somv_risk.registers.histories import Histories
+from somv_risk.scoring.payload import (
     INPUTS,
     Options,
     Question,
@@ -34,6 +32,8 @@ from somv_risk.tracking._payload import (
     read_questions,
     tell_field,
 )
+from somv_risk.scoring.score import score
+from somv_risk.sources import from_frames
 
 if TYPE_CHECKING:
     import pandas as pd

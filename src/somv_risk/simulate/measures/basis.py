@@ -6,13 +6,13 @@ from typing import Final
 
 import polars as pl
 
-from somv_risk import schema as s
-from somv_risk.bounds import UNTIL
-from somv_risk.cohort import compute_age_years
+from somv_risk.cohort.bounds import UNTIL
+from somv_risk.cohort.cohort import compute_age_years
+from somv_risk.cohort.outcomes import build_outcome_stays
+from somv_risk.cohort.stays import IS_ACUTE, IS_ADMISSION, LASTED
 from somv_risk.errors import InputError
-from somv_risk.histories import Histories
-from somv_risk.outcomes import build_outcome_stays
-from somv_risk.stays import IS_ACUTE, IS_ADMISSION, LASTED
+from somv_risk.registers import schema as s
+from somv_risk.registers.histories import Histories
 
 YEAR_DAYS: Final = 365
 YEAR: Final = "year"

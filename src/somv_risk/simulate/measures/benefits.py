@@ -5,10 +5,10 @@ from typing import Final
 
 import polars as pl
 
-from somv_risk import schema as s
-from somv_risk.bounds import UNTIL
-from somv_risk.codes import load_municipalities
-from somv_risk.cohort import compute_age_years
+from somv_risk.cohort.bounds import UNTIL
+from somv_risk.cohort.cohort import compute_age_years
+from somv_risk.registers import schema as s
+from somv_risk.registers.codes import load_municipalities
 from somv_risk.simulate.measures.basis import SINCE, Basis
 from somv_risk.simulate.measures.figure import Figure
 from somv_risk.simulate.measures.frequent import WORKING_AGES

@@ -5,7 +5,7 @@ from typing import Final
 
 import polars as pl
 
-from somv_risk import schema as s
+from somv_risk.registers import schema as s
 from somv_risk.simulate.measures.basis import YEAR, YEAR_DAYS, Basis
 
 ACUTE_IN_A_YEAR: Final = "acute_admissions_in_a_year"

@@ -4,7 +4,7 @@ from typing import Final
 
 import polars as pl
 
-from somv_risk import schema as s
+from somv_risk.registers import schema as s
 from somv_risk.simulate.measures.basis import AGE_YEARS, YEAR, Basis
 from somv_risk.simulate.measures.figure import Figure
 

@@ -5,11 +5,11 @@ from typing import Final
 
 import polars as pl
 
-from somv_risk import schema as s
-from somv_risk.codes import in_group
+from somv_risk.cohort.stays import IS_ACUTE
+from somv_risk.registers import schema as s
+from somv_risk.registers.codes import in_group
 from somv_risk.simulate.measures.basis import IS_HOSPITAL, IS_SOMATIC, YEAR, YEAR_DAYS, Basis
 from somv_risk.simulate.measures.figure import Figure
-from somv_risk.stays import IS_ACUTE
 
 LOOK_BACK_YEARS: Final = 3
 CODED: Final = ("alcohol", "drugs", "self_harm")

@@ -5,12 +5,12 @@ from typing import Final
 
 import polars as pl
 
-from somv_risk import schema as s
-from somv_risk.codes import in_group
+from somv_risk.cohort.stays import IS_ACUTE, IS_ADMISSION
+from somv_risk.registers import schema as s
+from somv_risk.registers.codes import in_group
 from somv_risk.simulate.measures.basis import IS_SOMATIC, Basis
 from somv_risk.simulate.measures.figure import Figure
 from somv_risk.simulate.measures.population import PER_1000_YEARS, count_population
-from somv_risk.stays import IS_ACUTE, IS_ADMISSION
 
 RETURN_LIMIT: Final = timedelta(days=30)
 MEDIAN_SOMATIC_DAYS: Final = 1.3

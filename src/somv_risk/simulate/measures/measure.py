@@ -6,7 +6,7 @@ from typing import Final
 
 import polars as pl
 
-from somv_risk.histories import Histories
+from somv_risk.registers.histories import Histories
 from somv_risk.simulate.measures import (
     benefits,
     frequent,

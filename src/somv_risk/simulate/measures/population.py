@@ -5,9 +5,9 @@ from typing import Final
 
 import polars as pl
 
-from somv_risk import schema as s
-from somv_risk.bounds import UNTIL
-from somv_risk.codes import load_municipalities
+from somv_risk.cohort.bounds import UNTIL
+from somv_risk.registers import schema as s
+from somv_risk.registers.codes import load_municipalities
 from somv_risk.simulate.measures.basis import AGE_YEARS, SINCE, Basis
 from somv_risk.simulate.measures.figure import Figure
 

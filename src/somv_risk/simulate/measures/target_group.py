@@ -5,8 +5,8 @@ from typing import Final
 
 import polars as pl
 
-from somv_risk import schema as s
-from somv_risk.codes import in_group
+from somv_risk.registers import schema as s
+from somv_risk.registers.codes import in_group
 from somv_risk.simulate.measures.basis import AGE_YEARS, YEAR, YEAR_DAYS, Basis
 from somv_risk.simulate.measures.figure import Figure
 from somv_risk.simulate.measures.frequent import FREQUENT

@@ -4,7 +4,7 @@ from typing import Final
 
 import polars as pl
 
-from somv_risk.moments import UNIT, read_moments
+from somv_risk.calls.moments import UNIT, read_moments
 
 # What a float turns an id into; "e" alone would also hit shortened hexadecimal pseudonyms.
 FLOAT_ID: Final = r"^[+-]?\d+(\.\d+([eE][+-]?\d+)?|[eE]\+\d+)$"

@@ -7,8 +7,8 @@ from typing import Final
 
 import polars as pl
 
-from somv_risk import schema
 from somv_risk.errors import ConfigError
+from somv_risk.registers import schema
 
 DROPPED: Final = "dropped"
 ICD9, ICD10, OTHER = "icd9", "icd10", "other"

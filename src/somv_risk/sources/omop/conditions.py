@@ -5,8 +5,8 @@ from typing import Final
 
 import polars as pl
 
-from somv_risk import schema
-from somv_risk.codes import clean_codes
+from somv_risk.registers import schema
+from somv_risk.registers.codes import clean_codes
 from somv_risk.sources.omop.choice import ICD9, ICD10, match_any
 from somv_risk.sources.omop.dropped import (
     REASON,

@@ -9,8 +9,8 @@ from typing import Final
 
 import polars as pl
 
-from somv_risk import schema
 from somv_risk.errors import InputError
+from somv_risk.registers import schema
 from somv_risk.sources.csv_file import check_encoding
 from somv_risk.sources.folder import open_folder
 from somv_risk.sources.omop.choice import Choice

@@ -10,7 +10,7 @@ from typing import Final
 import polars as pl
 
 from somv_risk.errors import InputError, SourceError
-from somv_risk.headers import clean_name
+from somv_risk.registers.headers import clean_name
 from somv_risk.sources.csv_file import CsvFile
 from somv_risk.sources.folder import check_is_there, list_entries, show_names
 from somv_risk.sources.omop.cells import FLOAT_ID, clean_cell, is_key

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import polars as pl
 
-from somv_risk.histories import Histories
-from somv_risk.notices import one_call
+from somv_risk.calls.notices import one_call
+from somv_risk.registers.histories import Histories
 from somv_risk.sources.frames import check_delivery, plan_delivery
 from somv_risk.sources.keys import Key
 from somv_risk.sources.omop.delivery import scan_omop

@@ -10,7 +10,7 @@ from typing import Final, TypeAlias
 
 import polars as pl
 
-from somv_risk.arguments import read_path
+from somv_risk.calls.arguments import read_path
 from somv_risk.errors import ConfigError, SourceError
 from somv_risk.sources.omop.choice import QUESTIONS, Choice, check_known, is_concept, join_patterns
 from somv_risk.sources.omop.files import TableLayout

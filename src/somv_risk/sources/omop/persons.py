@@ -6,9 +6,9 @@ from typing import Final
 
 import polars as pl
 
-from somv_risk import schema
+from somv_risk.calls.notices import give_notice
 from somv_risk.errors import SourceWarning
-from somv_risk.notices import give_notice
+from somv_risk.registers import schema
 from somv_risk.sources.omop.cells import parse_birth_date, parse_either, parse_moment
 from somv_risk.sources.omop.dropped import choose_reason, keep_taken
 from somv_risk.sources.omop.mapping import OmopMapping

@@ -5,7 +5,7 @@ from typing import Final
 
 import polars as pl
 
-from somv_risk import schema
+from somv_risk.registers import schema
 from somv_risk.sources.omop.cells import is_unreadable, parse_either
 from somv_risk.sources.omop.choice import DROPPED, VISIT_QUESTIONS, match_any
 from somv_risk.sources.omop.dropped import choose_reason, keep_taken, show_concept

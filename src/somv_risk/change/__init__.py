@@ -1,6 +1,0 @@
-"""Change: what moved one person's risk between two scorings, and the events behind it."""
-
-from somv_risk.change._change import Change, MovedReason, explain_change
-from somv_risk.change._evidence import Evidence, compare_evidence
-
-__all__ = ["Change", "Evidence", "MovedReason", "compare_evidence", "explain_change"]

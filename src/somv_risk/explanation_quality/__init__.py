@@ -1,5 +1,0 @@
-"""Quality of explanations: whether they add up, agree with others, stay the same, and name what matters."""
-
-from somv_risk.explanation_quality._measures import MEASURES, measure_explanations
-
-__all__ = ["MEASURES", "measure_explanations"]

@@ -1,0 +1,1 @@
+"""Files: read and written so that no row is lost and nobody else reads what is about persons."""

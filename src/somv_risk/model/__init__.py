@@ -1,0 +1,1 @@
+"""Model: the fitted model: encoding, calibration, baselines and its files."""

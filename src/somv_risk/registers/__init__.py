@@ -1,0 +1,1 @@
+"""Registers: what a delivery is: tables, checks, conversion, identity, codes, and histories."""

@@ -1,0 +1,19 @@
+"""Municipalities of Region Sjælland."""
+
+from collections.abc import Mapping
+from functools import cache
+from types import MappingProxyType
+
+from somv_risk.registers.codes._packaged import load_packaged
+
+
+@cache
+def load_municipalities() -> Mapping[str, str]:
+    """Names of the 17 municipalities by their three-digit code.
+
+    Examples
+    --------
+    >>> load_municipalities()["376"]
+    'Guldborgsund'
+    """
+    return MappingProxyType(load_packaged("municipalities.toml")["municipalities"])

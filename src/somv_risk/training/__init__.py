@@ -1,0 +1,1 @@
+"""Training: from histories and a configuration to a fitted model."""

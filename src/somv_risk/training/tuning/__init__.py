@@ -1,0 +1,6 @@
+"""Tuning: a search for tree parameters, judged on later persons, that may be ended and gone on with."""
+
+from somv_risk.training.tuning._space import SPACE
+from somv_risk.training.tuning._tune import Tuned, tune
+
+__all__ = ["SPACE", "Tuned", "tune"]

@@ -1,0 +1,1 @@
+"""Trees: exact contributions of tree ensembles; nothing here knows of persons."""

@@ -1,6 +1,0 @@
-"""Tuning: a search for tree parameters, judged on later persons, that may be ended and gone on with."""
-
-from somv_risk.tuning._space import SPACE
-from somv_risk.tuning._tune import Tuned, tune
-
-__all__ = ["SPACE", "Tuned", "tune"]
