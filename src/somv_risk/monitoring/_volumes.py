@@ -8,12 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from somv_risk.cohort.weeks import WEEK, SourceWeeks
+from somv_risk.cohort.weeks import WEEK, YEAR, SourceWeeks
 from somv_risk.disclosure import FEW, SMALLEST
 from somv_risk.metrics.drift import is_small
 from somv_risk.metrics.week_volumes import (
     LEAST_WEEKS,
-    YEAR,
     Expected,
     count_stopped,
     expect,

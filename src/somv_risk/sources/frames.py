@@ -11,6 +11,7 @@ from somv_risk.calls.arrow import read_frame
 from somv_risk.calls.moments import Moment
 from somv_risk.calls.notices import one_call
 from somv_risk.calls.timezones import TIMEZONE, check_timezone
+from somv_risk.registers import schema as s
 from somv_risk.registers.checks import check_tables
 from somv_risk.registers.emptied import check_left
 from somv_risk.registers.histories import Histories
@@ -78,8 +79,13 @@ def from_frames(
     >>> print(histories.quarantine)
              1 admissions: ends_after_it_starts
     """
-    frames = {name: read_frame(name, frame) for name, frame in tables.items() if frame is not None}
+    given = {name: frame for name, frame in tables.items() if frame is not None}
+    frames = {name: read_frame(name, frame, _list_names(name)) for name, frame in given.items()}
     return check_delivery(frames, data_end=data_end, pseudonymise_key=pseudonymise_key, timezone=timezone)
+
+
+def _list_names(table: str) -> list[str]:
+    return [*s.get_columns(table)] if table in s.SCHEMAS else []
 
 
 def check_delivery(

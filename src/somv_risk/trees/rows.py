@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 Floats = npt.NDArray[np.float64]
 AnyMatrix = npt.NDArray[Any]
+Matrix = npt.NDArray[np.float32]
 
 NUMBERS: Final = "fiub"
 DIMENSIONS: Final = 2
