@@ -90,7 +90,7 @@ def test_help_lists_every_command_and_the_exit_codes(run):
     assert told.code == 0
     for command in COMMANDS:
         assert f" {command} " in told.out
-    assert "Exit codes: 0 done; 2 wrong call; 3 file or folder" in " ".join(told.out.split())
+    assert "Exit codes: 0 done; 1 output no longer read" in " ".join(told.out.split())
 
 
 @pytest.mark.parametrize(

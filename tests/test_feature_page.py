@@ -1,6 +1,7 @@
 """The page of the features: kept current, naming all of them and all that an own feature may ask for."""
 
 import re
+import shlex
 import tomllib
 from pathlib import Path
 
@@ -130,7 +131,7 @@ def test_own_features_stand_among_the_others_and_are_marked(run, tmp_path):
         assert list_cells(find_line(text, definition.features()[0].name))[0].endswith("(own)")
     assert text.count("(own)") == len(own)
     assert f"{len(load_catalogue()) + len(list_features(own))} features of" in text
-    assert f"--own {EXAMPLE}" in text
+    assert f"--own {shlex.quote(str(EXAMPLE))}" in text
 
 
 @pytest.mark.parametrize(("language", "title"), [("da", "akutte indlæggelser"), ("en", "acute admissions")])
