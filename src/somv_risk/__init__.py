@@ -7,11 +7,13 @@
 True
 """
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from somv_risk.calls.copies import allow_copies
 from somv_risk.calls.forks import watch_forks
+from somv_risk.calls.former_names import FormerNames
 from somv_risk.cohort.cohort import make_cohort
 from somv_risk.cohort.outcomes import label_outcomes
 from somv_risk.features import build_features
@@ -106,6 +108,7 @@ allow_copies()
 # MLflow is slow to import, so the registry is opened when a model is asked of it.
 add_origin("models:/", lambda name: import_module("somv_risk.tracking").fetch_model(name))
 watch_forks()
+sys.meta_path.append(FormerNames())
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the module of that name holds
