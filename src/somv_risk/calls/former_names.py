@@ -1,7 +1,7 @@
 """Former names: modules that have moved are found by their names of version 0.1.0, with a warning.
 
-They go with version 0.2.0. Modules that are gone, such as `somv_risk.plots`, are found by `FormerNames`; packages
-that bear the name of a former module, such as `somv_risk.model`, ask `find_former`.
+They go with version 0.2.0. Modules that are gone, such as `somv_risk.plots`, are found by `FormerNames`;
+packages that bear the name of a former module, such as `somv_risk.model`, ask `find_former`.
 """
 
 import warnings
@@ -66,7 +66,6 @@ HOMES: Final = MappingProxyType(
             "model": "model.model",
             "scoring": "scoring.score",
             "training": "training.fit",
-            "trees": "trees.lightgbm",
         }.items()
     }
 )

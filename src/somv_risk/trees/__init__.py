@@ -1,9 +1,1 @@
 """Trees: exact contributions of tree ensembles; nothing here knows of persons."""
-
-from typing import Any
-
-from somv_risk.calls.former_names import find_former
-
-
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever bore the name
-    return find_former(__name__, name)
