@@ -15,7 +15,7 @@ from somv_risk.cohort.outcomes import FREQUENT_ADMISSION, UNFINISHED_TREATMENT
 from somv_risk.errors import ConfigError, SourceError
 from somv_risk.features import load_catalogue
 from somv_risk.training.config import TrainConfig, parse_config, read_config
-from somv_risk.training.train import resolve_config
+from somv_risk.training.steps import resolve_config
 
 DEFAULT = Path(__file__).parents[1] / "configs" / "default.toml"
 DATA_END = datetime(2026, 1, 1)

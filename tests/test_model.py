@@ -32,7 +32,7 @@ from somv_risk.registers.histories import Histories
 from somv_risk.store import scan_store, write_store
 from somv_risk.training import rows as samples
 from somv_risk.training import train as pipeline
-from somv_risk.training.train import hash_tables
+from somv_risk.training.steps import hash_tables
 from somv_risk.trees.contributions import compute_contributions
 
 BY_NAME = {feature.name: feature for feature in load_catalogue()}

@@ -32,7 +32,7 @@ from somv_risk.evaluation.refits._places import Place, choose_places, find_few, 
 from somv_risk.evaluation.refits._seeds import measure_stability
 from somv_risk.monitoring import add_reference
 from somv_risk.training.rows import Sample
-from somv_risk.training.train import Prepared, describe_reference, fit_model, prepare, resolve_config
+from somv_risk.training.steps import Prepared, describe_reference, fit_model, prepare, resolve_config
 
 YEAR = timedelta(days=365)
 FEW_DRAWS = Judge(draws=20)

@@ -17,7 +17,7 @@ from somv_risk.errors import CohortError, ConfigError, SourceError
 from somv_risk.model.calibration import cross_validate
 from somv_risk.store import write_store
 from somv_risk.training.config import TrainConfig, parse_config, read_config, write_config
-from somv_risk.training.train import resolve_config
+from somv_risk.training.steps import resolve_config
 from somv_risk.training.tuning import SPACE, _task, _tune, tune
 from somv_risk.training.tuning._space import read_space
 

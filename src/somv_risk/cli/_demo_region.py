@@ -16,7 +16,8 @@ from somv_risk.scoring.score import choose_persons, score
 from somv_risk.scoring.worklist import build_worklist
 from somv_risk.simulate import simulate
 from somv_risk.testing.people import PEOPLE, mix
-from somv_risk.training.train import Progress, ignore_progress, train
+from somv_risk.training.steps import Progress, ignore_progress
+from somv_risk.training.train import train
 
 LIST_SHARE: Final = 0.005  # of those who are scored
 REASONS: Final = 6

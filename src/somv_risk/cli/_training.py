@@ -26,7 +26,7 @@ from somv_risk.sources import read_histories
 if TYPE_CHECKING:
     from somv_risk.model.model import RiskModel
     from somv_risk.tracking import Tracked
-    from somv_risk.training.train import Progress
+    from somv_risk.training.steps import Progress
 
 EVALUATION_PAGE: Final = "evaluation.html"
 

@@ -40,7 +40,7 @@ from somv_risk.scoring.notes import warn_of_bounds
 from somv_risk.scoring.score import Allowed, check_fit
 from somv_risk.training.config import parse_config
 from somv_risk.training.reference import REFERENCE
-from somv_risk.training.train import LIBRARIES, Progress, ignore_progress
+from somv_risk.training.steps import LIBRARIES, Progress, ignore_progress
 
 NOBODY_AGAIN: Final = (
     "Nobody of the first list could be on the second: none was eligible with a known outcome."

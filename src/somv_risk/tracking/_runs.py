@@ -21,7 +21,7 @@ from somv_risk.scoring.payload import build_example
 from somv_risk.tracking._client import MODEL_NAME, open_store, start_run
 from somv_risk.tracking._registry import CHALLENGER
 from somv_risk.tracking._served import CODE, FOLDER
-from somv_risk.training.train import LIBRARIES, hash_tables
+from somv_risk.training.steps import LIBRARIES, hash_tables
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

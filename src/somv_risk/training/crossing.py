@@ -20,7 +20,7 @@ from somv_risk.training.events import IN_FOLDS, Events, count_events, describe_e
 from somv_risk.training.folds import DRAWS, INNER_FOLDS, OUTER_FOLDS, Crossed, cross_validate_head
 from somv_risk.training.reference import add_reference, build_reference
 from somv_risk.training.rows import Sample, Snapshot, build_sample, learn_categories
-from somv_risk.training.train import (
+from somv_risk.training.steps import (
     YEAR,
     Progress,
     add_card,

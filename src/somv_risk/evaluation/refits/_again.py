@@ -12,7 +12,7 @@ from somv_risk.model.matrix import Places
 from somv_risk.model.model import Head
 from somv_risk.registers import schema as s
 from somv_risk.training.fit import Slice, fit_head
-from somv_risk.training.train import PARTS, Prepared, take_slices
+from somv_risk.training.steps import PARTS, Prepared, take_slices
 
 TIMES: Final = "times"
 

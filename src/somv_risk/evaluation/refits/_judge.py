@@ -19,7 +19,7 @@ from somv_risk.model.model import Head
 from somv_risk.registers import schema as s
 from somv_risk.registers.histories import Histories
 from somv_risk.training.rows import Sample
-from somv_risk.training.train import Prepared
+from somv_risk.training.steps import Prepared
 
 FloatArray = npt.NDArray[np.float64]
 

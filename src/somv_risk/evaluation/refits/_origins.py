@@ -24,7 +24,7 @@ from somv_risk.evaluation.refits._judge import (
 )
 from somv_risk.registers.histories import Histories
 from somv_risk.training.config import TimeSection, TrainConfig
-from somv_risk.training.train import (
+from somv_risk.training.steps import (
     YEAR,
     Progress,
     find_data_end,

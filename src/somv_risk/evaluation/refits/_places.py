@@ -36,7 +36,7 @@ from somv_risk.registers import schema as s
 from somv_risk.registers.codes import load_municipalities
 from somv_risk.registers.histories import Histories
 from somv_risk.training.rows import Sample, Snapshot, build_sample, label_rows, name_label
-from somv_risk.training.train import Prepared, Progress, ignore_progress
+from somv_risk.training.steps import Prepared, Progress, ignore_progress
 
 Municipalities = Sequence[str] | Literal["all"]
 

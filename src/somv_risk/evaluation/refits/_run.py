@@ -19,7 +19,7 @@ from somv_risk.evaluation.refits._seeds import note_stability, repeat_seeds
 from somv_risk.model.model import RiskModel
 from somv_risk.registers.histories import Histories
 from somv_risk.training.config import TrainConfig
-from somv_risk.training.train import Progress, ignore_progress, prepare, resolve_config
+from somv_risk.training.steps import Progress, ignore_progress, prepare, resolve_config
 
 ROLLING_ORIGIN: Final = "rolling_origin"
 PLACES_LEFT_OUT: Final = "places_left_out"

@@ -25,7 +25,7 @@ from somv_risk.evaluation.refits._judge import (
 from somv_risk.metrics import Capacity, measure_rankings
 from somv_risk.model.model import Head, RiskModel
 from somv_risk.registers.histories import Histories
-from somv_risk.training.train import Prepared, Progress, assemble_model, ignore_progress
+from somv_risk.training.steps import Prepared, Progress, assemble_model, ignore_progress
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]

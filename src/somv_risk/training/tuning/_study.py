@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from somv_risk.errors import ConfigError, SourceError
 from somv_risk.registers.histories import Histories
 from somv_risk.training.config import TrainConfig
-from somv_risk.training.train import fingerprint
+from somv_risk.training.steps import fingerprint
 from somv_risk.training.tuning._space import Dimension
 from somv_risk.training.tuning._task import Task
 

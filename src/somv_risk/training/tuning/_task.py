@@ -25,7 +25,7 @@ from somv_risk.training.fit import (
     translate_refusals,
 )
 from somv_risk.training.rows import Snapshot, build_sample, label_rows, learn_categories
-from somv_risk.training.train import PARTS, Progress
+from somv_risk.training.steps import PARTS, Progress
 from somv_risk.trees.lightgbm import lightgbm
 
 _PARTS: Final = ("train", "calibrate")  # the test part has no say
