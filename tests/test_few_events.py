@@ -21,8 +21,7 @@ from somv_risk.errors import CohortError, ConfigError, InputError, TrainingWarni
 from somv_risk.evaluation.compare_models import compare_models
 from somv_risk.model.calibration import deal_folds
 from somv_risk.registers.histories import Histories
-from somv_risk.training import folds
-from somv_risk.training import train as pipeline
+from somv_risk.training import folds, steps
 from somv_risk.training.config import parse_config
 from somv_risk.training.events import IN_TIME, add_up, count_events, tell_shortage
 from somv_risk.training.rows import Snapshot, label_rows
@@ -101,8 +100,8 @@ def nothing_built(monkeypatch):
     def refuse(*_, **__):
         raise AssertionError("features are built")
 
-    monkeypatch.setattr(pipeline, "build_sample", refuse)
-    monkeypatch.setattr(pipeline, "learn_categories", refuse)
+    monkeypatch.setattr(steps, "build_sample", refuse)
+    monkeypatch.setattr(steps, "learn_categories", refuse)
     monkeypatch.setattr("somv_risk.training.crossing.build_sample", refuse)
     monkeypatch.setattr("somv_risk.training.crossing.learn_categories", refuse)
 
@@ -131,14 +130,14 @@ def test_another_target_with_too_few_is_left_out_with_a_warning(region, plan):
 
 
 def test_another_target_that_cannot_be_fitted_is_left_out_with_a_warning(region, plan, monkeypatch):
-    fit = pipeline.fit_head
+    fit = steps.fit_head
 
     def fail(target, *arguments):
         if target.name == "unfinished_treatment":
             raise CohortError("Scores do not rise.")
         return fit(target, *arguments)
 
-    monkeypatch.setattr(pipeline, "fit_head", fail)
+    monkeypatch.setattr(steps, "fit_head", fail)
     with pytest.warns(TrainingWarning, match="unfinished_treatment cannot be fitted and is left out"):
         model = sr.train(region, plan | {"trees": plan["trees"] | {"rounds": 2}})
     assert list(model.heads) == ["frequent_admission"]
@@ -306,7 +305,7 @@ def test_figures_of_outcomes_dealt_by_lot_are_those_of_chance(village, monkeypat
         lot = pl.col("person_id").hash(seed=3) % 20 == 0
         return labelled.with_columns(lot.alias("outcome:frequent_admission"))
 
-    monkeypatch.setattr(pipeline, "label_rows", deal)
+    monkeypatch.setattr(steps, "label_rows", deal)
     model = sr.train(village, QUICK)
     row = find(model, "model", "auroc")
     assert row["low"] < 0.5 < row["high"]
@@ -407,13 +406,13 @@ def begin_at(start, *, strays=0, contacts=400):
 @pytest.mark.parametrize("strays", [0, 1, 2, 3])
 def test_a_few_ancient_rows_are_not_the_start_of_the_data(strays):
     start = datetime(2020, 1, 1)
-    found = pipeline.find_data_start(begin_at(start, strays=strays))
+    found = steps.find_data_start(begin_at(start, strays=strays))
     assert start <= found <= start + timedelta(days=4)
 
 
 @pytest.mark.parametrize(("contacts", "days"), [(0, None), (1, 0), (99, 0), (100, 1), (399, 3), (900, 3)])
 def test_of_each_hundred_contacts_one_may_be_a_stray_up_to_three(contacts, days):
-    found = pipeline.find_data_start(begin_at(datetime(2020, 1, 1), contacts=contacts))
+    found = steps.find_data_start(begin_at(datetime(2020, 1, 1), contacts=contacts))
     assert found == (datetime.max if days is None else datetime(2020, 1, 1) + timedelta(days=days))
 
 

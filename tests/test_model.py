@@ -31,7 +31,7 @@ from somv_risk.model.model import Head, compute_hash
 from somv_risk.registers.histories import Histories
 from somv_risk.store import scan_store, write_store
 from somv_risk.training import rows as samples
-from somv_risk.training import train as pipeline
+from somv_risk.training import steps
 from somv_risk.training.steps import hash_tables
 from somv_risk.trees.contributions import compute_contributions
 
@@ -440,7 +440,7 @@ def test_a_model_can_be_trained_without_categories(region, plan):
 
 def test_other_rows_have_another_fingerprint(region):
     one_less = {**region.tables, "substance_abuse": region.substance_abuse.slice(1)}
-    assert pipeline.fingerprint(Histories(one_less)) != pipeline.fingerprint(region)
+    assert steps.fingerprint(Histories(one_less)) != steps.fingerprint(region)
 
 
 def test_nobody_is_both_learnt_from_and_tested_on(second):
