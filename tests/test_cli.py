@@ -5,6 +5,7 @@ import math
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import polars as pl
@@ -561,3 +562,14 @@ def test_real_hospital_stays_are_ingested_and_scored_by_a_model_of_simulated_one
     assert row["known_or_new"] == "known"
     assert 0 < row["risk"] < 1
     assert row["warnings"]
+
+
+def test_the_version_is_said_and_is_that_of_the_package(run):
+    told = run("--version")
+    assert told.code == 0
+    assert told.out == f"somv-risk {sr.__version__}\n" == f"somv-risk {version('somv-risk')}\n"
+
+
+def test_the_names_of_the_library_are_its_public_ones_and_the_version():
+    assert dir(sr) == sorted([*sr.__all__, "__version__"])
+    assert {"score", "train", "evaluate", "load_model"} <= set(dir(sr))

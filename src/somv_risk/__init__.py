@@ -114,4 +114,10 @@ sys.meta_path.append(FormerNames())
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the module of that name holds
     if name in _LATE:
         return getattr(import_module(_LATE[name]), name)
+    if name == "__version__":
+        return import_module("importlib.metadata").version("somv-risk")
     raise AttributeError(f"module 'somv_risk' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

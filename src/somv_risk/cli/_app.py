@@ -3,11 +3,12 @@
 import os
 import sys
 import warnings
-from typing import Final
+from typing import Annotated, Final
 
 import typer
 
-from somv_risk.cli._console import escape, prepare_output, print_to_stderr
+import somv_risk
+from somv_risk.cli._console import escape, prepare_output, print_to_stderr, say
 from somv_risk.cli._deliveries import check, ingest
 from somv_risk.cli._exit_codes import EXIT_CODES_HELP, find_exit_code
 from somv_risk.cli._looking import demo, features
@@ -34,6 +35,25 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+def _say_version(asked: bool) -> None:  # noqa: FBT001 - typer's form
+    if asked:
+        say(f"somv-risk {somv_risk.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _start(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_say_version, is_eager=True, help="Say which version this is."),
+    ] = False,
+) -> None:
+    pass
+
+
 for _command in COMMANDS:
     app.command()(_command)
 
