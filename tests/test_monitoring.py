@@ -28,6 +28,7 @@ from somv_risk.monitoring._scores import find_turnover_alarms
 from somv_risk.registers.histories import Quarantine
 from somv_risk.report.monitoring_figures import plot_score_bins
 from somv_risk.report.monitoring_page import choose_rows, load_monitoring_sections, load_monitoring_wording
+from somv_risk.training.steps import resolve_config
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 WEEK = timedelta(days=7)
@@ -105,7 +106,7 @@ def test_a_reference_is_small_and_survives_saving(model, tmp_path):
 def test_the_reference_counts_the_persons_on_whom_risks_are_calibrated(model, region, plan):
     """Slowly: their features built again, and counted one by one."""
     cohort = sr.make_cohort(region, plan["times"]["calibrate"])
-    split = sr.pipeline.resolve_config(plan).build_person_split()
+    split = resolve_config(plan).build_person_split()
     rows = add_role(cohort.rows, split).filter(pl.col(ROLE).is_in(["stop", "calibrate"])).collect()
     features = [f for f in model.features if f.name in ("age", "acute_admissions_365d", "smallest_gap_365d")]
     frame = sr.build_features(region, rows, features, lags=model.lags).collect()
