@@ -573,3 +573,14 @@ def test_the_version_is_said_and_is_that_of_the_package(run):
 def test_the_names_of_the_library_are_its_public_ones_and_the_version():
     assert dir(sr) == sorted([*sr.__all__, "__version__"])
     assert {"score", "train", "evaluate", "load_model"} <= set(dir(sr))
+
+
+def test_memory_that_runs_out_is_one_sentence_and_an_exit_code(run, monkeypatch):
+    def run_out():
+        raise MemoryError
+
+    monkeypatch.setattr("somv_risk.cli._app.app", run_out)
+    told = run("features")
+    assert told.code == 3
+    assert told.err.startswith("Error: The command needs more memory than there is.")
+    assert told.err.count("\n") <= 2

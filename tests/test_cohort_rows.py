@@ -93,6 +93,20 @@ def test_whole_numbers_are_ids_as_in_the_tables():
     assert read(pl.DataFrame({"person_id": [7], "index_time": ["2025-03-01"]}), histories) == [("7", INDEX)]
 
 
+@pytest.mark.parametrize("moment", [INDEX, "2025-03-01"])
+@pytest.mark.parametrize("text", ["ada", " ada", "ada\t", "\u00a0ada "])
+def test_blanks_around_an_id_mean_nothing_whatever_the_type_of_the_moment(text, moment):
+    assert read(pl.DataFrame({"person_id": [text], "index_time": [moment]})) == [("ada", INDEX)]
+
+
+def test_a_person_who_stands_twice_in_histories_made_by_hand_is_answered_once():
+    tables = {**HISTORIES.tables, "persons": pl.concat([HISTORIES.persons, HISTORIES.persons])}
+    twice = sr.Histories(tables, HISTORIES.data_end)
+    frame = pl.DataFrame({"person_id": ["ada"], "index_time": [INDEX]})
+    assert read(frame, twice) == [("ada", INDEX)]
+    assert sr.label_outcomes(twice, frame.lazy()).collect().height >= 1
+
+
 @given(st.lists(st.sampled_from(INDEX_TIMES), max_size=5))
 def test_repeated_rows_are_answered_as_often_as_asked_and_in_their_order(moments):
     frame = pl.DataFrame(

@@ -96,7 +96,7 @@ def bound_contacts(in_order: pl.LazyFrame, *, by: Sequence[str]) -> pl.LazyFrame
 
 
 @cache  # the expressions take longer to write than a citizen's contacts to bound
-def _describe_bounds(by: tuple[str, ...]) -> list[pl.Expr]:
+def _describe_bounds(by: tuple[str, ...]) -> tuple[pl.Expr, ...]:
     is_too_long = is_open_too_long()
     ended_at = (
         pl.when(is_too_long)
@@ -104,11 +104,11 @@ def _describe_bounds(by: tuple[str, ...]) -> list[pl.Expr]:
         .otherwise(_end_at_death())
     )
     ended_by_bound = is_too_long | (_end_is_unknown() & (pl.col(ALIVE_UNTIL) < pl.col(UNTIL)))
-    return [
+    return (
         ended_at.alias(s.ENDED_AT),
         pl.when(~ended_by_bound.fill_null(value=False)).then(s.DISCHARGE).alias(s.DISCHARGE),
         is_too_long.alias(END_ASSUMED),
-    ]
+    )
 
 
 def _is_after_death() -> pl.Expr:

@@ -58,7 +58,8 @@ def scan_cohort(histories: Histories, cohort: CohortLike) -> pl.LazyFrame:
         return cohort.rows.lazy().select(*KEY, pl.lit(value=True).alias(_IS_KNOWN))
     frame = cohort.lazy() if isinstance(cohort, Cohort) else read_frame(COHORT, cohort)
     rows = _read_rows(frame, _check_columns(frame), histories.timezone)
-    known = histories.persons.select(s.PERSON_ID, pl.lit(value=True).alias(_IS_KNOWN))
+    # Histories made by hand may have a person twice, and no row may be answered twice for that.
+    known = histories.persons.select(s.PERSON_ID, pl.lit(value=True).alias(_IS_KNOWN)).unique()
     return rows.join(known, on=s.PERSON_ID, how="left", maintain_order="left")
 
 
@@ -80,7 +81,7 @@ def _check_columns(frame: pl.LazyFrame) -> pl.Schema:
 
 def _read_rows(frame: pl.LazyFrame, given: pl.Schema, timezone: str) -> pl.LazyFrame:
     if all(given[name] == dtype for name, dtype in _TYPES.items()):
-        return frame.select(KEY)  # ids are those of the histories, or of strangers
+        return frame.select(pl.col(s.PERSON_ID).str.strip_chars(), s.INDEX_TIME)
     read = partial(_convert_rows, timezone)
     return frame.select(KEY).map_batches(read, schema=_TYPES, projection_pushdown=False)
 
@@ -118,8 +119,7 @@ def check_rows(rows: pl.DataFrame) -> pl.DataFrame:
     read = rows.select(s.PERSON_ID, drop_far(rows[s.INDEX_TIME]))
     _check_column(read[s.INDEX_TIME])
     if strangers := rows[_IS_KNOWN].null_count():
-        text = pl.col(s.PERSON_ID).str.strip_chars()
-        _check_column(read.select(pl.when(text != "").then(text).alias(s.PERSON_ID)).to_series())
+        _check_column(read[s.PERSON_ID].replace("", None))
         raise InputError(
             f"{strangers} of {rows.height} rows of table {COHORT} name persons who are not in table "
             f"{s.PERSONS}. Take the persons from the same histories, with the same pseudonyms."

@@ -61,13 +61,13 @@ def build_known_stays(histories: Histories, moments: pl.LazyFrame, lags: Lags = 
 
 
 @cache
-def _describe_stay() -> list[pl.Expr]:
+def _describe_stay() -> tuple[pl.Expr, ...]:
     """Describe what the contacts of a stay up to each row make together."""
     first, latest = pl.col(SPELL), pl.col(_LATEST)
     is_open = is_any_so_far(pl.col(s.ENDED_AT).is_null())
     end_so_far = pl.col(_END_SO_FAR).gather(latest)
     lasted = end_so_far - pl.col(s.STARTED_AT).gather(first)
-    return [
+    return (
         pl.col(s.STARTED_AT).gather(first),
         pl.when(~is_open).then(end_so_far).alias(s.ENDED_AT),
         pl.col(s.SECTOR).gather(first),
@@ -77,4 +77,4 @@ def _describe_stay() -> list[pl.Expr]:
         pl.when(~is_open).then(pl.col(s.DISCHARGE).gather(latest)).alias(s.DISCHARGE),
         lasted.alias(LASTED),
         (lasted >= ADMISSION_MINIMUM).alias(IS_ADMISSION),
-    ]
+    )

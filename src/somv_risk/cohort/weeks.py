@@ -1,4 +1,4 @@
-"""Sources: rows per table and week, their delays and their empty cells, as known at a moment."""
+"""Weeks: rows per table and week, their delays and their empty cells, as known at a moment."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Comparison: a challenger and a champion judged by the same persons, whom neither was trained on."""
+"""Comparison of models: a challenger and a champion, on persons whom neither was trained on."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""Assessment: a model judged on histories, at one or several index moments, in one call."""
+"""Evaluate: a model measured on histories, at one or several index moments, in one call."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Groupings: to which groups persons belonged at the index moment, as far as was known then."""
+"""Subgroups: to which groups persons belonged at the index moment, as far as was known then."""
 
 import tomllib
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Cases of a model: persons scored at an index moment and followed to the end of the horizon."""
+"""Test set: persons scored at an index moment and followed to the end of the horizon."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""Evaluation: how good a ranking and its probabilities are, judged from outcome and risk alone."""
+"""Metrics: how good a ranking and its probabilities are, measured from outcome and risk alone."""
 
 from somv_risk.metrics._brief import judge_briefly
 from somv_risk.metrics._capacities import CAPACITIES, Capacity, read_capacities

@@ -1,4 +1,4 @@
-"""Volumes: how many rows a source gives week by week, and weeks in which it gives too few or too many.
+"""Week volumes: how many rows a source gives week by week, and weeks in which it gives too few or too many.
 
 Weeks are numbered back from a moment: the last seven days before it are week 1.
 """

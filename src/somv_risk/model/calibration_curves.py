@@ -1,4 +1,4 @@
-"""Curves of calibration: three ways in which a raw score becomes a probability, and their fits."""
+"""Calibration curves: three ways in which a raw score becomes a probability, and their fits."""
 
 import warnings
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""The penalised logistic regression that every model has to beat, beside the count of last year."""
+"""Logistic baseline: a penalised regression that every model has to beat, beside last year's count."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

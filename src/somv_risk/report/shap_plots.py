@@ -1,4 +1,4 @@
-"""Plots: contributions as a `shap.Explanation`, drawn by shap, and a person's timeline."""
+"""SHAP plots: contributions as a `shap.Explanation`, drawn by shap, and a person's timeline."""
 
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal

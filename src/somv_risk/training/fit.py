@@ -1,4 +1,4 @@
-"""Training: one head per target, grown on some persons and calibrated on others, later."""
+"""Fit: one head per target, grown on some persons and calibrated on others, later."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""Samples: the rows that a model learns from, is calibrated on or is tested on, and their matrix."""
+"""Rows: those that a model learns from, is calibrated on or is tested on, and their matrix."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

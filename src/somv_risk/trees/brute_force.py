@@ -1,4 +1,4 @@
-"""Coalitions: Shapley values as their definition says, slowly, by trying every coalition of features.
+"""Brute force: Shapley values as their definition says, slowly, by trying every coalition of features.
 
 What the fast values are held against. Nothing here is shared with them: trees are walked one by one, as
 LightGBM describes them.

@@ -1,4 +1,4 @@
-"""Trees: the one place that imports LightGBM, with advice where the system lacks its runtime."""
+"""LightGBM: the one place that imports LightGBM, with advice where the system lacks its runtime."""
 
 from somv_risk.errors import SystemLibraryError
 

@@ -1,4 +1,4 @@
-"""Decisions: which way rows go at the splits of a tree, and the leaf where each of them ends.
+"""Masks: which way rows go at the splits of a tree, and the leaf where each of them ends.
 
 A value is replaced once by its place among all thresholds of the model, a code of one byte where that is
 enough. What a split says of a row is then one comparison of codes, done for a whole vector of rows at a

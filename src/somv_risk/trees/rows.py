@@ -1,4 +1,4 @@
-"""Tree rows: what trees are asked about, as numbers: arrays by place, frames by their columns' names."""
+"""Rows: what trees are asked about, as numbers: arrays by place, frames by their columns' names."""
 
 import re
 from collections.abc import Iterable, Sequence
