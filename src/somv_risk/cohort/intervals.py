@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import cache
 from typing import Final
 
 import polars as pl
@@ -19,10 +20,15 @@ def add_spell(
     the earlier one ends, directly or through others. The rows lie in order of `by` and `start`. `end`
     must not be null.
     """
+    return intervals.with_columns(_find_first(tuple(by), start, end, gap))
+
+
+@cache  # the expression takes longer to write than a citizen's intervals to join
+def _find_first(by: tuple[str, ...], start: str, end: str, gap: timedelta) -> pl.Expr:
     latest_end = _above_its_owner(by, end).cum_max()
     starts_anew = _above_its_owner(by, start) > latest_end.shift(1) + gap // timedelta(microseconds=1)
     first = pl.when(starts_anew.fill_null(value=True)).then(pl.int_range(pl.len()))
-    return intervals.with_columns(first.forward_fill().alias(SPELL))
+    return first.forward_fill().alias(SPELL)
 
 
 def is_last_of_spell() -> pl.Expr:

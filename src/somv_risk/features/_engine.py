@@ -17,7 +17,7 @@ from polars.io.plugins import register_io_source
 
 from somv_risk.calls.arguments import list_values
 from somv_risk.cohort.asof import NO_LAGS, Lags
-from somv_risk.cohort.cohort_rows import CohortLike, check_rows, scan_cohort
+from somv_risk.cohort.cohort_rows import CohortLike, KnownRows, check_rows, scan_cohort
 from somv_risk.errors import ConfigError
 from somv_risk.features._catalogue import load_catalogue
 from somv_risk.features._chunks import Chunk, Lookout, list_lookouts, work_ahead
@@ -74,8 +74,10 @@ def build_features(
     chosen = load_catalogue() if features is None else _list_features(features)
     _check_names(chosen)
     rows = scan_cohort(histories, cohort)
+    is_known = isinstance(cohort, KnownRows)
+    collect_rows = partial(_collect_known, rows) if is_known else partial(_collect_checked, histories, rows)
     return register_io_source(
-        partial(_stream, histories, rows, chosen, lags),
+        partial(_stream, histories, collect_rows, chosen, lags),
         schema={s.PERSON_ID: pl.String(), s.INDEX_TIME: pl.Datetime("us")}
         | {feature.name: feature.measure.dtype for feature in chosen},
     )
@@ -96,9 +98,18 @@ def _check_names(features: Sequence[Feature]) -> None:
         raise ConfigError(f"Features {repeated} are asked for twice. Name each feature once.")
 
 
+def _collect_known(rows: pl.LazyFrame) -> pl.DataFrame:
+    return rows.collect(engine="in-memory")
+
+
+def _collect_checked(histories: Histories, rows: pl.LazyFrame) -> pl.DataFrame:
+    persons = histories.persons.select(s.PERSON_ID).collect(engine="in-memory")
+    return check_rows(_collect_known(rows), persons.to_series())
+
+
 def _stream(
     histories: Histories,
-    rows: pl.LazyFrame,
+    collect_rows: Callable[[], pl.DataFrame],
     features: Sequence[Feature],
     lags: Lags,
     with_columns: list[str] | None,
@@ -107,7 +118,7 @@ def _stream(
     _batch_size: int | None,
 ) -> Iterator[pl.DataFrame]:
     """Compute what a collected query needs of the features: the columns it reads, then the rows it keeps."""
-    cohort = check_rows(rows.collect(engine="in-memory"))
+    cohort = collect_rows()
     named = None if with_columns is None else set(with_columns)
     wanted = [feature for feature in features if named is None or feature.name in named]
     kept = list(compute_features(histories, cohort, wanted, lags, _keep_columns))

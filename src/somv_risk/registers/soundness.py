@@ -1,7 +1,7 @@
 """Soundness: whether so much of the data is missing, or so old, that somebody must hear of it."""
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
@@ -198,19 +198,19 @@ def find_silence(histories: Histories, index_time: datetime) -> datetime | None:
     """Find the last event, where nothing says when the data end and a year has gone since."""
     if find_known_end(histories) is not None:
         return None
-    last = histories.span.end if histories.span else _find_last_event(histories, index_time - A_YEAR)
+    last = histories.span.end if histories.span else _find_last_event(histories)
     return last if last is not None and index_time - last >= A_YEAR else None
 
 
-def _find_last_event(histories: Histories, enough: datetime) -> datetime | None:
-    """Find the last event of all tables; that of the contacts alone if it comes after the moment."""
-    last = _find_last_start([histories.admissions])
-    if last is not None and last > enough:
-        return last
-    return _find_last_start(frame for name, frame in histories.tables.items() if name in s.EVENT_TABLES)
+def add_span(histories: Histories) -> Histories:
+    """Add the span until the last event, where nothing says when the data end: it is then looked for once."""
+    if histories.span is not None or find_known_end(histories) is not None:
+        return histories
+    return replace(histories, span=Span(None, _find_last_event(histories), guards=False))
 
 
-def _find_last_start(events: Iterable[pl.LazyFrame]) -> datetime | None:
+def _find_last_event(histories: Histories) -> datetime | None:
+    events = [frame for table, frame in histories.tables.items() if table in s.EVENT_TABLES]
     starts = pl.concat([frame.select(s.STARTED_AT) for frame in events])
     last: datetime | None = starts.select(pl.col(s.STARTED_AT).max()).collect().item()
     return last

@@ -37,7 +37,7 @@ from somv_risk.model.matrix import Matrix
 from somv_risk.model.model import RiskModel, get_model
 from somv_risk.registers import schema as s
 from somv_risk.registers.histories import Histories, check_histories
-from somv_risk.registers.soundness import check_index_time, warn_of_quarantine
+from somv_risk.registers.soundness import add_span, check_index_time, warn_of_quarantine
 from somv_risk.scoring.notes import WARNINGS, count_notes, list_absent, list_warnings, warn_of_assumed_ends
 from somv_risk.scoring.reasons import Reason, build_reasons, load_texts
 from somv_risk.trees.contributions import compute_contributions
@@ -151,6 +151,7 @@ def score(
     model = get_model(model)
     absent = check_fit(model, histories, allow)
     moment = read_index_time(index_time, histories.timezone)
+    histories = add_span(histories)
     check_index_time(histories, moment, allow)
     warn_of_quarantine(histories)
     cohort = choose_persons(model, histories, moment, asked)
