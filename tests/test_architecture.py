@@ -1,4 +1,4 @@
-"""The laws of the house, read from its source text: who imports whom, and what lower floors never do."""
+"""The laws of the house, read from its source text: what no package does, and what pure ones never do."""
 
 import ast
 import os
@@ -197,6 +197,20 @@ def nodes_at_import_time(node: ast.AST) -> Iterator[ast.AST]:
         yield from nodes_at_import_time(child)
 
 
+def find_roundabout_imports(module: Module) -> Iterator[Finding]:
+    """What import-linter cannot see: names that the front door hands over, and packages named at run time."""
+    if module.room in {FRONT_DOOR, *GARDEN}:
+        return
+    for line, name in all_imports(module):
+        house, _, inside = name.partition(".")
+        if house == "somv_risk" and inside.split(".")[0] not in {*PACKAGES, *GARDEN}:
+            yield line, f"imports {inside or house}, which is no package: import it from its own place"
+    for call in module.calls:
+        named = [text for text in strings_in(call.args) if text.partition(".")[0] == "somv_risk"]
+        if called_name(call) in ("import_module", "__import__") and named:
+            yield call.lineno, f"imports {named[0]} at run time: write an import statement"
+
+
 def find_file_access(module: Module) -> Iterator[Finding]:
     if not module.is_pure or module.is_under(MAY_TOUCH_FILES):
         return
@@ -319,6 +333,10 @@ def test_every_module_has_a_docstring():
     check_house(find_missing_docstring)
 
 
+def test_no_import_goes_round_about():
+    check_house(find_roundabout_imports)
+
+
 def test_pure_packages_touch_no_files():
     check_house(find_file_access)
 
@@ -366,6 +384,14 @@ def test_importing_the_library_loads_nothing_heavy():
 
 FAULTS = [
     (find_missing_docstring, "cohort/stays.py", "X = 1"),
+    (find_roundabout_imports, "scoring/score.py", "import somv_risk as sr"),
+    (find_roundabout_imports, "scoring/score.py", "from somv_risk import train"),
+    (
+        find_roundabout_imports,
+        "cohort/stays.py",
+        "import importlib\nimportlib.import_module('somv_risk.model')",
+    ),
+    (find_roundabout_imports, "cohort/stays.py", "def f():\n    __import__('somv_risk.store')"),
     (find_file_access, "cohort/stays.py", "text = open('x').read()"),
     (find_file_access, "scoring/score.py", "import polars as pl\nframe = pl.scan_parquet('x')"),
     (find_file_access, "scoring/score.py", "import polars as pl\nframe = pl.read_csv_batched('x')"),
@@ -430,6 +456,10 @@ FAULTS = [
 ]
 
 LAWFUL = [
+    (find_roundabout_imports, "scoring/score.py", "from somv_risk import errors"),
+    (find_roundabout_imports, "scoring/score.py", "from somv_risk.cohort.stays import build_stays"),
+    (find_roundabout_imports, "scoring/score.py", "from . import notes"),
+    (find_roundabout_imports, "testing/leakage.py", "import somv_risk as sr"),
     (find_missing_docstring, "cohort/stays.py", "'''Stays.'''"),
     (
         find_file_access,

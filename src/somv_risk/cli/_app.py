@@ -3,11 +3,11 @@
 import os
 import sys
 import warnings
+from importlib.metadata import version
 from typing import Annotated, Final
 
 import typer
 
-import somv_risk
 from somv_risk.cli._console import escape, prepare_output, print_to_stderr, say
 from somv_risk.cli._deliveries import check, ingest
 from somv_risk.cli._exit_codes import EXIT_CODES_HELP, find_exit_code
@@ -39,14 +39,14 @@ app = typer.Typer(
 
 def _say_version(asked: bool) -> None:  # noqa: FBT001 - typer's form
     if asked:
-        say(f"somv-risk {somv_risk.__version__}")
+        say(f"somv-risk {version('somv-risk')}")
         raise typer.Exit
 
 
 @app.callback()
 def _start(
     *,
-    version: Annotated[
+    _version: Annotated[
         bool,
         typer.Option("--version", callback=_say_version, is_eager=True, help="Say which version this is."),
     ] = False,
