@@ -108,7 +108,7 @@ allow_copies()
 # MLflow is slow to import, so the registry is opened when a model is asked of it.
 add_origin("models:/", lambda name: import_module("somv_risk.tracking").fetch_model(name))
 watch_forks()
-sys.meta_path.append(FormerNames())
+sys.meta_path.insert(0, FormerNames())  # an upgrade may leave empty folders of former names behind
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the module of that name holds

@@ -72,7 +72,7 @@ HOMES: Final = MappingProxyType(
 
 
 class FormerNames(MetaPathFinder):
-    """Finds modules by former names, after all others have been asked."""
+    """Finds modules by former names, and no others."""
 
     def find_spec(
         self,
