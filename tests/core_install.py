@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 import somv_risk as sr
 from somv_risk.calls.extras import EXTRA_OF
-from somv_risk.errors import MissingExtraError
+from somv_risk.errors import ConfigError
 from somv_risk.files.packaged import MODELS
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -51,7 +51,7 @@ def check_the_library(folder: Path) -> None:
 def refuse(call) -> str:
     try:
         call()
-    except MissingExtraError as error:
+    except ConfigError as error:
         return str(error)
     raise AssertionError("an extra that is missing was not told of")
 
@@ -67,8 +67,8 @@ def check_the_command_line(folder: Path) -> None:
     assert json.loads(scored)["result"]["flagged"] == 10
     page = (folder / "results" / "worklist.html").read_text(encoding="utf-8")
     assert "<svg" in page or "timeline" in page, "the page shows each person's timeline"
-    train = ("train", "--store", "store", "--model", "own", "--config", "default", "--quiet")
-    assert run(*train, folder=folder) == ""
+    assert run("check", "store", "--quiet", folder=folder) == ""
+    assert "packaged" in run("models", "--json", folder=folder)
 
 
 def run(*words: object, folder: Path) -> str:

@@ -37,10 +37,6 @@ class SystemLibraryError(SomvRiskError, ImportError):
     """Something of the system is missing, such as the OpenMP runtime."""
 
 
-class MissingExtraError(ConfigError, ImportError):
-    """An optional package is not installed; the message names the command that installs it."""
-
-
 class StoreVersionError(SourceError):
     """A store was written by another version of the library."""
 

@@ -5,7 +5,7 @@ from importlib.util import find_spec
 from types import MappingProxyType
 from typing import Final
 
-from somv_risk.errors import MissingExtraError
+from somv_risk.errors import ConfigError
 
 # The extra of pyproject.toml that installs a module.
 EXTRA_OF: Final[Mapping[str, str]] = MappingProxyType(
@@ -28,7 +28,7 @@ def check_installed(module: str, purpose: str) -> None:
 
     Raises
     ------
-    MissingExtraError
+    ConfigError
         If it is not; the error names the command that installs it.
 
     Examples
@@ -36,7 +36,7 @@ def check_installed(module: str, purpose: str) -> None:
     >>> check_installed("matplotlib", "pictures")
     """
     if find_spec(module) is None:
-        raise MissingExtraError(
+        raise ConfigError(
             f"{module} is needed for {purpose} and is not installed. "
             f'Install it: pip install "somv-risk[{EXTRA_OF[module]}]"'
         )

@@ -36,7 +36,7 @@ def import_mlflow() -> Any:  # noqa: ANN401 - a module
 
     Raises
     ------
-    MissingExtraError
+    ConfigError
         If it is not installed.
     """
     check_installed("mlflow", "runs and registered models")
