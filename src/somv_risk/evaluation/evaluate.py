@@ -13,6 +13,7 @@ import polars as pl
 
 from somv_risk.calls.arguments import read_count, read_index_times
 from somv_risk.calls.moments import Moment
+from somv_risk.calls.notebook import render_notebook_table
 from somv_risk.calls.notices import list_notices, one_call
 from somv_risk.calls.repeatable import same_on_any_threads
 from somv_risk.calls.shown import show_type
@@ -67,6 +68,11 @@ class EvaluationReport:
 
     def __repr__(self) -> str:
         return f"EvaluationReport({self.facts['target']['name']}: {', '.join(self.tables)})"
+
+    def _repr_html_(self) -> str:
+        rows = [(name, table.height) for name, table in self.tables.items()]
+        title = f"EvaluationReport, {self.facts['target']['name']}"
+        return render_notebook_table(title, ["table", "rows"], rows)
 
     @property
     def metrics(self) -> pl.DataFrame:

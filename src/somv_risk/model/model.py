@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from somv_risk.calls.arguments import read_path
+from somv_risk.calls.notebook import render_notebook_table
 from somv_risk.cohort.asof import Lags
 from somv_risk.cohort.outcomes import Target
 from somv_risk.cohort.windows import Horizon
@@ -88,6 +89,13 @@ class RiskModel:
 
     def __repr__(self) -> str:
         return f"RiskModel({list(self.heads)}, {len(self.features)} features)"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (name, head.target.horizon.days, head.booster.num_trees()) for name, head in self.heads.items()
+        ]
+        title = f"RiskModel, {len(self.features)} features of {', '.join(self.tables)}"
+        return render_notebook_table(title, ["target", "horizon in days", "trees"], rows)
 
     @property
     def features(self) -> tuple[Feature, ...]:
