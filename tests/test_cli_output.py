@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+import sys
 import sysconfig
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +14,7 @@ import typer
 
 import somv_risk as sr
 from somv_risk import cli
+from somv_risk.calls.extras import EXTRA_OF
 from somv_risk.cli import _output, app
 from somv_risk.files.packaged import MODELS
 
@@ -129,6 +131,66 @@ def test_an_error_is_part_of_the_object(run, tmp_path):
     assert told.code == answer["exit_code"] != 0
     assert answer["error"]["type"] == "SourceError"
     assert f"Error: {answer['error']['message']}" in " ".join(told.err.split("\n"))
+
+
+@pytest.mark.parametrize(
+    ("verb", "module", "more"),
+    [
+        ("evaluate", "matplotlib", ()),
+        ("evaluate", "shap", ("--explained", 5, "--persons", "all")),
+        ("monitor", "matplotlib", ()),
+        ("tune", "optuna", ("--trials", 1)),
+        ("simulate", "matplotlib", ("--check", "--persons", 50)),
+        ("promote", "mlflow", ()),
+    ],
+)
+def test_a_missing_extra_ends_a_command_before_its_work(
+    run, store, tmp_path, monkeypatch, verb, module, more
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, module, None)
+    usual = {
+        "--store": store,
+        "--model": "simulated",
+        "--index-time": "2025-01-01",
+        "--out": tmp_path / "out",
+    }
+    if verb == "simulate":
+        usual = {}
+    taken = {flag for parameter in VERBS[verb].params for flag in parameter.opts}
+    words = [word for option, value in usual.items() if option in taken for word in (option, value)]
+    told = run(verb, *words, *more, "--json")
+    assert told.code == read(told)["exit_code"] == 6
+    assert f'pip install "somv-risk[{EXTRA_OF[module]}]"' in read(told)["error"]["message"]
+    assert not list(tmp_path.iterdir())
+
+
+def test_alarms_are_warnings_and_said_to_the_quiet(run, store, tmp_path):
+    called = (
+        "monitor",
+        "--store",
+        store,
+        "--model",
+        "simulated",
+        "--index-time",
+        INDEX,
+        "--config",
+        "monitoring",
+    )
+    told = run(*called, "--out", tmp_path, "--quiet")
+    assert (told.code, told.out) == (cli.EXIT_ALARMS, "")
+    assert "Alarm: The number of eligible persons" in told.err
+
+
+def test_an_ingest_says_where_the_store_is_and_what_is_in_it(run, tmp_path):
+    (tmp_path / "persons.csv").write_text(PERSONS)
+    (tmp_path / "admissions.csv").write_text(ADMISSIONS)
+    result = read(
+        run("ingest", "--input", tmp_path, "--store", tmp_path / "new", "--max-set-aside", 1, "--json")
+    )
+    assert result["result"]["store"] == str(tmp_path / "new")
+    assert result["result"]["rows"] == {"persons": 2, "admissions": 2}
+    assert result["result"]["is_changed"] is True
 
 
 def test_the_packaged_configuration_is_given_by_its_name(run, store, tmp_path, monkeypatch):

@@ -12,6 +12,7 @@ from typing import Any, Final
 import polars as pl
 
 from somv_risk.calls.arguments import read_count, read_index_times
+from somv_risk.calls.extras import check_installed
 from somv_risk.calls.moments import Moment
 from somv_risk.calls.notebook import render_notebook_table
 from somv_risk.calls.notices import list_notices, one_call
@@ -230,6 +231,8 @@ def evaluate(
     moments = read_index_times(index_times, histories.timezone)
     draws, seed = read_count("draws", draws), read_count("seed", seed)
     explained = read_count("explained", explained)
+    if explained:
+        check_installed("shap", "the quality of explanations")
     persons = choose_persons_to_follow(fitted, moments, persons)
     capacities = tuple(one.label for one in read_capacities(capacities))
     read_capacities([working_capacity])
