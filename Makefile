@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test spark lint docs bench models clean
+.PHONY: demo test wheel spark lint docs bench models clean
 
 demo: $(READY)
 	$(BIN)/somv-risk demo --out demo
@@ -13,6 +13,16 @@ demo: $(READY)
 # Two processes halve the time; a file's tests stay together, since they share what is slow to make.
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# The wheel, in an environment of its own with the core's packages and nothing of the extras.
+CORE := build/core/bin/python
+wheel: $(READY)
+	rm -rf build/core build/wheel
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation -w build/wheel .
+	$(PYTHON) -m venv build/core
+	$(CORE) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-core.lock
+	$(CORE) -m pip install --quiet --disable-pip-version-check --no-deps --no-index build/wheel/*.whl
+	cd build && core/bin/python ../tests/core_install.py
 
 # PySpark is large and needs Java, so that whoever has no cluster is spared it.
 spark: $(VENV)/.ready-spark

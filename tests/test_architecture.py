@@ -35,6 +35,7 @@ MAY_READ_PACKAGED_DATA = ("registers/codes/", "features/", "scoring/reasons/", "
 MAY_COLLECT = {
     "registers/checks": "checking rows must look at every row",
     "registers/soundness": "a call asks once how much was set aside and how old the data are",
+    "cohort/attrition": "a notebook shows how many each rule left out",
     "cohort/weeks": "a whole table is counted for a report",
     "features/": "its frames are computed when the caller collects them",
 }

@@ -201,5 +201,5 @@ def test_the_missing_extra_is_named(monkeypatch, tmp_path):
         lambda: from_delta(tmp_path),
         lambda: write_delta_table(pl.DataFrame({"a": [1]}), tmp_path / "x"),
     ):
-        with pytest.raises(ConfigError, match=r"pip install 'somv-risk\[delta\]'"):
+        with pytest.raises(ConfigError, match=r'pip install "somv-risk\[delta\]"'):
             call()

@@ -318,5 +318,5 @@ def test_secrets_are_hidden():
 
 def test_the_missing_extra_is_named(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "adbc_driver_postgresql", None)
-    with pytest.raises(ConfigError, match=r"pip install 'somv-risk\[postgres\]'"):
+    with pytest.raises(ConfigError, match=r'pip install "somv-risk\[postgres\]"'):
         from_postgres("postgresql://h/x")

@@ -17,7 +17,6 @@ from somv_risk.errors import ConfigError, InputError, SourceError
 from somv_risk.registers import schema
 from somv_risk.registers.histories import Histories
 from somv_risk.simulate import simulate
-from somv_risk.simulate import targets as targets_module
 from somv_risk.simulate.measures import (
     FIGURE_NAMES,
     Measurements,
@@ -702,13 +701,6 @@ def test_nothing_is_off_in_a_region_of_one_person(targets, seed):
 def test_the_usual_targets_are_those_of_the_project_wherever_one_stands(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert find_targets() == TARGETS.resolve()
-
-
-def test_targets_packaged_beside_the_module_come_first(tmp_path, monkeypatch):
-    monkeypatch.setattr(targets_module, "__file__", str(tmp_path / "targets.py"))
-    packaged = tmp_path / "region_sjaelland.toml"
-    packaged.write_text("", encoding="utf-8")
-    assert find_targets() == packaged
 
 
 def test_a_comparison_has_a_row_per_target_in_the_given_order(targets, measured):

@@ -21,6 +21,7 @@ from somv_risk.batch._tasks import RISKS_FOLDER, SCORES_FOLDER, WORK_FOLDER, Fai
 from somv_risk.batch._workers import start_workers
 from somv_risk.calls.arguments import read_index_time, read_path
 from somv_risk.calls.moments import Moment
+from somv_risk.calls.notebook import render_notebook_table
 from somv_risk.calls.notices import list_notices, one_call
 from somv_risk.calls.shown import show_type
 from somv_risk.errors import ConfigError, ModelError, OtherRunError, SourceError
@@ -44,6 +45,17 @@ class BatchResult:
     counts: Counts
     failed: tuple[Failed, ...]
     empty: tuple[int, ...]
+
+    def _repr_html_(self) -> str:
+        counts = self.counts
+        rows = [
+            ("persons scored", counts.scored),
+            ("persons flagged", counts.flagged),
+            ("of them new", counts.flagged_new),
+            ("buckets that could not be read", len(self.failed)),
+            ("buckets without persons", len(self.empty)),
+        ]
+        return render_notebook_table("BatchResult", ["what", "count"], rows)
 
 
 @one_call()

@@ -8,12 +8,12 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from somv_risk import errors
 from somv_risk.batch import BatchResult, Done, Failed, Options, Task, list_libraries, run_batch
+from somv_risk.calls.extras import check_installed
 from somv_risk.calls.moments import Moment
 from somv_risk.errors import ConfigError, SomvRiskError, SourceError, SystemLibraryError
 from somv_risk.files.parquet import scan_parquet
@@ -95,7 +95,7 @@ def score_spark(
     SomvRiskError
         Whatever `run_batch` raises.
     """
-    _check_is_installed()
+    check_installed("pyspark", "Spark")
     _check_format(format)
     result = run_batch(
         model,
@@ -132,7 +132,7 @@ def start_spark(master: str = "local[*]", settings: Mapping[str, str] | None = N
     SystemLibraryError
         If Java is missing or Spark does not start.
     """
-    _check_is_installed()
+    check_installed("pyspark", "Spark")
     _check_java()
     from pyspark.errors import PySparkException  # noqa: PLC0415 - an extra
     from pyspark.sql import SparkSession  # noqa: PLC0415
@@ -150,11 +150,6 @@ def start_spark(master: str = "local[*]", settings: Mapping[str, str] | None = N
         ) from None
 
 
-def _check_is_installed() -> None:
-    if find_spec("pyspark") is None:
-        raise ConfigError('Spark needs PySpark. Install it: pip install "somv-risk[spark]"')
-
-
 def _check_java() -> None:
     home = os.environ.get("JAVA_HOME")
     if shutil.which("java", path=f"{home}/bin" if home else None) is None:
@@ -167,8 +162,8 @@ def _check_java() -> None:
 def _check_format(asked: str) -> None:
     if asked not in ("parquet", "delta"):
         raise ConfigError(f"format is {asked!r}. Give 'parquet' or 'delta'.")
-    if asked == "delta" and find_spec("deltalake") is None:
-        raise ConfigError('Delta tables need deltalake. Install it: pip install "somv-risk[delta]"')
+    if asked == "delta":
+        check_installed("deltalake", "Delta tables")
 
 
 @dataclass(frozen=True, slots=True)

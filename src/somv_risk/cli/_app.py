@@ -3,7 +3,9 @@
 import os
 import sys
 import warnings
+from contextlib import suppress
 from importlib.metadata import version
+from traceback import format_tb
 from typing import Annotated, Final
 
 import typer
@@ -13,6 +15,8 @@ from somv_risk.cli._deliveries import check, ingest
 from somv_risk.cli._exit_codes import EXIT_CODES_HELP, find_exit_code
 from somv_risk.cli._looking import demo, features
 from somv_risk.cli._messages import messages
+from somv_risk.cli._models import models
+from somv_risk.cli._output import add_output_options, get_output, open_output, print_result
 from somv_risk.cli._registry import promote, rollback
 from somv_risk.cli._scoring import explain, monitor, score
 from somv_risk.cli._signals import end_on_signals
@@ -24,7 +28,7 @@ COMMANDS: Final = (
     *(simulate, ingest, check),
     *(train, evaluate, promote, rollback, tune),
     *(monitor, score, explain),
-    *(features, messages, demo),
+    *(features, models, messages, demo),
 )
 
 app = typer.Typer(
@@ -32,7 +36,6 @@ app = typer.Typer(
     help="Find the citizens whom the health system keeps losing, and say in plain words why.",
     epilog=EXIT_CODES_HELP,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 
@@ -55,14 +58,14 @@ def _start(
 
 
 for _command in COMMANDS:
-    app.command()(_command)
+    app.command()(add_output_options(_command))
 
 
 def main() -> None:
     """Run the command line; a known error is one sentence and its own exit code, a warning is a note."""
     prepare_output()
     warnings.showwarning = _note
-    with end_on_signals():
+    with end_on_signals(), open_output():
         _run()
 
 
@@ -70,8 +73,17 @@ def _run() -> None:
     try:
         _run_whole()
     except SomvRiskError as error:
-        print_to_stderr(f"[bold red]Error:[/] {escape(str(error))}")
+        _print_error(error)
         sys.exit(find_exit_code(type(error)))
+
+
+def _print_error(error: SomvRiskError) -> None:
+    """Print an error; if asked for, where it arose as well, without the errors before it, which may quote."""
+    if get_output().is_verbose:
+        print_to_stderr(escape("".join(format_tb(error.__traceback__)).rstrip()))
+    print_to_stderr(f"[bold red]Error:[/] {escape(str(error))}")
+    with suppress(OSError):
+        print_result(find_exit_code(type(error)), error)
 
 
 def _run_whole() -> None:
@@ -102,4 +114,5 @@ def _run_whole() -> None:
 
 
 def _note(message: Warning | str, *_: object, **__: object) -> None:
+    get_output().warnings.append(str(message))
     print_to_stderr(f"Note: {escape(str(message))}")

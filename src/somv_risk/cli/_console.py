@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 from pathlib import Path
@@ -25,6 +25,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from somv_risk.cli._output import get_output, give
 from somv_risk.registers.histories import Histories
 from somv_risk.registers.schema import TABLES
 
@@ -68,8 +69,11 @@ def print_to_stderr(text: str) -> None:
 
 @contextmanager
 def show_progress() -> Iterator[Callable[[str, int, int], None]]:
-    """Show a bar per step on a terminal, and nothing elsewhere."""
-    console = Console(stderr=True)
+    """Show a bar per step on a terminal; elsewhere lines if asked to say more, else nothing."""
+    output, console = get_output(), Console(stderr=True)
+    if output.is_verbose and not console.is_terminal:
+        yield _print_tenths()
+        return
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -82,7 +86,7 @@ def show_progress() -> Iterator[Callable[[str, int, int], None]]:
     with Progress(
         *columns,
         console=console,
-        disable=not console.is_terminal,
+        disable=output.is_quiet or not console.is_terminal,
         speed_estimate_period=LOOKED_BACK_SECONDS,
     ) as bars:
         tasks: dict[str, TaskID] = {}
@@ -95,15 +99,36 @@ def show_progress() -> Iterator[Callable[[str, int, int], None]]:
         yield show
 
 
+def _print_tenths() -> Callable[[str, int, int], None]:
+    """Return a progress that prints a line whenever another tenth of a step is done."""
+    printed: dict[str, int] = {}
+
+    def show(step: str, done: int, total: int) -> None:
+        tenth = 10 * done // max(total, 1)
+        if printed.get(step) != tenth:
+            printed[step] = tenth
+            print_to_stderr(escape(f"{step}: {done:,} of {total:,}"))
+
+    return show
+
+
 def make_console() -> Console:
-    """Return the output; a pipe has no width, so names are not cut there."""
-    console = Console()
-    return console if console.is_terminal else Console(width=PIPE_WIDTH)
+    """Return where a command's words go; a pipe has no width, so names are not cut there."""
+    output = get_output()
+    console = Console(stderr=output.is_json, quiet=output.is_quiet)
+    if not console.is_terminal:
+        console.width = PIPE_WIDTH
+    return console
 
 
 def say(text: str) -> None:
     """Say a line."""
     make_console().print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def say_warning(text: str) -> None:
+    """Say a line that somebody must know of: whoever wants no other words gets it on standard error."""
+    print_to_stderr(escape(text)) if get_output().is_quiet else say(text)
 
 
 def escape(text: str) -> str:
@@ -113,17 +138,25 @@ def escape(text: str) -> str:
 
 def print_histories(histories: Histories) -> None:
     """Print how many rows each table holds, and what was set aside or not taken over."""
-    table = Table("table", "rows", title="Histories", title_justify="left")
-    for name, frame in histories.tables.items():
-        table.add_row(name, f"{frame.select(pl.len()).collect().item():,}")
-    for name in histories.absent:
-        table.add_row(name, "absent")
-    make_console().print(table)
+    rows = {name: frame.select(pl.len()).collect().item() for name, frame in histories.tables.items()}
+    count, summary = histories.quarantine.count(), histories.quarantine.summary()
+    give(rows=rows, absent=histories.absent, not_taken_over=histories.dropped)
+    give(rows_set_aside=count, set_aside=summary)
+    _print_rows(rows, histories.absent)
     if histories.dropped.height:
         print_frame("Not taken over", histories.dropped)
-    say(f"Rows set aside: {histories.quarantine.count():,}")
-    if histories.quarantine.count():
-        print_frame("Set aside", histories.quarantine.summary())
+    say(f"Rows set aside: {count:,}")
+    if count:
+        print_frame("Set aside", summary)
+
+
+def _print_rows(rows: Mapping[str, int], absent: Collection[str]) -> None:
+    table = Table("table", "rows", title="Histories", title_justify="left")
+    for name, count in rows.items():
+        table.add_row(name, f"{count:,}")
+    for name in absent:
+        table.add_row(name, "absent")
+    make_console().print(table)
 
 
 def print_manifest(manifest: Mapping[str, Any]) -> None:
@@ -132,6 +165,7 @@ def print_manifest(manifest: Mapping[str, Any]) -> None:
     for name in TABLES:
         table.add_row(name, f"{manifest['rows'][name]:,}" if name in manifest["rows"] else "absent")
     make_console().print(table)
+    give(rows=manifest["rows"], not_taken_over=manifest["dropped"], set_aside=manifest["quarantine"])
     for title, rows in (("Not taken over", manifest["dropped"]), ("Set aside", manifest["quarantine"])):
         if rows:
             print_frame(title, pl.DataFrame(rows))

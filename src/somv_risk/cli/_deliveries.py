@@ -20,6 +20,7 @@ from somv_risk.cli._options import (
     KeyOption,
     Origin,
 )
+from somv_risk.cli._output import get_output, give
 from somv_risk.errors import SourceError
 from somv_risk.registers.soundness import USUAL_LIMIT, Limit
 from somv_risk.registers.span import Span
@@ -55,7 +56,7 @@ def ingest(
     ],
     source: Annotated[Origin, typer.Option("--source", help="Form of the delivery.")] = Origin.canonical,
     config: Annotated[
-        Path | None, typer.Option("--config", "-c", help="Mapping of the source (TOML); omop, postgres.")
+        Path | None, typer.Option("--config", "-c", help="Mapping of the source (TOML); of omop or postgres.")
     ] = None,
     data_end: DataEndOption = None,
     key_file: KeyOption = None,
@@ -82,9 +83,6 @@ def ingest(
     check_only: Annotated[
         bool, typer.Option("--check-only", help="Say all that would be said, and write nothing.")
     ] = False,
-    verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Show the summary even if nothing has changed.")
-    ] = False,
     group_readable: GroupReadableOption = False,
 ) -> None:
     """Read a delivery, check every row, and write it as a store or put it into one."""
@@ -108,10 +106,11 @@ def ingest(
             _print_review(review, delivery.data_end)
             return
         is_changed = _put(delivery, store, buckets, moment, limit, group_readable=group_readable)
-    if is_changed or verbose:
+    if is_changed or get_output().is_verbose:
         histories = scan_store(store)
         print_histories(histories)
         _say_end(histories.data_end, histories.span)
+    give(store=store, is_changed=is_changed)
     say(f"Store: {store}")
 
 
@@ -130,12 +129,15 @@ def _put(
         return True
     before = read_manifest(store)
     changes = append(delivery, store, delivered_at=moment, limit=limit)
+    give(changes=changes)
     print_frame("Changes", changes) if changes.height else say("The delivery changes nothing.")
     return read_manifest(store) != before
 
 
 def _print_review(review: Review, data_end: datetime | None) -> None:
     """Print what a delivery that was only checked came to."""
+    give(tables=review.rows, rows_set_aside=sum(row["set_aside"] for row in review.rows))
+    give(set_aside=review.set_aside)
     print_frame("Checked only: nothing was written", pl.DataFrame(review.rows))
     say(f"Rows set aside: {sum(row['set_aside'] for row in review.rows):,}")
     if review.set_aside.height:
@@ -199,6 +201,7 @@ def _verify(store: Path) -> None:
     found = verify_store(store)
     if found.is_empty():
         return
+    give(damaged=found)
     print_frame("Damaged", found)
     names = ", ".join(found["finding"].unique(maintain_order=True))
     raise SourceError(

@@ -8,6 +8,7 @@ import typer
 
 from somv_risk.cli._console import say, show_progress
 from somv_risk.cli._options import Language, LanguageOption, PersonsOption, SeedOption
+from somv_risk.cli._output import give
 from somv_risk.cli._printing import print_counts, print_features, print_files, print_first, print_metrics
 
 
@@ -32,6 +33,7 @@ def features(
     options = f" --own {quote(str(own))}" if own else ""
     command = f"somv-risk features{options} --out {quote(str(out))}"
     write_feature_page(out, render_feature_page(load_definitions(), definitions, command=command))
+    give(page=out)
     say(f"Page: {out}")
 
 

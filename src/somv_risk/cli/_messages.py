@@ -10,6 +10,7 @@ import typer
 from somv_risk import errors
 from somv_risk.cli._console import say
 from somv_risk.cli._exit_codes import ALL_CODES, find_exit_code
+from somv_risk.cli._output import give
 from somv_risk.errors import SomvRiskError, SomvRiskWarning, SourceError
 
 COMMAND: Final = "somv-risk messages --out docs/messages.md"
@@ -34,6 +35,9 @@ def messages(
 ) -> None:
     """List all errors, warnings and exit codes, or write their page."""
     page = render_messages()
+    give(exit_codes={code.number: code.words for code in ALL_CODES})
+    give(errors={kind.__name__: find_exit_code(kind) for kind in _list(SomvRiskError)})
+    give(warnings=[kind.__name__ for kind in _list(SomvRiskWarning)])
     if out is None:
         say(page)
         return

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 from rich.table import Table
 
-from somv_risk.cli._console import make_console, print_frame, print_manifest, say
+from somv_risk.cli._console import make_console, print_frame, print_manifest, say, say_warning
+from somv_risk.cli._output import give
 
 if TYPE_CHECKING:
     from somv_risk.batch import BatchResult
@@ -22,6 +23,7 @@ HOLDS: Final = {True: "yes", False: "NO"}
 
 def print_metrics(metrics: list[dict[str, object]]) -> None:
     """Print how well each ranking did in the test, a row per target and ranking."""
+    give(metrics=metrics)
     events, *rates = SHOWN_METRICS
     wide = (
         pl.DataFrame(metrics)
@@ -34,11 +36,14 @@ def print_metrics(metrics: list[dict[str, object]]) -> None:
 
 def say_tracked(tracked: "Tracked") -> None:
     """Say where MLflow keeps it."""
+    give(tracked=tracked)
     say(f"Tracked: {tracked.uri}, run {tracked.run_id}.")
 
 
 def print_decision(decision: "Decision") -> None:
     """Print how challenger and champion compare, which gates hold, and what was decided."""
+    give(verdict=decision.verdict, challenger=decision.challenger, champion_before=decision.champion)
+    give(comparison=decision.comparison.table, gates=decision.gates, run=decision.run_id)
     _print_comparison(decision.comparison.table)
     gates = decision.gates.drop("gate").with_columns(pl.col("holds").replace_strict(HOLDS))
     print_frame("Gates", _put_in_words(gates, "value"))
@@ -72,8 +77,9 @@ def print_batch(result: "BatchResult") -> None:
     _say_notes((*counts.warnings, *(f"Bucket {bucket} has no persons." for bucket in result.empty)))
     if counts.noted:
         say(f"Note: {counts.noted:,} persons have a warning of their own.")
+    give(noted=counts.noted, failed=result.failed, empty_buckets=result.empty)
     for failed in result.failed:
-        say(f"Bucket {failed.bucket} is left out. {failed.reason}")
+        say_warning(f"Bucket {failed.bucket} is left out. {failed.reason}")
     print_files(result.folder)
 
 
@@ -87,12 +93,15 @@ def print_counts(scores: pl.DataFrame) -> None:
 
 
 def _say_counts(scored: int, flagged: int, new: int) -> None:
+    give(scored=scored, flagged=flagged, flagged_new=new)
     say(f"Scored: {scored:,}. Flagged: {flagged:,}, of them new: {new:,}.")
 
 
 def _say_notes(notes: Iterable[str]) -> None:
-    for note in notes:
-        say(f"Note: {note}")
+    said = list(notes)
+    give(notes=said)
+    for note in said:
+        say_warning(f"Note: {note}")
 
 
 def print_first(scores: pl.DataFrame) -> None:
@@ -120,11 +129,13 @@ def print_features(definitions: "Sequence[Definition]", language: str) -> None:
         }
         for definition in definitions
     ]
+    give(features=rows)
     print_frame("Features", pl.DataFrame(rows))
 
 
 def print_files(folder: Path) -> None:
     """Print the files of a folder, without the hidden ones."""
-    for file in sorted(folder.iterdir()):
-        if not file.name.startswith("."):
-            say(f"{file}")
+    files = [file for file in sorted(folder.iterdir()) if not file.name.startswith(".")]
+    give(files=files)
+    for file in files:
+        say(f"{file}")

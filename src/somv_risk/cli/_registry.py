@@ -8,6 +8,7 @@ import typer
 from somv_risk.cli._console import say
 from somv_risk.cli._exit_codes import EXIT_NOT_PROMOTED
 from somv_risk.cli._options import DrawsOption, StoreOption, TrackingOption
+from somv_risk.cli._output import give
 from somv_risk.cli._printing import print_decision
 from somv_risk.sources import read_histories
 
@@ -51,4 +52,5 @@ def rollback(
     from somv_risk.tracking import roll_back
 
     gone, back = roll_back(reason, uri=tracking_uri)
+    give(champion=back, champion_before=gone)
     say(f"Version {back} is the champion again, in place of version {gone}.")

@@ -1,11 +1,13 @@
 """Scoring: everyone is scored, one person's risk is explained, and a scoring period is watched."""
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
-from somv_risk.cli._console import say, show_progress
+from somv_risk.calls.extras import check_installed
+from somv_risk.cli._console import say, say_warning, show_progress
 from somv_risk.cli._exit_codes import EXIT_ALARMS, EXIT_BUCKETS_FAILED
 from somv_risk.cli._options import (
     AllowOption,
@@ -21,6 +23,7 @@ from somv_risk.cli._options import (
     WhoIsExplained,
     list_allowed,
 )
+from somv_risk.cli._output import give
 from somv_risk.cli._printing import print_batch, say_tracked
 from somv_risk.sources import read_histories
 
@@ -84,16 +87,18 @@ def explain(
 ) -> None:
     """Explain one person's risk, or what has moved it since, with the events behind every reason."""
     from somv_risk.model.model import load_model
-    from somv_risk.scoring.change import explain_change
-    from somv_risk.scoring.explain_person import explain_person
+    from somv_risk.scoring.change import Change, explain_change
+    from somv_risk.scoring.explain_person import Explanation, explain_person
 
     histories, fitted = read_histories(store), load_model(model)
     allowed = list_allowed(allow)
+    told: Explanation | Change
     if since is None:
-        say(str(explain_person(fitted, histories, person, index_time, language=language, allow=allowed)))
+        told = explain_person(fitted, histories, person, index_time, language=language, allow=allowed)
     else:
         told = explain_change(fitted, histories, person, since, index_time, language=language, allow=allowed)
-        say(str(told))
+    give(**{part.name: getattr(told, part.name) for part in fields(told)})
+    say(str(told))
 
 
 def monitor(
@@ -106,7 +111,8 @@ def monitor(
         typer.Option(help="Moment of an earlier scoring, for turnover and outcomes; may be given again."),
     ] = None,
     config: Annotated[
-        Path | None, typer.Option("--config", "-c", help="Limits (TOML), where not the usual ones.")
+        Path | None,
+        typer.Option("--config", "-c", help="Limits (TOML), or `monitoring`, the packaged ones."),
     ] = None,
     language: PageLanguageOption = PageLanguage.en,
     tracking_uri: Annotated[
@@ -120,6 +126,7 @@ def monitor(
     from somv_risk.model.model import load_model
     from somv_risk.monitoring import monitor as monitor_model
 
+    check_installed("matplotlib", "the pictures of the page")
     fitted, histories = load_model(model), read_histories(store)
     with show_progress() as progress:
         report = monitor_model(
@@ -132,8 +139,9 @@ def monitor(
             progress=progress,
         )
     report.to_html(out / MONITORING_PAGE, language=language)
+    give(alarms=[alarm.say() for alarm in report.alarms], page=out / MONITORING_PAGE)
     for alarm in report.alarms:
-        say(f"Alarm: {alarm.say()}")
+        say_warning(f"Alarm: {alarm.say()}")
     say(f"{len(report.alarms)} beyond the limits. Page: {out / MONITORING_PAGE}")
     if track:
         from somv_risk.tracking import track_monitoring

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Final
 import polars as pl
 import typer
 
+from somv_risk.calls.extras import check_installed
 from somv_risk.cli._console import print_frame, print_histories, say, show_progress
 from somv_risk.cli._options import BucketsOption, PersonsOption, SeedOption
+from somv_risk.cli._output import give
 from somv_risk.errors import ConfigError
 from somv_risk.sources import read_histories
 from somv_risk.store import DEFAULT_BUCKETS, check_is_new
@@ -66,6 +68,7 @@ def simulate(
     published = _prepare_check(targets, report) if check else ()
     with _keep_or_discard(store) as folder:
         _write_region(plan, folder, buckets)
+        give(store=store)
         say(f"Store: {folder}" if store else "The store is not kept.")
         if check:
             from somv_risk.simulate.page import RunFacts
@@ -86,7 +89,9 @@ def _write_dirty(plan: "Plan", folder: Path) -> None:
 
     delivery = plant_defects(build_tables(plan), plan.seed)
     write_delivery(delivery, folder)
-    print_frame("Planted", delivery.planted.group_by("defect", "outcome").len("rows").sort("defect"))
+    planted = delivery.planted.group_by("defect", "outcome").len("rows").sort("defect")
+    give(delivery=folder, planted=planted)
+    print_frame("Planted", planted)
     say(f"Delivery: {folder}, and what was planted: {folder / 'planted.csv'}")
 
 
@@ -113,6 +118,7 @@ def _prepare_check(file: Path | None, report: Path) -> "Sequence[Target]":
     from somv_risk.simulate.page import make_report_folder
     from somv_risk.simulate.targets import find_targets, read_targets
 
+    check_installed("matplotlib", "the pictures of the page")
     targets = read_targets(file or find_targets())
     make_report_folder(report)
     return targets
@@ -134,5 +140,6 @@ def _check_region(facts: "RunFacts", folder: Path, targets: "Sequence[Target]", 
     )
     print_frame("Published and made up", shown)
     found = check.comparison["verdict"].to_list()
+    give(page=page, verdicts={verdict: found.count(verdict) for verdict in VERDICTS})
     say(", ".join(f"{found.count(verdict)} {verdict}" for verdict in VERDICTS) + ".")
     say(f"Page: {page}")

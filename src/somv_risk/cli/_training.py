@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import polars as pl
 import typer
 
+from somv_risk.calls.extras import check_installed
 from somv_risk.cli._console import print_frame, say, show_progress
 from somv_risk.cli._options import (
     AllowOption,
@@ -19,6 +20,7 @@ from somv_risk.cli._options import (
     WhichPersons,
     list_allowed,
 )
+from somv_risk.cli._output import give
 from somv_risk.cli._printing import SHOWN_ROWS, print_metrics, say_tracked
 from somv_risk.registers.histories import Histories
 from somv_risk.sources import read_histories
@@ -35,7 +37,8 @@ def train(
     store: StoreOption,
     model: Annotated[Path, typer.Option("--model", "-m", help="Folder for the model.")],
     config: Annotated[
-        Path | None, typer.Option("--config", "-c", help="Training configuration (TOML).")
+        Path | None,
+        typer.Option("--config", "-c", help="Training configuration (TOML); `default` is the packaged one."),
     ] = None,
     tables: Annotated[
         list[str] | None,
@@ -55,6 +58,7 @@ def train(
     if track:
         from somv_risk.tracking import check_store
 
+        check_installed("matplotlib", "the pictures that are logged")
         check_store(tracking_uri)
     histories = read_histories(store)
     with show_progress() as progress:
@@ -63,6 +67,7 @@ def train(
         tracked = (
             _track(fitted, histories, tracking_uri, draws, progress, simulated=simulated) if track else None
         )
+    give(model=model, tracked=tracked)
     print_metrics(fitted.facts["metrics"])
     say(f"Model: {model}  (card: {model / 'CARD.md'})")
     if tracked is not None:
@@ -136,6 +141,7 @@ def evaluate(
     from somv_risk.metrics import CAPACITIES
     from somv_risk.model.model import load_model
 
+    check_installed("matplotlib", "the pictures of the page")
     refits = Refits(seeds, years, "all" if place == ["all"] else tuple(place or ()))
     fitted, histories = load_model(model), read_histories(store)
     with show_progress() as progress:
@@ -156,6 +162,7 @@ def evaluate(
         )
     report.to_html(out / EVALUATION_PAGE, language=language)
     report.write_card(fitted, out / "CARD.md")
+    give(page=out / EVALUATION_PAGE, tables=sorted(report.tables), metrics=report.metrics)
     print_frame("Separation", report.metrics.filter(pl.col("metric").is_in(["auroc", "average_precision"])))
     say(f"Page: {out / EVALUATION_PAGE}")
     if track:
@@ -176,7 +183,8 @@ def tune(
         Path | None, typer.Option("--config", "-c", help="Training configuration to start from (TOML).")
     ] = None,
     space: Annotated[
-        Path | None, typer.Option(help="What to try (TOML), in place of the usual; see configs/tuning.toml.")
+        Path | None,
+        typer.Option(help="What to try (TOML) in place of the usual; `tuning` is the packaged file."),
     ] = None,
 ) -> None:
     """Search for tree parameters within a budget, and write a configuration for train."""
@@ -197,6 +205,7 @@ def tune(
     write_config(tuned.config, out)
     print_frame("The best trials", tuned.trials.sort("log_loss", "trial").head(SHOWN_ROWS))
     losses: list[float] = tuned.trials["log_loss"].to_list()
+    give(config=out, study=study, trials=len(losses), log_loss=min(losses), log_loss_at_start=losses[0])
     say(f"Log loss: {losses[0]:.5f} at the start, {min(losses):.5f} at best of {len(losses)} trials.")
     say(f"Study: {study}")
     say(f"Configuration: {out}")

@@ -11,6 +11,7 @@ import polars as pl
 
 from somv_risk.calls.arguments import read_count, read_index_times
 from somv_risk.calls.moments import Moment
+from somv_risk.cohort.attrition import render_attrition
 from somv_risk.registers import schema as s
 from somv_risk.registers.histories import Histories, check_histories
 
@@ -27,6 +28,9 @@ class Cohort:
 
     rows: pl.LazyFrame
     attrition: pl.LazyFrame
+
+    def _repr_html_(self) -> str:
+        return render_attrition(self.attrition)
 
     def lazy(self) -> pl.LazyFrame:
         """Return the rows."""

@@ -12,7 +12,9 @@ from typing import Any, Final
 import polars as pl
 
 from somv_risk.calls.arguments import read_count, read_index_times
+from somv_risk.calls.extras import check_installed
 from somv_risk.calls.moments import Moment
+from somv_risk.calls.notebook import render_notebook_table
 from somv_risk.calls.notices import list_notices, one_call
 from somv_risk.calls.repeatable import same_on_any_threads
 from somv_risk.calls.shown import show_type
@@ -67,6 +69,11 @@ class EvaluationReport:
 
     def __repr__(self) -> str:
         return f"EvaluationReport({self.facts['target']['name']}: {', '.join(self.tables)})"
+
+    def _repr_html_(self) -> str:
+        rows = [(name, table.height) for name, table in self.tables.items()]
+        title = f"EvaluationReport, {self.facts['target']['name']}"
+        return render_notebook_table(title, ["table", "rows"], rows)
 
     @property
     def metrics(self) -> pl.DataFrame:
@@ -224,6 +231,8 @@ def evaluate(
     moments = read_index_times(index_times, histories.timezone)
     draws, seed = read_count("draws", draws), read_count("seed", seed)
     explained = read_count("explained", explained)
+    if explained:
+        check_installed("shap", "the quality of explanations")
     persons = choose_persons_to_follow(fitted, moments, persons)
     capacities = tuple(one.label for one in read_capacities(capacities))
     read_capacities([working_capacity])

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from somv_risk.calls.arguments import read_path
+from somv_risk.calls.notebook import render_notebook_table
 from somv_risk.cohort.asof import Lags
 from somv_risk.cohort.outcomes import Target
 from somv_risk.cohort.windows import Horizon
@@ -89,6 +90,13 @@ class RiskModel:
     def __repr__(self) -> str:
         return f"RiskModel({list(self.heads)}, {len(self.features)} features)"
 
+    def _repr_html_(self) -> str:
+        rows = [
+            (name, head.target.horizon.days, head.booster.num_trees()) for name, head in self.heads.items()
+        ]
+        title = f"RiskModel, {len(self.features)} features of {', '.join(self.tables)}"
+        return render_notebook_table(title, ["target", "horizon in days", "trees"], rows)
+
     @property
     def features(self) -> tuple[Feature, ...]:
         """Features in matrix order."""
@@ -145,15 +153,23 @@ def load_trees(text: str) -> lightgbm.Booster:
 
 
 def load_model(path: str | Path) -> RiskModel:
-    """Load a model from its folder, or from the registry by a name such as "models:/somv-risk@champion".
+    """Load a model by its folder, the name of a packaged one, or a name in the registry.
 
-    The files are read each time; where they are those of a model loaded before, its trees are taken again.
+    "models:/somv-risk@champion" is a name in the registry, "simulated" a packaged model (`somv-risk models`
+    lists them). Where the working folder has a folder "simulated", that is loaded, or refused if it holds no
+    model: no other model takes the place of one's own. The files are read each time; where they are those of
+    a model loaded before, its trees are taken again.
 
     Raises
     ------
     ModelError
         If a file is missing, of another version or altered, or the trees name other features; if the
         registry has no model of that name.
+
+    Examples
+    --------
+    >>> load_model("simulated")
+    RiskModel(['frequent_admission', 'unfinished_treatment'], 286 features)
     """
     with open_folder(read_path("model", path)) as folder:
         stored = read_model(folder)

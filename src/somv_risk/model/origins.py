@@ -8,6 +8,8 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Final
 
+from somv_risk.files.packaged import find_model_folder
+
 Fetch = Callable[[str], AbstractContextManager[Path]]
 
 _ORIGINS: Final[dict[str, Fetch]] = {}
@@ -19,7 +21,9 @@ def add_origin(prefix: str, fetch: Fetch) -> None:
 
 
 def open_folder(name: str | Path) -> AbstractContextManager[Path]:
-    """Open the folder that a name stands for: itself, unless its prefix has an origin.
+    """Open the folder that a name stands for: what the origin of its prefix fetches, else a folder.
+
+    A folder that is there comes first, then the packaged model of that name.
 
     Examples
     --------
@@ -30,4 +34,4 @@ def open_folder(name: str | Path) -> AbstractContextManager[Path]:
     for prefix, fetch in _ORIGINS.items():
         if str(name).startswith(prefix):
             return fetch(str(name))
-    return nullcontext(Path(name))
+    return nullcontext(find_model_folder(name))

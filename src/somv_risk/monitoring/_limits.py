@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from somv_risk.calls.arguments import read_path
+from somv_risk.files.packaged import find_config
 from somv_risk.metrics import read_capacities
 from somv_risk.metrics.week_volumes import WeekLimits
 from somv_risk.training.config import parse_entries, read_toml
@@ -106,6 +106,8 @@ class Limits(_Section):
 def read_limits(given: Limits | Mapping[str, Any] | str | Path | None) -> Limits:
     """Read limits from the path of a TOML file, its content, or nothing, which stands for the defaults.
 
+    "monitoring" or "default" is the packaged file, where no file of that name is in the working folder.
+
     Raises
     ------
     SourceError
@@ -117,4 +119,6 @@ def read_limits(given: Limits | Mapping[str, Any] | str | Path | None) -> Limits
         return given
     if given is None or isinstance(given, Mapping):
         return parse_entries("Limits", Limits, given or {})
-    return parse_entries("Limits", Limits, read_toml("Limits", read_path("limits", given)))
+    return parse_entries(
+        "Limits", Limits, read_toml("Limits", find_config("limits", given, "monitoring.toml"))
+    )

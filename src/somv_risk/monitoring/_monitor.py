@@ -12,6 +12,7 @@ import polars as pl
 
 from somv_risk.calls.arguments import read_index_time, read_index_times
 from somv_risk.calls.moments import Moment
+from somv_risk.calls.notebook import render_notebook_table
 from somv_risk.calls.notices import list_notices, one_call
 from somv_risk.cohort.weeks import Seen, SourceWeeks, count_weeks, measure_reach, see
 from somv_risk.errors import ConfigError
@@ -64,6 +65,11 @@ class MonitoringReport:
 
     def __repr__(self) -> str:
         return f"MonitoringReport({self.facts['index_time']}: {len(self.alarms)} alarms)"
+
+    def _repr_html_(self) -> str:
+        rows = [(name, table.height) for name, table in self.tables.items()]
+        title = f"MonitoringReport, {self.facts['index_time']}, {len(self.alarms)} alarms"
+        return render_notebook_table(title, ["table", "rows"], rows)
 
     @property
     def metrics(self) -> dict[str, float]:

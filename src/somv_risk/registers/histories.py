@@ -9,6 +9,7 @@ from typing import Final, Protocol, runtime_checkable
 import polars as pl
 
 from somv_risk.calls.arrow import read_frame
+from somv_risk.calls.notebook import render_notebook_table
 from somv_risk.calls.shown import show_type
 from somv_risk.calls.timezones import TIMEZONE
 from somv_risk.errors import InputError
@@ -127,6 +128,9 @@ class Quarantine:
         lines = [f"{rows:>10,} {table}: {rule}" for table, rule, rows in self.summary().iter_rows()]
         return "\n".join(lines) if lines else "No rows were set aside."
 
+    def _repr_html_(self) -> str:
+        return render_notebook_table("Rows set aside", ["table", "rule", "rows"], self.summary().iter_rows())
+
     def join(self, other: "Quarantine") -> "Quarantine":
         """Return what both set aside."""
         tables = [table for table in s.TABLES if table in {*self.rows, *other.rows}]
@@ -205,6 +209,16 @@ class Histories:
 
     def __repr__(self) -> str:
         return f"Histories({list(self.tables)}, data_end={self.data_end}, {self.quarantine!r})"
+
+    def _repr_html_(self) -> str:
+        """Show what was delivered, as far as that is known without reading a table."""
+        delivered, broken = self.quarantine.delivered, self.quarantine.count_tables()
+        rows: list[tuple[object, ...]] = [
+            (table, delivered.get(table, "not counted"), broken.get(table, 0)) for table in self.tables
+        ]
+        rows += [(table, "absent", None) for table in self.absent]
+        title = f"Histories, data end {self.data_end or 'not given'}"
+        return render_notebook_table(title, ["table", "rows delivered", "rows set aside"], rows)
 
     @property
     def parts(self) -> tuple["Histories", ...]:

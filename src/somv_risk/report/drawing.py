@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
+from somv_risk.calls.extras import check_installed
 from somv_risk.report.wording import Wording
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ def make_panels(
     **how: Any,  # noqa: ANN401 - whatever subplots takes
 ) -> "tuple[Figure, list[Axes]]":
     """Make a figure of some panels, row by row."""
+    check_installed("matplotlib", "pictures")
     from matplotlib.figure import Figure  # noqa: PLC0415 - slow to import
 
     figure = Figure(figsize=(width, height), layout="constrained")
@@ -89,6 +91,7 @@ def embed_svg(svg: str, name: str, description: str) -> str:
 
 def write_numbers(figure: "Figure", words: Wording) -> None:
     """Write the numbers of all axes as the language does, where they have no words of their own."""
+    check_installed("matplotlib", "pictures")
     from matplotlib.ticker import FuncFormatter, LogFormatter, ScalarFormatter  # noqa: PLC0415 - slow to import
 
     for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):

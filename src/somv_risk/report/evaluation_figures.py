@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
+from somv_risk.calls.extras import check_installed
 from somv_risk.registers.schema import INDEX_TIME
 from somv_risk.report import group_figures
 from somv_risk.report.drawing import (
@@ -39,6 +40,7 @@ Draw = Callable[[Findings, Wording], "Figure | None"]
 
 def render_figure(name: str, findings: Findings, words: Wording) -> str:
     """Render a figure as an SVG element to stand in a page; nothing where its table has nothing to draw."""
+    check_installed("matplotlib", "pictures")
     from matplotlib import rc_context  # noqa: PLC0415 - slow to import
 
     with rc_context(STYLE):

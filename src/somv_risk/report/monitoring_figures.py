@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
+from somv_risk.calls.extras import check_installed
 from somv_risk.report.drawing import INK, SOFT, STYLE, WIDTH, embed_figure
 from somv_risk.report.wording import Wording
 
@@ -22,6 +23,7 @@ Draw = Callable[[Tables, Wording], "Figure | None"]
 
 def render_monitoring_figure(name: str, tables: Tables, words: Wording) -> str:
     """Render a figure as an SVG element to stand in a page; nothing where its table has nothing to draw."""
+    check_installed("matplotlib", "pictures")
     from matplotlib import rc_context  # noqa: PLC0415 - slow to import
 
     with rc_context(STYLE):
@@ -31,6 +33,7 @@ def render_monitoring_figure(name: str, tables: Tables, words: Wording) -> str:
 
 def plot_volumes(tables: Tables, words: Wording) -> "Figure | None":
     """Plot the rows of each table by week, the band, and the weeks out of the ordinary."""
+    check_installed("matplotlib", "pictures")
     from matplotlib.figure import Figure  # noqa: PLC0415 - slow to import
 
     rows = tables["volumes"].filter(pl.col("by") == "started")
@@ -71,6 +74,7 @@ def _draw_weeks(axes: "Axes", rows: pl.DataFrame, words: Wording) -> None:
 
 def plot_score_bins(tables: Tables, words: Wording) -> "Figure | None":
     """Plot the share of persons by bin of risk, of the first target, now and at training."""
+    check_installed("matplotlib", "pictures")
     from matplotlib.figure import Figure  # noqa: PLC0415 - slow to import
 
     rows = tables["score_bins"].filter(pl.col("target") == pl.col("target").first())

@@ -8,6 +8,7 @@ import numpy.typing as npt
 import polars as pl
 
 from somv_risk.calls.arguments import read_index_time
+from somv_risk.calls.extras import check_installed
 from somv_risk.calls.moments import Moment
 from somv_risk.errors import CohortError, ConfigError
 from somv_risk.features import Feature
@@ -63,6 +64,7 @@ def make_explanation(
     ConfigError
         If `by` or the language is not known.
     """
+    check_installed("shap", "plots of contributions")
     import shap  # noqa: PLC0415 - slow to import
 
     if by not in {"feature", "theme"}:
@@ -106,6 +108,7 @@ def _tell_themes(
 
 def draw_beeswarm(explanation: "shap.Explanation", shown: int = SHOWN) -> "Axes":
     """Draw what each feature contributes to whom: shap's beeswarm, of the weightiest features."""
+    check_installed("shap", "plots of contributions")
     import shap  # noqa: PLC0415
 
     axes: Axes = shap.plots.beeswarm(explanation, max_display=shown, show=False)
@@ -120,6 +123,7 @@ def draw_waterfall(explanation: "shap.Explanation", person: int = 0, shown: int 
     CohortError
         If there are not so many persons.
     """
+    check_installed("shap", "plots of contributions")
     import shap  # noqa: PLC0415
 
     if not 0 <= person < len(explanation):
@@ -130,6 +134,7 @@ def draw_waterfall(explanation: "shap.Explanation", person: int = 0, shown: int 
 
 def draw_bar(explanation: "shap.Explanation", shown: int = SHOWN) -> "Axes":
     """Draw how much the features move scores on average, in either direction: shap's bar plot."""
+    check_installed("shap", "plots of contributions")
     import shap  # noqa: PLC0415
 
     axes: Axes = shap.plots.bar(explanation, max_display=shown, show=False)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
+from somv_risk.calls.extras import check_installed
 from somv_risk.simulate.measures import TWO_SIDED_95, Measurements, compute_lorenz
 from somv_risk.simulate.plot_tables import (
     build_admission_shares,
@@ -56,6 +57,7 @@ def render_plots(comparison: pl.DataFrame, measurements: Measurements) -> dict[s
 
 def render_svg(plot: Callable[[pl.DataFrame], "Figure"], table: pl.DataFrame) -> str:
     """Render one plot of a table; equal tables give equal text."""
+    check_installed("matplotlib", "pictures")
     from matplotlib import rc_context  # noqa: PLC0415 - slow to import
 
     with rc_context(STYLE):
@@ -105,6 +107,7 @@ def plot_lorenz(table: pl.DataFrame) -> "Figure":
 
 def plot_age_profile(table: pl.DataFrame) -> "Figure":
     """Plot population and acute admissions of `build_age_profile` in two panels."""
+    check_installed("matplotlib", "pictures")
     from matplotlib.figure import Figure  # noqa: PLC0415 - slow to import
 
     figure = Figure(figsize=(9.0, 4.2), layout="constrained")
@@ -182,6 +185,7 @@ def plot_benefit_shares(table: pl.DataFrame) -> "Figure":
 
 
 def _make_figure(width: float, height: float) -> "tuple[Figure, Axes]":
+    check_installed("matplotlib", "pictures")
     from matplotlib.figure import Figure  # noqa: PLC0415 - slow to import
 
     figure = Figure(figsize=(width, height), layout="constrained")

@@ -9,6 +9,7 @@ from typing import Any, Final, Literal, get_args
 import polars as pl
 
 from somv_risk.errors import ConfigError
+from somv_risk.files.packaged import find_config, find_packaged_config
 from somv_risk.simulate.difficulty import DIFFICULTY_NAMES
 from somv_risk.simulate.measures import FIGURE_NAMES, TWO_SIDED_95
 from somv_risk.training.config import read_toml
@@ -17,7 +18,7 @@ Status = Literal["sourced", "derived", "assumed"]
 Verdict = Literal["within", "off", "uncertain", "not measured"]
 
 NO_SPREAD: Final = 1e-6  # of the figure: a smaller standard error is 0 but for rounding
-TARGETS_FILE: Final = "region_sjaelland.toml"
+TARGETS_FILE: Final = "simulation/region_sjaelland.toml"
 VERDICTS: Final[tuple[Verdict, ...]] = get_args(Verdict)
 COMPARISON_COLUMNS: Final = (
     *("subject", "figure", "title", "unit", "target", "low", "high"),
@@ -81,9 +82,7 @@ def find_targets() -> Path:
     >>> find_targets().name
     'region_sjaelland.toml'
     """
-    module = Path(__file__).resolve()
-    packaged = module.with_name(TARGETS_FILE)
-    return packaged if packaged.is_file() else module.parents[3] / "configs" / "simulation" / TARGETS_FILE
+    return find_packaged_config(TARGETS_FILE)
 
 
 def read_targets(path: str | Path) -> tuple[Target, ...]:
@@ -96,7 +95,7 @@ def read_targets(path: str | Path) -> tuple[Target, ...]:
     ConfigError
         If it is not TOML, holds no target, or one breaks a rule or comes twice.
     """
-    return _parse_targets(read_toml("Table of targets", Path(path)))
+    return _parse_targets(read_toml("Table of targets", find_config("targets", path, TARGETS_FILE)))
 
 
 def compare(targets: Sequence[Target], figures: pl.DataFrame) -> pl.DataFrame:

@@ -12,9 +12,10 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from somv_risk.calls.arguments import read_path
+from somv_risk.calls.extras import check_installed
 from somv_risk.calls.notices import one_call
 from somv_risk.calls.timezones import TIMEZONE
-from somv_risk.errors import ConfigError, SourceError
+from somv_risk.errors import SourceError
 from somv_risk.files.parquet import check_rows
 from somv_risk.files.private_files import make_private_folder
 from somv_risk.registers import schema as s
@@ -127,7 +128,7 @@ def write_delta_table(
     ConfigError
         If the extra `delta` is not installed.
     """
-    _check_installed()
+    check_installed("deltalake", "Delta tables")
     folder = read_path("path", path)
     texts = [name for name, dtype in frame.lazy().collect_schema().items() if isinstance(dtype, pl.Enum)]
     try:
@@ -164,7 +165,7 @@ class _Table:
 
 
 def _open_all(path: str | Path, version: Version | Mapping[str, Version], timezone: str) -> dict[str, _Table]:
-    _check_installed()
+    check_installed("deltalake", "Delta tables")
     folder = open_folder(path, "a folder of Delta tables")
     names = [table for table in s.TABLES if (folder / table / LOG).is_dir()]
     if not names:
@@ -240,12 +241,3 @@ def _name_table(folder: Path) -> Iterator[None]:
 def _describe(error: BaseException, otherwise: str) -> str:
     """Say what Delta says, without its words, which may quote values."""
     return _FAULTS.get(type(error).__name__, otherwise)
-
-
-def _check_installed() -> None:
-    try:
-        import deltalake  # noqa: F401, PLC0415 - an extra
-    except ImportError:
-        raise ConfigError(
-            "Delta tables need the package deltalake. Install it with: pip install 'somv-risk[delta]'."
-        ) from None

@@ -8,6 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 import polars as pl
 
+from somv_risk.calls.extras import check_installed
 from somv_risk.calls.shown import is_text, show_type
 from somv_risk.errors import ConfigError, SourceError
 from somv_risk.files.parquet import DAMAGE
@@ -26,13 +27,9 @@ class Session:
         self._connection: Any = None
         if not isinstance(uri, str) or not is_text(uri):
             raise ConfigError(f"uri is {show_type(uri)}. Give a connection such as postgresql://host/region.")
-        try:
-            from adbc_driver_postgresql import dbapi  # noqa: PLC0415 - an extra
-        except ImportError:
-            raise ConfigError(
-                "PostgreSQL needs the package adbc-driver-postgresql. "
-                "Install it with: pip install 'somv-risk[postgres]'."
-            ) from None
+        check_installed("adbc_driver_postgresql", "PostgreSQL")
+        from adbc_driver_postgresql import dbapi  # noqa: PLC0415 - an extra
+
         self.waiting: set[str] = set()
         self._uri = uri
         with _hide_what_is_said(uri):

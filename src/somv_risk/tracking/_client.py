@@ -7,7 +7,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from somv_risk.errors import ModelError, SourceError
+from somv_risk.calls.extras import check_installed
+from somv_risk.errors import SourceError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -35,15 +36,14 @@ def import_mlflow() -> Any:  # noqa: ANN401 - a module
 
     Raises
     ------
-    ModelError
+    ConfigError
         If it is not installed.
     """
+    check_installed("mlflow", "runs and registered models")
     for name, value in SILENCE.items():
         os.environ.setdefault(name, value)
-    try:
-        import mlflow  # noqa: PLC0415 - slow to import
-    except ImportError:
-        raise ModelError("MLflow is not installed. Run: pip install mlflow") from None
+    import mlflow  # noqa: PLC0415 - slow to import
+
     return mlflow
 
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from somv_risk.disclosure import FEW
 from somv_risk.errors import ConfigError
+from somv_risk.files.packaged import find_config, find_packaged_config
 from somv_risk.training.config import read_toml
 
 GATES_FILE: Final = "gates.toml"
@@ -134,9 +135,7 @@ def find_gates() -> Path:
     >>> find_gates().name
     'gates.toml'
     """
-    module = Path(__file__).resolve()
-    packaged = module.with_name(GATES_FILE)
-    return packaged if packaged.is_file() else module.parents[3] / "configs" / GATES_FILE
+    return find_packaged_config(GATES_FILE)
 
 
 def read_gates(path: str | Path | None = None) -> Gates:
@@ -149,7 +148,7 @@ def read_gates(path: str | Path | None = None) -> Gates:
     ConfigError
         If it is not TOML, holds no gate, or one breaks a rule.
     """
-    file = find_gates() if path is None else Path(path)
+    file = find_gates() if path is None else find_config("gates", path, GATES_FILE)
     return parse_gates(read_toml("Table of gates", file), str(file))
 
 

@@ -36,6 +36,7 @@ from somv_risk.features import (
     load_definitions,
     parse_definitions,
 )
+from somv_risk.files.packaged import find_config
 from somv_risk.model.model import Eligibility
 from somv_risk.registers import schema as s
 from somv_risk.training.fit import TreeSettings
@@ -301,7 +302,8 @@ class TrainConfig(_Section):
 def read_config(path: str | Path) -> TrainConfig:
     """Read a training configuration; what it does not say is as in `TrainConfig`.
 
-    Paths in it start from its own folder.
+    "default" is the packaged one, where no file of that name is in the working folder. Paths in a file start
+    from its own folder.
 
     Raises
     ------
@@ -310,7 +312,7 @@ def read_config(path: str | Path) -> TrainConfig:
     ConfigError
         If it is not TOML, a key is unknown or a value breaks a rule.
     """
-    file = read_path("config", path)
+    file = find_config("config", path, "default.toml")
     return parse_config(read_toml("Configuration", file), folder=file.parent)
 
 

@@ -6,6 +6,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from somv_risk.calls.extras import check_installed
 from somv_risk.evaluation.explanations._measured import Measured, tell_largest
 from somv_risk.model.matrix import Matrix
 from somv_risk.model.model import RiskModel
@@ -37,6 +38,7 @@ def _measure_additivity(model: RiskModel, matrix: Matrix, told: Contributions) -
 
 
 def _measure_shap(model: RiskModel, matrix: Matrix, told: Contributions) -> Measured:
+    check_installed("shap", "a comparison of contributions")
     from shap import TreeExplainer  # noqa: PLC0415 - slow to import
 
     with warnings.catch_warnings():

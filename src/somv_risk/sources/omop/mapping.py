@@ -10,8 +10,8 @@ from typing import Final, TypeAlias
 
 import polars as pl
 
-from somv_risk.calls.arguments import read_path
 from somv_risk.errors import ConfigError, SourceError
+from somv_risk.files.packaged import find_config
 from somv_risk.sources.omop.choice import QUESTIONS, Choice, check_known, is_concept, join_patterns
 from somv_risk.sources.omop.files import TableLayout
 
@@ -78,7 +78,9 @@ def read_mapping(config: str | Path | None = None) -> OmopMapping:
     """
     mapping = _parse_toml("omop.toml", resources.files(__package__).joinpath("omop.toml").read_text("utf-8"))
     if config is not None:
-        mapping = _merge(mapping, _parse_toml(str(config), _read_text_file(read_path("config", config))))
+        mapping = _merge(
+            mapping, _parse_toml(str(config), _read_text_file(find_config("config", config, "omop.toml")))
+        )
     return _build_mapping(mapping)
 
 

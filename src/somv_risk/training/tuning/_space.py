@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from somv_risk.calls.arguments import read_path
 from somv_risk.errors import ConfigError
+from somv_risk.files.packaged import find_config
 from somv_risk.training.config import read_toml
 
 SPACE: Final[Mapping[str, Any]] = MappingProxyType(
@@ -61,7 +61,7 @@ class Dimension(BaseModel):
 
 
 def read_space(space: Mapping[str, Any] | str | Path) -> dict[str, Dimension]:
-    """Read a search space: a TOML file, or its content.
+    """Read a search space: a TOML file, its content, or "tuning" or "default", which is the packaged file.
 
     Raises
     ------
@@ -70,10 +70,14 @@ def read_space(space: Mapping[str, Any] | str | Path) -> dict[str, Dimension]:
     ConfigError
         If it is not TOML, is empty, or the values of a parameter are unsound.
     """
-    rows = space if isinstance(space, Mapping) else read_toml("Search space", read_path("space", space))
+    rows = space if isinstance(space, Mapping) else _read_rows(space)
     if not rows:
         raise ConfigError("The search space is empty. Name a tree parameter, with low and high or choices.")
     return {name: _parse(name, row) for name, row in rows.items()}
+
+
+def _read_rows(space: str | Path) -> dict[str, Any]:
+    return read_toml("Search space", find_config("space", space, "tuning.toml"))
 
 
 def _parse(name: str, row: object) -> Dimension:

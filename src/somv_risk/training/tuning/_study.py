@@ -25,13 +25,6 @@ _MADE_OF: Final[Mapping[str, str]] = MappingProxyType(
 )
 
 
-def check_is_installed() -> None:
-    try:
-        import optuna  # noqa: F401, PLC0415 - an optional tool
-    except ImportError:
-        raise ConfigError('Tuning needs Optuna. Install it: pip install "somv-risk[tune]"') from None
-
-
 @contextmanager
 def keep_quiet() -> Iterator[None]:
     """Keep Optuna from logging every trial; the progress tells of them."""

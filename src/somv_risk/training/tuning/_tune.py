@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 from somv_risk.calls.arguments import read_path
+from somv_risk.calls.extras import check_installed
 from somv_risk.errors import ConfigError
 from somv_risk.registers.histories import Histories, check_histories
 from somv_risk.training.config import TrainConfig
@@ -17,7 +18,6 @@ from somv_risk.training.steps import Progress, ignore_progress, resolve_config
 from somv_risk.training.tuning._space import SPACE, Dimension, read_space
 from somv_risk.training.tuning._study import (
     TREES,
-    check_is_installed,
     keep_quiet,
     list_finished,
     open_study,
@@ -95,7 +95,7 @@ def tune(
     check_histories(histories)
     storage = read_path("storage", storage)
     _check_budget(trials, minutes)
-    check_is_installed()
+    check_installed("optuna", "tuning")
     settings, dimensions = resolve_config(config), read_space(space)
     start = _list_start(settings, dimensions)
     with keep_quiet(), translate_storage_errors(storage):
