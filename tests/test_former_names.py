@@ -64,8 +64,6 @@ def test_no_module_of_the_library_uses_a_former_name():
 
 def test_histories_are_still_checked_by_the_former_method():
     region = sr.simulate(persons=100, seed=7)
-    with pytest.warns(
-        DeprecationWarning, match="Histories.check is .*keep_sound_rows"
-    ):
+    with pytest.warns(DeprecationWarning, match="Histories.check is .*keep_sound_rows"):
         checked = region.check()
     assert checked.persons.collect().equals(keep_sound_rows(region).persons.collect())

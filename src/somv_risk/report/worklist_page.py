@@ -1,11 +1,9 @@
 """Worklist page: one self-contained HTML page that staff read on screen and on paper."""
 
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
-from importlib import resources
 from math import ceil, floor
 from types import MappingProxyType
 from typing import Any, Final
@@ -18,6 +16,7 @@ from somv_risk.report import timeline
 from somv_risk.report.pages import load_template
 from somv_risk.report.timeline import PlacedEvent, Timeline, build_timelines
 from somv_risk.scoring.reasons import DateWords, load_texts
+from somv_risk.toml import load_packaged
 
 REQUIRED_COLUMNS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
@@ -200,4 +199,4 @@ def _build_cards(scores: pl.DataFrame, events: pl.DataFrame, persons: pl.DataFra
 
 @cache
 def _read_texts() -> dict[str, dict[str, Any]]:
-    return tomllib.loads(resources.files(__package__).joinpath("texts.toml").read_text(encoding="utf-8"))
+    return load_packaged("somv_risk.report", "texts.toml")
