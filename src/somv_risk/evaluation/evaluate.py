@@ -237,14 +237,13 @@ def evaluate(
     warn_of_quarantine(histories)
     tables = _judge_moments(judging, moments, progress)
     _check_judged(tables)
-    models: tuple[RiskModel, ...] = ()
+    again = None
     if refits is not None:
         again = run_refits(histories, config, refits, progress, judge=_make_judge(judging))
         tables |= again.tables
-        models = again.models
     if explained:
         tables["explanations"] = measure_explanations(
-            fitted, histories, moments[-1], persons=explained, seed=seed, others=models
+            fitted, histories, moments[-1], persons=explained, seed=seed, others=again.models if again else ()
         )
     return EvaluationReport(
         facts=MappingProxyType(

@@ -140,11 +140,7 @@ def monitor(
     warn_of_quarantine(histories)
     check_index_time(histories, moment, [INDEX_TIME])  # a table that stands still is an alarm of its own
     seen = see(histories, moment, fitted.lags)
-    weeks = {
-        table: count_weeks(histories, table, seen, count_needed(set_limits.volumes))
-        for table in s.EVENT_TABLES
-        if table in histories.tables
-    }
+    weeks = _count_weeks(histories, seen, count_needed(set_limits.volumes))
     progress(steps[1], 1, len(steps))
     scored = score_persons(fitted, histories, moment, reference)
     progress(steps[2], 2, len(steps))
@@ -159,6 +155,12 @@ def monitor(
         tables=MappingProxyType({"alarms": tabulate_alarms(alarms), **tables}),
         alarms=tuple(alarms),
     )
+
+
+def _count_weeks(histories: Histories, seen: Seen, weeks: int) -> dict[str, SourceWeeks]:
+    """Count the rows of each event table that was delivered, week by week."""
+    delivered = [table for table in s.EVENT_TABLES if table in histories.tables]
+    return {table: count_weeks(histories, table, seen, weeks) for table in delivered}
 
 
 def _list_earlier(

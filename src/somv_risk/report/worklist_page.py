@@ -15,7 +15,7 @@ from somv_risk.registers.schema import INDEX_TIME, MUNICIPALITY, PERSON_ID, SEX
 from somv_risk.report import timeline
 from somv_risk.report.pages import load_template
 from somv_risk.report.timeline import PlacedEvent, Timeline, build_timelines
-from somv_risk.scoring.reasons import DateWords, load_texts
+from somv_risk.scoring.reasons import DateWords, format_span, load_texts
 from somv_risk.toml import load_packaged
 
 REQUIRED_COLUMNS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
@@ -93,11 +93,8 @@ class Language:
 
     def format_span(self, event: PlacedEvent) -> str:
         """Write from when to when an event lasted, as far as it is known."""
-        start = self.dates.format_short_date(event.started_at)
-        if event.ended_at is None:
-            return str(self.texts["span_open"]).format(start=start)
-        end = self.dates.format_short_date(event.ended_at)
-        return start if start == end else str(self.texts["span"]).format(start=start, end=end)
+        words = {"since": self.texts["span_open"], "span": self.texts["span"]}
+        return format_span(event.started_at, event.ended_at, self.dates.format_short_date, words)
 
     def format_month(self, first: date) -> str:
         """Write a month and its year, for the axis."""

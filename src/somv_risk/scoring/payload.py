@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, get_args
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
 
+from somv_risk.calls.arguments import read_index_time
 from somv_risk.calls.moments import parse_moment
 from somv_risk.errors import ConfigError, IdentityError, InputError, SomvRiskError
 from somv_risk.languages import LANGUAGES
 from somv_risk.registers import schema as s
+from somv_risk.registers.checks import check_tables
 from somv_risk.registers.civil_numbers import looks_like_number
 from somv_risk.registers.conversion import NO_ICD10, SENTINEL, TYPE
 from somv_risk.registers.headers import clean_name
 from somv_risk.registers.histories import Histories
 from somv_risk.scoring.options import Explain, Options
-from somv_risk.sources import check_rows
 
 INPUTS: Final = "inputs"
 PERSON: Final = "person"
@@ -152,8 +153,10 @@ def _name_field(place: str, location: Sequence[str | int]) -> str:
     return place
 
 
-def build_histories(question: Question, place: str) -> Histories:
+def build_histories(question: Question, place: str, present: datetime) -> Histories:
     """Build the histories of the citizens in a question; every row must be sound.
+
+    Where the question names no data end, an event after the `present` is unsound.
 
     Raises
     ------
@@ -168,9 +171,10 @@ def build_histories(question: Question, place: str) -> Histories:
     tables = list(_list_tables(citizens, place))
     frames = {table: _build_frame(table, citizens) for table in tables}
     _check_pseudonyms(frames[s.PERSONS], f"{place}.{CITIZENS}")
-    histories = check_rows(
-        {table: frame.lazy() for table, frame in frames.items()},
-        data_end=read_data_end(question, place),
+    data_end = read_data_end(question, place)
+    end = None if data_end is None else read_index_time(data_end, name="data_end")
+    histories = check_tables(
+        {table: frame.lazy() for table, frame in frames.items()}, latest=end or present, data_end=end
     )
     _check_nothing_set_aside(histories, citizens, f"{place}.{CITIZENS}")
     return histories

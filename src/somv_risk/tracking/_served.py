@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -142,7 +143,7 @@ class ServedModel:
 
     def _answer(self, question: Question, place: str) -> Answer:
         try:
-            histories = build_histories(question, place)
+            histories = build_histories(question, place, datetime.now())  # noqa: DTZ005 - a wall clock
             scores = _score(self.model, histories, question, place)
         except REFUSED as error:
             raise InputError(tell_field(error, place)) from None
