@@ -31,7 +31,7 @@ MAY_TOUCH_FILES = {
     "model/model": "asks it to",
     "calls/forks": "asks Linux for the threads of this process",
 }
-MAY_READ_PACKAGED_DATA = ("registers/codes/", "features/", "scoring/reasons/", "metrics/")
+MAY_READ_PACKAGED_DATA = ("features/",)  # all others ask somv_risk.toml
 MAY_COLLECT = {
     "registers/checks": "checking rows must look at every row",
     "registers/soundness": "a call asks once how much was set aside and how old the data are",
@@ -63,7 +63,7 @@ NOT_LOADED_BY_THE_LIBRARY = (
 
 FILE_FORMAT = "parquet|csv|ipc|ndjson|json|avro|excel|ods|delta|iceberg|database"
 FILE_CALL = re.compile(
-    rf"open|(read|write)_(text|bytes)|mkdir|unlink|rmtree|(scan|read)_({FILE_FORMAT})\w*|(write|sink)_[a-z]\w*"
+    rf"open|read_toml|(read|write)_(text|bytes)|mkdir|unlink|rmtree|(scan|read)_({FILE_FORMAT})\w*|(write|sink)_[a-z]\w*"
 )
 # Polars takes names for patterns and addresses, and passes over rows that it cannot read.
 PATTERN_TAKERS = re.compile(
@@ -283,6 +283,44 @@ def find_names_taken_for_patterns(module: Module) -> Iterator[Finding]:
             )
 
 
+def find_circles(modules: Iterable[Module]) -> list[set[str]]:
+    """Files that import each other, directly or through others, wherever in the file the import stands."""
+    needs = {module.path: set() for module in modules}
+    for module in modules:
+        needs[module.path] = set(list_imported_files(module, needs)) - {module.path}
+    reached = {path: list_reached(path, needs) for path in needs}
+    circles = ({other for other in reached[path] if path in reached[other]} for path in needs)
+    return [set(one) for one in sorted({tuple(sorted(circle)) for circle in circles if circle})]
+
+
+def list_imported_files(module: Module, known: Iterable[str]) -> Iterator[str]:
+    """The files that a file imports, not for the type checker alone."""
+    for _, name in imports_among(nodes_that_run(module.tree), module.package):
+        house, _, inside = name.partition(".")
+        place = inside.replace(".", "/")
+        owner = place.rpartition("/")[0]
+        files = (f"{place}.py", f"{place}/__init__.py", f"{owner}.py", f"{owner}/__init__.py".lstrip("/"))
+        yield from [file for file in files if house == "somv_risk" and file in known][:1]
+
+
+def nodes_that_run(node: ast.AST) -> Iterator[ast.AST]:
+    """Everything but what stands there for the type checker."""
+    yield node
+    is_for_types = isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
+    for child in node.orelse if is_for_types else ast.iter_child_nodes(node):
+        yield from nodes_that_run(child)
+
+
+def list_reached(start: str, needs: dict[str, set[str]]) -> set[str]:
+    reached: set[str] = set()
+    waiting = list(needs[start])
+    while waiting:
+        if (path := waiting.pop()) not in reached:
+            reached.add(path)
+            waiting += needs[path]
+    return reached
+
+
 def find_missing_docstring(module: Module) -> Iterator[Finding]:
     if not ast.get_docstring(module.tree):
         yield 1, "has no docstring: its first line says what the file is about"
@@ -372,6 +410,44 @@ def test_heavy_packages_are_not_imported_at_module_level():
     check_house(find_heavy_imports)
 
 
+def test_no_files_import_each_other_in_a_circle():
+    assert find_circles(MODULES) == []
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("from somv_risk.cohort.stays import X", "from somv_risk.cohort.bounds import Y"),
+        ("from somv_risk.cohort import stays", "def f():\n    from somv_risk.cohort.bounds import Y"),
+        ("import somv_risk.cohort.stays", "from . import bounds"),
+    ],
+)
+def test_a_planted_circle_is_found(first, second):
+    others = [
+        Module("cohort/__init__.py", ""),
+        Module("cohort/asof.py", "from somv_risk.cohort import bounds"),
+    ]
+    modules = [Module("cohort/bounds.py", first), Module("cohort/stays.py", second), *others]
+    assert find_circles(modules) == [{"cohort/bounds.py", "cohort/stays.py"}]
+
+
+def test_an_import_for_the_type_checker_makes_no_circle():
+    for_types = "if TYPE_CHECKING:\n    from somv_risk.cohort.bounds import Y"
+    modules = [
+        Module("cohort/bounds.py", "from somv_risk.cohort.stays import X"),
+        Module("cohort/stays.py", for_types),
+    ]
+    assert find_circles(modules) == []
+
+
+def test_a_circle_through_the_face_of_a_package_is_found():
+    modules = [
+        Module("cohort/__init__.py", "from somv_risk.cohort.stays import X"),
+        Module("cohort/stays.py", "from somv_risk.cohort import X"),
+    ]
+    assert find_circles(modules) == [{"cohort/__init__.py", "cohort/stays.py"}]
+
+
 def test_columns_are_named_by_constants_of_the_schema():
     check_house(find_spelt_columns)
 
@@ -398,16 +474,16 @@ FAULTS = [
     (find_file_access, "scoring/score.py", "import polars as pl\nframe = pl.read_csv_batched('x')"),
     (find_file_access, "scoring/score.py", "frame.sink_parquet('x')"),
     (find_file_access, "metrics/_page.py", "path.write_text(page)"),
-    (find_file_access, "registers/codes/_groups.py", "from pathlib import Path\nPath('x').read_text()"),
+    (find_file_access, "features/_catalogue.py", "from pathlib import Path\nPath('x').read_text()"),
     (
         find_file_access,
-        "registers/codes/_groups.py",
+        "features/_catalogue.py",
         "from importlib import resources\nfrom pathlib import Path\nPath('x').read_text()",
     ),
-    (find_file_access, "registers/codes/_groups.py", "from importlib import resources\nopen('x')"),
+    (find_file_access, "features/_catalogue.py", "from importlib import resources\nopen('x')"),
     (
         find_file_access,
-        "registers/codes/_groups.py",
+        "features/_catalogue.py",
         "from importlib import resources\nresources.files().write_text('')",
     ),
     (
@@ -415,6 +491,7 @@ FAULTS = [
         "cohort/stays.py",
         "from importlib import resources\nresources.files('x').read_text()",
     ),
+    (find_file_access, "scoring/score.py", "from somv_risk.toml import read_toml\nread_toml('X', path)"),
     (find_names_taken_for_patterns, "store/_x.py", "import polars as pl\npl.scan_parquet('x')"),
     (find_names_taken_for_patterns, "batch/_x.py", "import polars as pl\npl.read_csv('x')"),
     (find_clocks, "cohort/stays.py", "from datetime import datetime\nnow = datetime.now()"),
@@ -464,7 +541,7 @@ LAWFUL = [
     (find_missing_docstring, "cohort/stays.py", "'''Stays.'''"),
     (
         find_file_access,
-        "registers/codes/_x.py",
+        "features/_x.py",
         "from importlib import resources\nresources.files('x').read_text()",
     ),
     (find_file_access, "model/files.py", "path.write_text(text)"),

@@ -18,6 +18,7 @@ from polars.testing import assert_frame_equal
 import somv_risk as sr
 from somv_risk.errors import ConfigError, IdentityError, InputError, SourceError
 from somv_risk.registers import schema as s
+from somv_risk.registers.checks import keep_sound_rows
 from somv_risk.registers.histories import Histories
 from somv_risk.registers.identity import sign_person
 
@@ -1037,7 +1038,7 @@ def test_an_unreadable_file_is_an_error_that_names_it(tmp_path, name, content, s
         sr.read_histories(folder)
 
 
-# --- Histories.check
+# --- Histories made by hand
 
 
 def test_histories_made_by_hand_can_be_checked():
@@ -1045,7 +1046,7 @@ def test_histories_made_by_hand_can_be_checked():
     frames["admissions"] = frames["admissions"].with_columns(
         ended_at=pl.col("started_at") - pl.duration(days=1)
     )
-    checked = Histories({table: frame.lazy() for table, frame in frames.items()}).check()
+    checked = keep_sound_rows(Histories({table: frame.lazy() for table, frame in frames.items()}))
     assert list_set_aside(checked, "admissions") == [
         (0, "ends_after_it_starts"),
         (1, "ends_after_it_starts"),
@@ -1056,7 +1057,7 @@ def test_histories_made_by_hand_can_be_checked():
 
 def test_checking_what_was_checked_changes_nothing():
     once = deliver_all({"admissions": change("admissions", sector="?")}, data_end=datetime(2026, 1, 1))
-    twice = once.check()
+    twice = keep_sound_rows(once)
     assert_same(twice, once)
     assert twice.data_end == once.data_end
     assert_frame_equal(twice.quarantine.summary(), once.quarantine.summary())
@@ -1066,7 +1067,7 @@ def test_rows_set_aside_at_the_door_and_by_a_later_check_are_all_counted():
     at_the_door = deliver({"admissions": change("admissions", sector="?")})
     late = at_the_door.admissions.with_columns(ended_at=pl.col("started_at") - pl.duration(days=1))
     tables = {**at_the_door.tables, "admissions": late}
-    checked = Histories(tables, quarantine=at_the_door.quarantine).check()
+    checked = keep_sound_rows(Histories(tables, quarantine=at_the_door.quarantine))
     assert checked.quarantine.summary().rows() == [
         ("admissions", "ends_after_it_starts", 1),
         ("admissions", "sector|unknown_value", 1),

@@ -13,7 +13,7 @@ from small_models import FEATURES, boosters, draw_matrix, grow
 from somv_risk.errors import ModelError
 from somv_risk.features import load_catalogue
 from somv_risk.scoring.reasons import sum_themes
-from somv_risk.trees import contributions
+from somv_risk.trees import scores
 from somv_risk.trees.brute_force import explain_slowly
 from somv_risk.trees.contributions import compute_contributions, explain_trees
 from somv_risk.trees.forest import read_forest
@@ -177,7 +177,7 @@ def test_neither_threads_nor_chunks_nor_company_change_a_bit(monkeypatch):
     matrix = draw_matrix(500, seed=12, missing=0.1)
     booster = grow(matrix, rounds=8, num_leaves=40, min_data_in_leaf=2)
     at_once = explain_trees(booster, matrix).values
-    monkeypatch.setattr(contributions, "ROWS_PER_CHUNK", 37)
+    monkeypatch.setattr(scores, "ROWS_PER_CHUNK", 37)
     np.testing.assert_array_equal(explain_trees(booster, matrix, threads=2).values, at_once)
     for row in (0, 123, 499):
         alone = explain_trees(booster, matrix[row : row + 1]).values
@@ -207,7 +207,7 @@ def test_a_booster_whose_last_tree_is_another_is_read_again():
 def test_a_booster_is_let_go_of(monkeypatch):
     matrix = draw_matrix(100, seed=22)
     for has_numba in (True, False):
-        monkeypatch.setattr(contributions, "can_compile", lambda has_numba=has_numba: has_numba)
+        monkeypatch.setattr(scores, "can_compile", lambda has_numba=has_numba: has_numba)
         booster = grow(matrix)
         explain_trees(booster, matrix)
         held = weakref.ref(booster)
@@ -240,7 +240,7 @@ def test_a_random_forest_adds_up_to_its_raw_score():
 
 @pytest.mark.parametrize("has_numba", [True, False])
 def test_models_of_several_scores_or_linear_leaves_or_no_trees_are_refused(monkeypatch, has_numba):
-    monkeypatch.setattr(contributions, "can_compile", lambda: has_numba)
+    monkeypatch.setattr(scores, "can_compile", lambda: has_numba)
     matrix = draw_matrix(300, seed=16)
     data = lightgbm.Dataset(matrix, matrix[:, 0] // 4)
     booster = lightgbm.train({"objective": "multiclass", "num_class": 3, "verbosity": -1}, data, 2)

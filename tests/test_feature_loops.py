@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from somv_risk.features import _loops as loops
-from somv_risk.features._loops import NEVER, NO_VALUE, UNTOLD
+from somv_risk.features._loops import NEVER, NO_VALUE
 from somv_risk.machine_code import compiled
 
 SIZE = 3
@@ -219,7 +219,7 @@ def tables(draw):
                 st.integers(0, SIZE - 1),
                 st.integers(0, 9),
                 st.integers(0, 12) | st.just(NEVER),
-                st.integers(0, 12) | st.just(UNTOLD),
+                st.integers(0, 12),
             ),
             max_size=10,
         )
@@ -265,11 +265,7 @@ def test_what_is_seen_was_known_before_the_index_and_came_before_the_death(rows,
         )
         for number, (who, now) in enumerate(moments)
         for place, (owner, start, end, known) in enumerate(rows)
-        if owner == who
-        and start < now
-        and start <= deaths[who]
-        and now - start <= reach
-        and (start + lag if known == UNTOLD else known) < now
+        if owner == who and start < now and start <= deaths[who] and now - start <= reach and known < now
     ]
     assert list(zip(*(column.tolist() for column in found), strict=True)) == expected
 
@@ -286,12 +282,12 @@ def test_a_contact_is_known_since_its_earliest_row_was(rows, others, contacts, d
         array.flags.writeable = False
     offsets, other_arrays = _to_arrays(rows)[0], _to_arrays(others)
     found = loops.find_since(
-        offsets, own, other_arrays[0], other, other_arrays[1], other_arrays[3], 2, 3, deaths
+        offsets, own, other_arrays[0], other, other_arrays[1], other_arrays[3], 3, deaths
     )
     expected = [
         min(
             (
-                max(start, start + 2 if known == UNTOLD else known)
+                max(start, known)
                 for place, (who, start, _, known) in enumerate(others)
                 if start <= deaths[who] and who == row[0] and other[place] == contact >= 0
             ),

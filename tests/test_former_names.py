@@ -6,7 +6,9 @@ from importlib import import_module
 
 import pytest
 
+import somv_risk as sr
 from somv_risk.calls.former_names import HOMES, NEW_PLACES
+from somv_risk.registers.checks import keep_sound_rows
 
 # Names that the documentation of version 0.1.0 and its examples import.
 DOCUMENTED = [
@@ -58,3 +60,10 @@ def test_no_module_of_the_library_uses_a_former_name():
     script = "import warnings; warnings.simplefilter('error', DeprecationWarning); import somv_risk as sr\n"
     script += "for name in sr.__all__: getattr(sr, name)"
     subprocess.run([sys.executable, "-c", script], check=True)  # noqa: S603 - a fixed text
+
+
+def test_histories_are_still_checked_by_the_former_method():
+    region = sr.simulate(persons=100, seed=7)
+    with pytest.warns(DeprecationWarning, match="Histories.check is .*keep_sound_rows"):
+        checked = region.check()
+    assert checked.persons.collect().equals(keep_sound_rows(region).persons.collect())

@@ -803,7 +803,7 @@ def test_the_example_of_a_sites_file_fits_the_mapping():
         ("[care_sites]\nhospital = 'colour'", "names 'colour' in 'care_sites'"),
         ("[care_sites]\nhospitals = 'care_site_name'", "names 'hospitals' in 'care_sites'"),
         ("[tables.visits]\nrequired = []", "names 'visits' in 'tables'"),
-        ("[discharge", "not valid TOML"),
+        ("[discharge", "is not TOML"),
     ],
 )
 def test_a_bad_mapping_is_refused_with_the_place_of_the_fault(tmp_path, text, message):

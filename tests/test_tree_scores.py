@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from small_models import FEATURES, boosters, draw_matrix, grow
 from somv_risk.errors import ModelError
 from somv_risk.features import THEMES
-from somv_risk.trees import contributions
+from somv_risk.trees import contributions, scores
 from somv_risk.trees.contributions import explain_trees, score_trees, summarise_trees
 from somv_risk.trees.forest import draw_probes, read_forest
 
@@ -210,7 +210,7 @@ def test_neither_threads_nor_chunks_change_a_bit_of_a_summary(monkeypatch, top):
     matrix = draw_matrix(500, seed=7, missing=0.1)
     booster, groups = grow(matrix, rounds=8), [0, 1, 2, 0, 1, 2, 0, 1]
     at_once = summarise_trees(booster, matrix, groups, top=top)
-    monkeypatch.setattr(contributions, "ROWS_PER_CHUNK", 37)
+    monkeypatch.setattr(scores, "ROWS_PER_CHUNK", 37)
     in_chunks = summarise_trees(booster, matrix, groups, top=top, threads=2)
     for name in ("totals", "raw", "top_features", "top_values"):
         np.testing.assert_array_equal(getattr(in_chunks, name), getattr(at_once, name))
@@ -220,7 +220,7 @@ def test_neither_threads_nor_chunks_change_a_bit_of_a_summary(monkeypatch, top):
 def test_a_summary_holds_the_values_of_one_chunk_only(monkeypatch):
     matrix = draw_matrix(500, seed=8)
     booster, held = grow(matrix), []
-    monkeypatch.setattr(contributions, "ROWS_PER_CHUNK", 50)
+    monkeypatch.setattr(scores, "ROWS_PER_CHUNK", 50)
     unwatched = contributions.explain_forest
 
     def watch(codes, trees, columns, nodes, room, total, raw):
@@ -268,7 +268,7 @@ def assert_explained_by_lightgbm(booster, rows):
 
 def test_without_numba_lightgbm_explains(monkeypatch):
     matrix = draw_matrix(300, seed=10)
-    monkeypatch.setattr(contributions, "can_compile", lambda: False)
+    monkeypatch.setattr(scores, "can_compile", lambda: False)
     assert_explained_by_lightgbm(grow(matrix), matrix[:20])
 
 

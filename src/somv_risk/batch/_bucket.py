@@ -1,7 +1,6 @@
 """Buckets: what is worked out of one bucket's persons, and needs nothing outside it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Final
@@ -23,7 +22,8 @@ from somv_risk.model.model import RiskModel
 from somv_risk.registers import schema as s
 from somv_risk.registers.histories import Histories
 from somv_risk.scoring.notes import count_notes, list_absent, list_warnings
-from somv_risk.scoring.reasons import Reason, load_texts
+from somv_risk.scoring.options import Options
+from somv_risk.scoring.reasons import Reason
 from somv_risk.scoring.score import (
     KNOWN_OR_NEW,
     PERCENTILE,
@@ -35,15 +35,14 @@ from somv_risk.scoring.score import (
     RISK,
     TOLD_AT_ONCE,
     UNFINISHED_RISK,
-    Explain,
     attach_reasons,
-    check_options,
     collect_features,
     compute_risks,
     explain_rows,
     find_eligible,
     flag_rows,
     is_explained,
+    rank_persons,
     tell_known,
     tell_reasons,
 )
@@ -61,27 +60,6 @@ RISKS: Final = pl.Schema(
     }
 )
 _THEN: Final = "_then"
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How persons are flagged and explained, in the words of `score`.
-
-    Raises
-    ------
-    ConfigError
-        If one is out of its range.
-    """
-
-    capacity: int | None = None
-    threshold: float | None = None
-    reasons: int = 3
-    language: str = "da"
-    explain: Explain = "flagged"
-
-    def __post_init__(self) -> None:
-        check_options(self.capacity, self.threshold, self.reasons, self.explain)
-        load_texts(self.language)
 
 
 def score_bucket(
@@ -105,8 +83,7 @@ def score_bucket(
     cohort = find_eligible(model, histories, index_time).rows.collect()
     taken = pl.DataFrame(schema=RISKS) if kept is None else kept
     others = cohort.join(taken, on=s.PERSON_ID, how="anti", maintain_order="left")
-    scored = pl.concat([taken, *_score_pieces(model, histories, others)])
-    return scored.sort(RAW, s.PERSON_ID, descending=[True, False])
+    return rank_persons(pl.concat([taken, *_score_pieces(model, histories, others)]))
 
 
 def keep_unchanged(
@@ -191,9 +168,9 @@ def explain_bucket(
     """
     in_order = ranked.sort(RANK)
     absent = list_absent(model, histories)
-    flagged = in_order.with_columns(flag_rows(model, options.capacity, options.threshold, absent))
-    asked = flagged.with_columns(is_explained(options.explain).alias(PLACE))[PLACE]
-    tell = partial(explain_rows, model, count=options.reasons, language=options.language, absent=absent)
+    flagged = in_order.with_columns(flag_rows(model, options, absent))
+    asked = flagged.with_columns(is_explained(options).alias(PLACE))[PLACE]
+    tell = partial(explain_rows, model, options=options, absent=absent)
     known = _place_reasons(flagged, kept)
     told = _tell(model, histories, flagged.select(KEY), asked & known.is_null(), tell)
     reasons = told.zip_with(~asked | known.is_null(), known)

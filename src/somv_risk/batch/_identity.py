@@ -1,24 +1,22 @@
 """Identity: what a run is of, by which a resumed one is known to be the same."""
 
 import json
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
-from somv_risk.batch._bucket import Options
 from somv_risk.batch._files import hash_files
+from somv_risk.calls.libraries import list_libraries
 from somv_risk.errors import OtherRunError
 from somv_risk.model.model import RiskModel, compute_model_hash
+from somv_risk.scoring.options import Options
 from somv_risk.store import MANIFEST as STORE_MANIFEST
 from somv_risk.store import read_manifest
 
 MANIFEST: Final = "manifest.json"
 RUN_VERSION: Final = 1
-LIBRARIES: Final = ("somv-risk", "polars", "lightgbm", "numpy", "numba", "pyarrow")
 _WORDS: Final[Mapping[str, str]] = {
     "run_version": "layout",
     "model": "model",
@@ -44,11 +42,6 @@ def state_identity(model: RiskModel, store: Path, index_time: datetime, options:
         "options": asdict(options),
         "libraries": list_libraries(),
     }
-
-
-def list_libraries() -> dict[str, str]:
-    """List the versions on which the bits of a result may depend, as they are here."""
-    return {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}}
 
 
 def check_same(folder: Path, identity: Mapping[str, Any]) -> None:

@@ -24,11 +24,11 @@ from somv_risk.batch._tasks import (
     name_part,
     score_part,
 )
+from somv_risk.calls.progress import Progress
 from somv_risk.errors import CohortError, SourceError
 from somv_risk.model.model import load_model
 from somv_risk.scoring.score import RANK
 
-Progress = Callable[[str, int, int], None]
 Task = Callable[[], Done | Failed]
 
 
@@ -44,10 +44,6 @@ class Team(Protocol):
 
 
 StartTeam = Callable[[], AbstractContextManager[Team]]
-
-
-def ignore_progress(step: str, done: int, total: int) -> None:
-    """Tell nobody how far the work has come."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import polars as pl
 
 from somv_risk.files.parquet import read_parquet, scan_parquet
 from somv_risk.registers import schema as s
-from somv_risk.scoring.score import PLACE, RAW
+from somv_risk.scoring.score import PLACE, RAW, rank_persons
 
 Ranks = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -60,4 +60,4 @@ def _read(part: Path, rows: npt.NDArray[np.intp], number: int) -> pl.DataFrame:
 
 
 def _order(parts: Sequence[pl.DataFrame]) -> pl.DataFrame:
-    return pl.concat(parts).sort(RAW, s.PERSON_ID, descending=[True, False]).select(PLACE, _PART)
+    return rank_persons(pl.concat(parts)).select(PLACE, _PART)

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from somv_risk.cohort.asof import Lags
+from somv_risk.cohort.asof import Lags, compute_end, is_end_known
 from somv_risk.cohort.cohort_rows import KnownRows
 from somv_risk.features import BACKGROUND as BACKGROUND_VIEW
 from somv_risk.features import VIEWS, Feature, build_features
@@ -45,12 +45,9 @@ def _stirs(table: str, days: int, index_time: datetime, lags: Lags) -> pl.Expr:
 
     An open contact whose end is assumed is still open here: its person is scored anew, and noted.
     """
-    start, end = pl.col(s.STARTED_AT), pl.col(s.ENDED_AT)
-    over = end.fill_null(start) if s.TABLES[table].is_point else end
-    spent = (pl.max_horizontal(start, over) < index_time - timedelta(days=days)) & (
-        over + lags.of(table) < index_time
-    )
-    return (start < index_time) & ~spent.fill_null(value=False)
+    start = pl.col(s.STARTED_AT)
+    is_past = pl.max_horizontal(start, compute_end(table)) < index_time - timedelta(days=days)
+    return (start < index_time) & ~(is_past & is_end_known(index_time, table, lags.of(table)))
 
 
 def find_reach(model: RiskModel) -> Mapping[str, int]:

@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from somv_risk.batch._bucket import Options
 from somv_risk.batch._checks import check_index_time, check_rows, check_tables, count_persons
 from somv_risk.batch._earlier import find_earlier
 from somv_risk.batch._files import explain_trouble, remove_unfinished
@@ -16,18 +15,20 @@ from somv_risk.batch._identity import MANIFEST, check_same, state_identity
 from somv_risk.batch._lock import hold_folder
 from somv_risk.batch._log import LOG_FILE, Log
 from somv_risk.batch._outputs import OUTPUTS, Counts
-from somv_risk.batch._passes import Passes, Progress, StartTeam, ignore_progress
+from somv_risk.batch._passes import Passes, StartTeam
 from somv_risk.batch._tasks import RISKS_FOLDER, SCORES_FOLDER, WORK_FOLDER, Failed, Job
 from somv_risk.batch._workers import start_workers
 from somv_risk.calls.arguments import read_index_time, read_path
 from somv_risk.calls.moments import Moment
 from somv_risk.calls.notebook import render_notebook_table
 from somv_risk.calls.notices import list_notices, one_call
+from somv_risk.calls.progress import Progress, ignore_progress
 from somv_risk.calls.shown import show_type
 from somv_risk.errors import ConfigError, ModelError, OtherRunError, SourceError
 from somv_risk.files.private_files import make_inner_folder
 from somv_risk.model.definitions import check_definitions
 from somv_risk.model.model import RiskModel, get_model
+from somv_risk.scoring.options import Options
 from somv_risk.scoring.score import Allowed
 from somv_risk.sources import read_histories
 from somv_risk.store import is_store, read_manifest, write_store

@@ -10,7 +10,7 @@ from typing import Final
 
 import polars as pl
 
-from somv_risk.batch._bucket import Options, explain_bucket, keep_reasons, keep_unchanged, score_bucket
+from somv_risk.batch._bucket import explain_bucket, keep_reasons, keep_unchanged, score_bucket
 from somv_risk.batch._earlier import Earlier
 from somv_risk.batch._files import hash_files, read_origin, write_part
 from somv_risk.batch._memory import give_back_memory, read_peak_mb
@@ -21,6 +21,7 @@ from somv_risk.files.parquet import count_rows, read_parquet, scan_parquet
 from somv_risk.model.model import RiskModel, load_model
 from somv_risk.registers import schema as s
 from somv_risk.registers.histories import Histories
+from somv_risk.scoring.options import Options
 from somv_risk.scoring.score import RANK, REASONS
 from somv_risk.store import find_bucket, list_bucket_files, scan_store
 

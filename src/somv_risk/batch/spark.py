@@ -20,7 +20,8 @@ from somv_risk.files.parquet import scan_parquet
 from somv_risk.files.private_files import make_inner_folder
 from somv_risk.model.model import RiskModel
 from somv_risk.report.outputs import SCORES_FILE
-from somv_risk.scoring.score import Allowed, Explain
+from somv_risk.scoring.options import Explain
+from somv_risk.scoring.score import Allowed
 from somv_risk.sources.delta import write_delta_table
 
 if TYPE_CHECKING:
@@ -217,7 +218,11 @@ def _report(task: Task, libraries: Mapping[str, str]) -> Report:
 
 def _check_libraries(libraries: Mapping[str, str]) -> None:
     own = list_libraries()
-    different = [f"{name} {own[name]}" for name, version in libraries.items() if own[name] != version]
+    different = [
+        f"{name} {own.get(name, 'missing')}"
+        for name, version in libraries.items()
+        if own.get(name) != version
+    ]
     if different:
         raise ConfigError(
             f"An executor has other versions than the driver: {', '.join(different)}. Scores could differ in "

@@ -114,5 +114,12 @@ def find_former(package: str, name: str) -> Any:  # noqa: ANN401 - whatever bore
     return getattr(import_module(home), name)
 
 
-def _warn(old: str, new: str) -> None:
-    warnings.warn(f"{old} is {new} now; the former name goes with 0.2.0.", DeprecationWarning, stacklevel=3)
+def call_former(old: str, module: str, name: str, given: object) -> Any:  # noqa: ANN401 - as above
+    """Call, for a method of version 0.1.0, the function that it is now."""
+    _warn(old, f"{module}.{name}", level=4)
+    return getattr(import_module(module), name)(given)
+
+
+def _warn(old: str, new: str, level: int = 3) -> None:
+    said = f"{old} is {new} now; the former name goes with 0.2.0."
+    warnings.warn(said, DeprecationWarning, stacklevel=level)

@@ -8,6 +8,7 @@ from typing import Final
 
 import polars as pl
 
+from somv_risk.calls.progress import Progress, ignore_progress
 from somv_risk.errors import SourceError
 from somv_risk.model.model import RiskModel
 from somv_risk.registers.histories import Histories
@@ -16,7 +17,6 @@ from somv_risk.scoring.score import choose_persons, score
 from somv_risk.scoring.worklist import build_worklist
 from somv_risk.simulate import simulate
 from somv_risk.testing.people import PEOPLE, mix
-from somv_risk.training.steps import Progress, ignore_progress
 from somv_risk.training.train import train
 
 LIST_SHARE: Final = 0.005  # of those who are scored

@@ -26,9 +26,9 @@ from somv_risk.registers.histories import Histories
 from somv_risk.sources import read_histories
 
 if TYPE_CHECKING:
+    from somv_risk.calls.progress import Progress
     from somv_risk.model.model import RiskModel
     from somv_risk.tracking import Tracked
-    from somv_risk.training.steps import Progress
 
 EVALUATION_PAGE: Final = "evaluation.html"
 

@@ -1,8 +1,11 @@
-"""The as-of view: what was known before the index moment, and nothing else."""
+"""The as-of view: what was known before the index moment, and nothing else.
+
+The rule of when a row is known stands here alone, as expressions; the index is a column or one moment.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import MappingProxyType
 
 import polars as pl
@@ -40,6 +43,28 @@ class Lags:
 
 
 NO_LAGS = Lags()
+Index = pl.Expr | datetime
+
+
+def compute_known_since(lag: timedelta) -> pl.Expr:
+    """Compute since when a row is known: `known_at`, or `started_at + lag` where that is null."""
+    return pl.col(s.KNOWN_AT).fill_null(pl.col(s.STARTED_AT) + lag)
+
+
+def compute_end(table: str) -> pl.Expr:
+    """Compute the moment at which an event is over, null if unknown: a point event is over when it starts."""
+    ended_at = pl.col(s.ENDED_AT)
+    return ended_at.fill_null(pl.col(s.STARTED_AT)) if s.TABLES[table].is_point else ended_at
+
+
+def is_visible(index: Index, lag: timedelta) -> pl.Expr:
+    """Whether a row started before the index and was known before it."""
+    return (pl.col(s.STARTED_AT) < index) & (compute_known_since(lag) < index)
+
+
+def is_end_known(index: Index, table: str, lag: timedelta) -> pl.Expr:
+    """Whether the end of a visible row was known before the index, and with it what is learnt there."""
+    return (compute_end(table) + lag < index).fill_null(value=False)
 
 
 def build_asof_view(events: pl.LazyFrame, moments: pl.LazyFrame, table: str, lag: timedelta) -> pl.LazyFrame:
@@ -54,18 +79,8 @@ def build_asof_view(events: pl.LazyFrame, moments: pl.LazyFrame, table: str, lag
     """
     index = pl.col(s.INDEX_TIME)
     seen = moments.join(events, on=s.PERSON_ID, how="inner", maintain_order="left_right")
-    visible = seen.filter(pl.col(s.STARTED_AT) < index, _row_is_known(index, lag))
-    end_is_known = (_end(table) + lag < index).fill_null(value=False)
-    learnt = {name: pl.col(name) for name in s.list_learnt_at_end(table)} | {s.ENDED_AT: _end(table)}
-    return visible.with_columns(pl.when(end_is_known).then(told).alias(name) for name, told in learnt.items())
-
-
-def _row_is_known(index: pl.Expr, lag: timedelta) -> pl.Expr:
-    by_lag = pl.col(s.STARTED_AT) + lag < index
-    return pl.when(pl.col(s.KNOWN_AT).is_null()).then(by_lag).otherwise(pl.col(s.KNOWN_AT) < index)
-
-
-def _end(table: str) -> pl.Expr:
-    """The moment an event is over: a point event is over when it starts."""
-    ended_at = pl.col(s.ENDED_AT)
-    return ended_at.fill_null(pl.col(s.STARTED_AT)) if s.TABLES[table].is_point else ended_at
+    learnt = {name: pl.col(name) for name in s.list_learnt_at_end(table)} | {s.ENDED_AT: compute_end(table)}
+    is_known = is_end_known(index, table, lag)
+    return seen.filter(is_visible(index, lag)).with_columns(
+        pl.when(is_known).then(value).alias(name) for name, value in learnt.items()
+    )

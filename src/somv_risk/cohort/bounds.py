@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 import polars as pl
 
-from somv_risk.cohort.asof import KEY, NO_LAGS, Lags, build_asof_view
+from somv_risk.cohort.asof import KEY, NO_LAGS, Lags, build_asof_view, is_end_known
 from somv_risk.registers import schema as s
 from somv_risk.registers.histories import Histories
 
@@ -224,9 +224,10 @@ def count_assumed_ends(histories: Histories, moments: pl.DataFrame, lags: Lags =
 def list_long_contacts(histories: Histories, index_times: pl.Series, lags: Lags = NO_LAGS) -> pl.LazyFrame:
     """List the hospital contacts that can have been open for too long at one of the index moments."""
     shortest = min(bound.length for bound in BOUNDS.values())
-    is_open = pl.col(s.ENDED_AT) + lags.of(s.ADMISSIONS) >= pl.lit(index_times.min())
+    earliest, latest = pl.lit(index_times.min()), pl.lit(index_times.max())
     return histories.admissions.filter(
-        is_open.fill_null(value=True), pl.col(s.STARTED_AT) + shortest < pl.lit(index_times.max())
+        ~is_end_known(earliest, s.ADMISSIONS, lags.of(s.ADMISSIONS)),
+        pl.col(s.STARTED_AT) + shortest < latest,
     )
 
 

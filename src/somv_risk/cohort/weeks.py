@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from somv_risk.cohort.asof import Lags
+from somv_risk.cohort.asof import Lags, compute_known_since, is_end_known, is_visible
 from somv_risk.registers import schema as s
 from somv_risk.registers.histories import Histories
 
@@ -57,14 +57,8 @@ def see(histories: Histories, index_time: datetime, lags: Lags) -> Seen:
 def find_visible(histories: Histories, table: str, seen: Seen) -> pl.LazyFrame:
     """Find the rows known at the moment, as features see them, and the `delay` after which each was known."""
     lag = seen.lags.of(table)
-    delay = (pl.col(s.KNOWN_AT) - pl.col(s.STARTED_AT)).fill_null(lag)
-    rows = histories.table(table).with_columns(delay.alias(_DELAY))
-    return rows.filter(
-        pl.col(s.STARTED_AT) < seen.index_time,
-        pl.when(pl.col(s.KNOWN_AT).is_null())
-        .then(pl.col(s.STARTED_AT) + lag < seen.index_time)
-        .otherwise(pl.col(s.KNOWN_AT) < seen.index_time),
-    )
+    delay = compute_known_since(lag) - pl.col(s.STARTED_AT)
+    return histories.table(table).with_columns(delay.alias(_DELAY)).filter(is_visible(seen.index_time, lag))
 
 
 def count_weeks(histories: Histories, table: str, seen: Seen, weeks: int) -> SourceWeeks:
@@ -145,10 +139,7 @@ def measure_columns(histories: Histories, table: str, seen: Seen) -> Iterator[tu
     What is learnt at the end of an event is asked of ended ones only.
     """
     recent = find_visible(histories, table, seen).filter(pl.col(s.STARTED_AT) >= seen.end - YEAR * WEEK)
-    end = (
-        pl.col(s.ENDED_AT).fill_null(pl.col(s.STARTED_AT)) if s.TABLES[table].is_point else pl.col(s.ENDED_AT)
-    )
-    is_over = (end + seen.lags.of(table) < seen.index_time).fill_null(value=False)
+    is_over = is_end_known(seen.index_time, table, seen.lags.of(table))
     names = [name for name in s.get_columns(table) if not _is_skipped(table, name)]
     of = {name: _can_have(table, name, is_over) for name in names}
     counted = recent.select(

@@ -3,7 +3,6 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
@@ -13,9 +12,11 @@ import polars as pl
 
 from somv_risk.calls.arguments import read_count, read_index_times
 from somv_risk.calls.extras import check_installed
+from somv_risk.calls.libraries import list_libraries
 from somv_risk.calls.moments import Moment
 from somv_risk.calls.notebook import render_notebook_table
 from somv_risk.calls.notices import list_notices, one_call
+from somv_risk.calls.progress import Progress, ignore_progress
 from somv_risk.calls.repeatable import same_on_any_threads
 from somv_risk.calls.shown import show_type
 from somv_risk.cohort.splits import PersonSplit
@@ -42,7 +43,6 @@ from somv_risk.scoring.notes import warn_of_bounds
 from somv_risk.scoring.score import Allowed, check_fit
 from somv_risk.training.config import parse_config
 from somv_risk.training.reference import REFERENCE
-from somv_risk.training.steps import LIBRARIES, Progress, ignore_progress
 
 NOBODY_AGAIN: Final = (
     "Nobody of the first list could be on the second: none was eligible with a known outcome."
@@ -246,14 +246,13 @@ def evaluate(
     warn_of_quarantine(histories)
     tables = _judge_moments(judging, moments, progress)
     _check_judged(tables)
-    models: tuple[RiskModel, ...] = ()
+    again = None
     if refits is not None:
         again = run_refits(histories, config, refits, progress, judge=_make_judge(judging))
         tables |= again.tables
-        models = again.models
     if explained:
         tables["explanations"] = measure_explanations(
-            fitted, histories, moments[-1], persons=explained, seed=seed, others=models
+            fitted, histories, moments[-1], persons=explained, seed=seed, others=again.models if again else ()
         )
     return EvaluationReport(
         facts=MappingProxyType(
@@ -367,6 +366,6 @@ def _state_facts(judging: _Judging, moments: Sequence[datetime], *, simulated: b
             "rows": rows,
             "data_end": histories.data_end.isoformat() if histories.data_end else None,
         },
-        "libraries": {name: version(name) for name in LIBRARIES},
+        "libraries": list_libraries(),
         "is_simulated": simulated,
     }

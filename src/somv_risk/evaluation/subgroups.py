@@ -1,9 +1,7 @@
 """Subgroups: to which groups persons belonged at the index moment, as far as was known then."""
 
-import tomllib
 from collections.abc import Mapping
 from functools import cache
-from importlib import resources
 from typing import Any, Final
 
 import polars as pl
@@ -14,6 +12,7 @@ from somv_risk.errors import ConfigError
 from somv_risk.features import Feature, build_features, list_features, load_definitions, parse_definitions
 from somv_risk.registers import schema as s
 from somv_risk.registers.histories import Histories
+from somv_risk.toml import load_packaged
 
 AGE_BAND: Final = "age_band"
 FROM_PERSONS: Final = (s.SEX, AGE_BAND, s.MUNICIPALITY)
@@ -21,8 +20,7 @@ FROM_PERSONS: Final = (s.SEX, AGE_BAND, s.MUNICIPALITY)
 
 @cache
 def _load() -> dict[str, Any]:
-    text = resources.files("somv_risk.evaluation").joinpath("groupings.toml").read_text(encoding="utf-8")
-    return tomllib.loads(text)
+    return load_packaged("somv_risk.evaluation", "groupings.toml")
 
 
 def list_groupings() -> tuple[str, ...]:

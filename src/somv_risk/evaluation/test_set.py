@@ -32,6 +32,7 @@ from somv_risk.model.matrix import build_matrices
 from somv_risk.model.model import Head, RiskModel
 from somv_risk.registers import schema as s
 from somv_risk.registers.histories import Histories
+from somv_risk.scoring.score import RAW, rank_persons
 
 Persons = Literal["test", "all"]
 FloatArray = npt.NDArray[np.float64]
@@ -47,7 +48,6 @@ PROGRAMME: Final = Target(PROGRAMME_RULE, min_count=3, horizon=Horizon(183))
 # Chapters that official ways of counting leave out, and with them the citizens this library looks for.
 NOT_COUNTED: Final = ("F", "T51")
 FLATTERED: Final = "It has learnt from these persons' outcomes of that time, which flatters it."
-_RAW: Final = "raw"
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,9 +191,9 @@ def _score(model: RiskModel, head: Head, histories: Histories, rows: pl.DataFram
     for piece in build_matrices(model.see(histories), rows, model.encoding, lags=model.lags):
         raw[piece.places] = head.predict_raw(piece.matrix)
         logistic[piece.places] = head.logistic.predict_raw(model.encoding, piece.matrix)
-    scored = rows.with_columns(pl.Series(_RAW, raw), pl.Series(LOGISTIC, 1 / (1 + np.exp(-logistic))))
-    ranked = scored.sort(_RAW, s.PERSON_ID, descending=[True, False])
-    return ranked.with_columns(pl.Series(MODEL, head.calibration.predict_risk(ranked[_RAW].to_numpy())))
+    scored = rows.with_columns(pl.Series(RAW, raw), pl.Series(LOGISTIC, 1 / (1 + np.exp(-logistic))))
+    ranked = rank_persons(scored)
+    return ranked.with_columns(pl.Series(MODEL, head.calibration.predict_risk(ranked[RAW].to_numpy())))
 
 
 def _build_cases(

@@ -20,7 +20,6 @@ Places = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 NEVER: Final = int(np.iinfo(np.int64).max)
-UNTOLD: Final = int(np.iinfo(np.int64).min)  # a `known_at` that is not given
 NO_VALUE: Final = -1
 
 
@@ -42,9 +41,9 @@ def find_seen(
     """Find the rows that were known at each moment: their place, moment, and ages of start and end.
 
     The rows of person p, in order of start, are `offsets[p]` to `offsets[p + 1]`. A row is seen that started
-    before the index, at most `reach` ago, not after the person died, and was known: `known < index`, or
-    `started + lag < index` where that is not told. An end is known if `ended + lag < index`; otherwise its
-    age is 0. Once the person has died it is at least the age of the death.
+    before the index, at most `reach` ago, not after the person died, and was known before it. An end is known
+    if `ended + lag < index`; otherwise its age is 0. Once the person has died it is at least the age of the
+    death.
     """
     most = 0
     for m in range(len(person)):
@@ -61,8 +60,7 @@ def find_seen(
             # A row that starts after the death and before the index is one of a death that is known.
             if age <= 0 or started[r] > death:
                 break
-            since = started[r] + lag if known[r] == UNTOLD else known[r]
-            if age <= reach and since < now:
+            if age <= reach and known[r] < now:
                 row[seen], moment[seen], start_age[seen] = r, m, age
                 end_age[seen] = max(now - ended[r] if ended[r] < now - lag else 0, age_of_death)
                 seen += 1
@@ -94,7 +92,6 @@ def find_since(
     other_contact: Codes,
     other_started: Integers,
     other_known: Integers,
-    lag: int,
     contacts: int,
     alive_until: Integers,
 ) -> Integers:
@@ -107,8 +104,8 @@ def find_since(
     for p in range(min(len(offsets), len(other_offsets)) - 1):
         for r in range(other_offsets[p], other_offsets[p + 1]):
             if other_contact[r] >= 0 and other_started[r] <= alive_until[p]:
-                known = other_started[r] + lag if other_known[r] == UNTOLD else other_known[r]
-                earliest[other_contact[r]] = min(earliest[other_contact[r]], max(other_started[r], known))
+                since = max(other_started[r], other_known[r])
+                earliest[other_contact[r]] = min(earliest[other_contact[r]], since)
         for r in range(offsets[p], offsets[p + 1]):
             if contact[r] >= 0:
                 found[r] = earliest[contact[r]]

@@ -54,11 +54,14 @@ def read_rows(
     people, *frames = collect(
         [
             encode_persons(scan, texts),
-            *(encode(rows[table], table, texts, is_numbered=is_numbered) for table in asked.tables),
+            *(
+                encode(rows[table], table, texts, lags.of(table), is_numbered=is_numbered)
+                for table in asked.tables
+            ),
         ]
     )
     tables = {
-        table: make_table(frame, table, people.height + 1, lags, texts)
+        table: make_table(frame, table, people.height + 1, lags.of(table), texts)
         for table, frame in zip(asked.tables, frames, strict=True)
     }
     persons = make_persons(people, texts)

@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from somv_risk.cohort.asof import Lags
+from somv_risk.cohort.asof import compute_end, compute_known_since
 from somv_risk.cohort.bounds import ALIVE_UNTIL, compute_alive_until
-from somv_risk.features._loops import NEVER, NO_VALUE, UNTOLD, Codes, Integers, find_since
+from somv_risk.features._loops import NEVER, NO_VALUE, Codes, Integers, find_since
 from somv_risk.features._texts import Coded, Texts
 from somv_risk.registers import schema as s
 from somv_risk.registers.codes import load_groups
@@ -52,7 +52,7 @@ class Table:
     """Rows of an event table; those of person p are `offsets[p]` to `offsets[p + 1]`, in order of start.
 
     Moments are microseconds: `ended` is never while the end is unknown, a point event ends when it
-    starts; `known` is untold where `known_at` is null. `groups` are those of the diagnosis, one bit each.
+    starts; `known` is since when the row is known. `groups` are those of the diagnosis, one bit each.
     """
 
     offsets: Integers
@@ -93,20 +93,21 @@ class Prepared:
 
 
 _NEVER: Final = pl.lit(NEVER, dtype=pl.Int64)
-_UNTOLD: Final = pl.lit(UNTOLD, dtype=pl.Int64)
 _NOBODY: Final = pl.Series([NEVER], dtype=pl.Int64)  # one who is not known to have died
 _NOT_BORN: Final = pl.lit(float("nan"))
 _NO_TEXT: Final = pl.lit(NO_VALUE, dtype=pl.Int32)
 
 
-def encode(rows: pl.LazyFrame, table: str, texts: Texts, *, is_numbered: bool) -> pl.LazyFrame:
+def encode(
+    rows: pl.LazyFrame, table: str, texts: Texts, lag: timedelta, *, is_numbered: bool
+) -> pl.LazyFrame:
     """Turn what the views ask of a table into whole numbers; -1 stands for no text.
 
     Where contacts have no numbers yet (`contact`), their ids are numbered like any other text.
     """
     return rows.select(
         PERSON,
-        *_encode_times(is_point=s.TABLES[table].is_point),
+        *_encode_times(table, lag),
         *(
             pl.col(CONTACT) if column == CONTACT and is_numbered else _encode_column(table, column, texts)
             for column in COLUMNS[table]
@@ -118,12 +119,11 @@ def encode(rows: pl.LazyFrame, table: str, texts: Texts, *, is_numbered: bool) -
 
 
 @cache
-def _encode_times(*, is_point: bool) -> tuple[pl.Expr, ...]:
-    started, ended = pl.col(s.STARTED_AT).to_physical(), pl.col(s.ENDED_AT).to_physical()
+def _encode_times(table: str, lag: timedelta) -> tuple[pl.Expr, ...]:
     return (
-        started,
-        ended.fill_null(started if is_point else _NEVER),
-        pl.col(s.KNOWN_AT).to_physical().fill_null(_UNTOLD),
+        pl.col(s.STARTED_AT).to_physical(),
+        compute_end(table).to_physical().fill_null(_NEVER),
+        compute_known_since(lag).to_physical(),
     )
 
 
@@ -159,7 +159,7 @@ def _encode_closed(table: str, column: str) -> pl.Expr:
     return pl.col(column).cast(dtype).to_physical().cast(pl.Int32).fill_null(_NO_TEXT)
 
 
-def make_table(rows: pl.DataFrame, table: str, persons: int, lags: Lags, texts: Texts) -> Table:
+def make_table(rows: pl.DataFrame, table: str, persons: int, lag: timedelta, texts: Texts) -> Table:
     """Make the arrays of encoded rows, which lie in order of person (nobody's first) and start."""
     columns = {column: _make_column(rows[column], table, texts) for column in COLUMNS[table]}
     diagnosis = columns.get(s.CODE if table == s.DIAGNOSES else s.DIAGNOSIS)
@@ -168,7 +168,7 @@ def make_table(rows: pl.DataFrame, table: str, persons: int, lags: Lags, texts: 
         started=_freeze(rows[s.STARTED_AT]),
         ended=_freeze(rows[s.ENDED_AT]),
         known=_freeze(rows[s.KNOWN_AT]),
-        lag=lags.of(table) // timedelta(microseconds=1),
+        lag=lag // timedelta(microseconds=1),
         columns=MappingProxyType(columns),
         groups=_NO_GROUPS if diagnosis is None else _find_bits(diagnosis),
     )
@@ -229,7 +229,6 @@ def find_hospital_since(tables: Mapping[str, Table], persons: Persons) -> Intege
         other.codes,
         contacts.started,
         contacts.known,
-        contacts.lag,
         max(len(own), len(other)),
         persons.alive_until,
     )

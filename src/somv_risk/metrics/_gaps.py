@@ -1,15 +1,14 @@
 """Gaps: plain sentences about groups that fare otherwise than everybody else."""
 
-import tomllib
 from collections.abc import Mapping
 from functools import cache
-from importlib import resources
 from typing import Any
 
 import polars as pl
 
 from somv_risk.errors import ConfigError
 from somv_risk.metrics._calibration import RATIO
+from somv_risk.toml import load_packaged
 
 DECIMAL_MARKS = {"en": ".", "da": ","}
 
@@ -66,5 +65,4 @@ def _write_ratio(ratio: float, language: str) -> str:
 
 @cache
 def _load() -> dict[str, dict[str, str]]:
-    text = resources.files("somv_risk.metrics").joinpath("gaps.toml").read_text(encoding="utf-8")
-    return tomllib.loads(text)
+    return load_packaged("somv_risk.metrics", "gaps.toml")

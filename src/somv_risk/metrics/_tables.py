@@ -16,7 +16,7 @@ from somv_risk.metrics._calibration import (
 )
 from somv_risk.metrics._capacities import CAPACITIES, Capacity, read_capacities
 from somv_risk.metrics._cases import Cases
-from somv_risk.metrics._cells import put_in_cells
+from somv_risk.metrics._cells import Cells, put_in_cells
 from somv_risk.metrics._decisions import measure_net_benefit
 from somv_risk.metrics._doubts import note_doubts
 from somv_risk.metrics._fairness import find_gaps, measure_rates, tabulate_fairness
@@ -80,14 +80,11 @@ def judge(
     tables = {name: tabulate(measures[name].keys, drawn[name]) for name in measures if name != "rates"}
     fairness = tabulate_fairness(cases, cells, listings, drawn["rates"])
     order = pl.concat([tables[name] for name in ("all", "new") if name in tables])
-    lines = [tabulate_lines(cases, cells), tabulate_group_errors(cases, cells), tell_no_risks(cases)]
-    ratio = tables["ratio"].select(lines[0].columns)
-    calibration = pl.concat([ratio, *lines, tables["index"].select(ratio.columns)])
     found = {
         "cases": tabulate_cases(cases),
         "metrics": _add_missing(order.filter(pl.col(CAPACITY).is_null()).drop(CAPACITY, PERSONS), cases),
         "capacity": order.filter(pl.col(CAPACITY).is_not_null()),
-        "calibration": hide_groups(calibration, cells, cases.outcome),
+        "calibration": _tabulate_calibration(cases, cells, tables["ratio"], tables["index"]),
         "reliability": tabulate_reliability(cases, cells),
         "decision_curve": tables["decision_curve"],
         "risk_distribution": tabulate_distribution(cases),
@@ -97,6 +94,15 @@ def judge(
         "hidden": tabulate_hidden(cases, listings),
     }
     return {name: note_doubts(cases, table) for name, table in found.items()}
+
+
+def _tabulate_calibration(
+    cases: Cases, cells: Cells, ratio: pl.DataFrame, index: pl.DataFrame
+) -> pl.DataFrame:
+    lines = [tabulate_lines(cases, cells), tabulate_group_errors(cases, cells), tell_no_risks(cases)]
+    columns = lines[0].columns
+    joined = pl.concat([ratio.select(columns), *lines, index.select(columns)])
+    return hide_groups(joined, cells, cases.outcome)
 
 
 def _add_missing(metrics: pl.DataFrame, cases: Cases) -> pl.DataFrame:

@@ -25,8 +25,8 @@ from somv_risk.model.logistic_baseline import PenalisedLogistic, read_logistic
 from somv_risk.model.matrix import Encoding, Matrix
 from somv_risk.model.origins import open_folder
 from somv_risk.registers.histories import Histories
-from somv_risk.trees.contributions import score_trees
 from somv_risk.trees.lightgbm import lightgbm
+from somv_risk.trees.scores import score_trees
 
 # What a description comes to that lacks a part, or has one of another kind.
 UNSOUND: Final = (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, StopIteration)

@@ -1,17 +1,16 @@
 """Alarms: what is beyond its limit, each with a sentence in the languages of the page."""
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
-from importlib import resources
 from types import MappingProxyType
 from typing import Final
 
 import polars as pl
 
 from somv_risk.report.wording import Wording, load_wording
+from somv_risk.toml import load_packaged
 
 NOTHING: Final[Mapping[str, float | datetime]] = MappingProxyType({})
 # How the numbers of a kind are written; the others with the digits that matter.
@@ -71,5 +70,4 @@ def tabulate_alarms(alarms: Sequence[Alarm]) -> pl.DataFrame:
 
 @cache
 def _read_texts() -> dict[str, dict[str, str]]:
-    text = resources.files("somv_risk.monitoring").joinpath("alarms.toml").read_text(encoding="utf-8")
-    return tomllib.loads(text)
+    return load_packaged("somv_risk.monitoring", "alarms.toml")

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from somv_risk.files.packaged import find_config
 from somv_risk.metrics import read_capacities
 from somv_risk.metrics.week_volumes import WeekLimits
-from somv_risk.training.config import parse_entries, read_toml
+from somv_risk.toml import parse_entries, read_toml
 
 
 class _Section(BaseModel):

@@ -1,9 +1,8 @@
 """Monitor: a scoring period beside what the model was trained on, in one call."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -11,9 +10,11 @@ from typing import Any, Final
 import polars as pl
 
 from somv_risk.calls.arguments import read_index_time, read_index_times
+from somv_risk.calls.libraries import list_libraries
 from somv_risk.calls.moments import Moment
 from somv_risk.calls.notebook import render_notebook_table
 from somv_risk.calls.notices import list_notices, one_call
+from somv_risk.calls.progress import Progress, ignore_progress
 from somv_risk.cohort.weeks import Seen, SourceWeeks, count_weeks, measure_reach, see
 from somv_risk.errors import ConfigError
 from somv_risk.model.model import RiskModel, compute_model_hash, get_model
@@ -45,10 +46,7 @@ from somv_risk.registers.soundness import INDEX_TIME, check_index_time, warn_of_
 from somv_risk.scoring.score import Allowed, check_fit
 from somv_risk.training.reference import Reference, read_reference
 
-Progress = Callable[[str, int, int], None]
-
 ALLOWED: Final[tuple[Allowed, ...]] = ("absent-tables", "definitions")
-LIBRARIES: Final = ("somv-risk", "polars", "lightgbm", "numpy")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -101,7 +99,7 @@ def monitor(
     earlier: Moment | Sequence[Moment] | None = None,
     limits: Limits | Mapping[str, Any] | str | Path | None = None,
     simulated: bool | None = None,
-    progress: Progress = lambda *_: None,
+    progress: Progress = ignore_progress,
 ) -> MonitoringReport:
     """Compare a scoring period with what the model was trained on.
 
@@ -148,11 +146,7 @@ def monitor(
     warn_of_quarantine(histories)
     check_index_time(histories, moment, [INDEX_TIME])  # a table that stands still is an alarm of its own
     seen = see(histories, moment, fitted.lags)
-    weeks = {
-        table: count_weeks(histories, table, seen, count_needed(set_limits.volumes))
-        for table in s.EVENT_TABLES
-        if table in histories.tables
-    }
+    weeks = _count_weeks(histories, seen, count_needed(set_limits.volumes))
     progress(steps[1], 1, len(steps))
     scored = score_persons(fitted, histories, moment, reference)
     progress(steps[2], 2, len(steps))
@@ -167,6 +161,12 @@ def monitor(
         tables=MappingProxyType({"alarms": tabulate_alarms(alarms), **tables}),
         alarms=tuple(alarms),
     )
+
+
+def _count_weeks(histories: Histories, seen: Seen, weeks: int) -> dict[str, SourceWeeks]:
+    """Count the rows of each event table that was delivered, week by week."""
+    delivered = [table for table in s.EVENT_TABLES if table in histories.tables]
+    return {table: count_weeks(histories, table, seen, weeks) for table in delivered}
 
 
 def _list_earlier(
@@ -258,7 +258,7 @@ class _Run:
                 "data_end": data_end.isoformat() if data_end else None,
             },
             "limits": self.limits.model_dump(mode="json"),
-            "libraries": {name: version(name) for name in LIBRARIES},
+            "libraries": list_libraries(),
             "is_simulated": simulated,
         }
 

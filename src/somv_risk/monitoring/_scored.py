@@ -13,7 +13,7 @@ from somv_risk.model.matrix import Matrix, build_matrices
 from somv_risk.model.model import RiskModel
 from somv_risk.registers import schema as s
 from somv_risk.registers.histories import Histories
-from somv_risk.scoring.score import choose_persons
+from somv_risk.scoring.score import RAW, choose_persons, rank_persons
 from somv_risk.training.reference import Reference
 
 FloatArray = npt.NDArray[np.float64]
@@ -42,8 +42,8 @@ class Scored:
 
     def list_first(self, size: int) -> pl.Series:
         """List the persons with the highest risk; the person id orders what is equal."""
-        order = np.lexsort((np.arange(len(self)), -self.raw))
-        return self.person_ids.gather(order[:size])
+        ranked = rank_persons(pl.DataFrame({s.PERSON_ID: self.person_ids, RAW: self.raw}))
+        return ranked[s.PERSON_ID].head(size)
 
 
 def score_persons(

@@ -108,6 +108,33 @@ def check_tables(
     )
 
 
+def keep_sound_rows(histories: Histories) -> Histories:
+    """Keep the rows of histories that keep every declared rule, such as those of frames made by hand.
+
+    Returns
+    -------
+    Histories without the rows that break a rule; these are added to `quarantine`.
+
+    Raises
+    ------
+    InputError, IdentityError
+        If a column is missing or of an unusable type, or ids look like CPR numbers.
+    """
+    checked = check_tables(
+        histories.tables,
+        latest=histories.data_end or datetime.max,
+        data_end=histories.data_end,
+        timezone=histories.timezone,
+    )
+    return replace(
+        checked,
+        quarantine=histories.quarantine.join(checked.quarantine),
+        dropped=histories.dropped,
+        pseudonyms=histories.pseudonyms,
+        span=histories.span,
+    )
+
+
 def convert_rows(
     table: str,
     frame: pl.DataFrame,

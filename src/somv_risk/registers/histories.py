@@ -9,6 +9,7 @@ from typing import Final, Protocol, runtime_checkable
 import polars as pl
 
 from somv_risk.calls.arrow import read_frame
+from somv_risk.calls.former_names import call_former
 from somv_risk.calls.notebook import render_notebook_table
 from somv_risk.calls.shown import show_type
 from somv_risk.calls.timezones import TIMEZONE
@@ -313,32 +314,11 @@ class Histories:
         return replace(self, tables=tables, layout=kept)
 
     def check(self) -> "Histories":
-        """Check every row against the declared rules.
-
-        Returns
-        -------
-        Histories without the rows that break a rule; these are added to `quarantine`.
-
-        Raises
-        ------
-        InputError, IdentityError
-            If a column is missing or of an unusable type, or ids look like CPR numbers.
-        """
-        from somv_risk.registers.checks import check_tables  # noqa: PLC0415 - checks make histories
-
-        checked = check_tables(
-            self.tables,
-            latest=self.data_end or datetime.max,
-            data_end=self.data_end,
-            timezone=self.timezone,
+        """Keep the sound rows: the former name of `checks.keep_sound_rows`, which goes with 0.2.0."""
+        kept: Histories = call_former(
+            "Histories.check", "somv_risk.registers.checks", "keep_sound_rows", self
         )
-        return replace(
-            checked,
-            quarantine=self.quarantine.join(checked.quarantine),
-            dropped=self.dropped,
-            pseudonyms=self.pseudonyms,
-            span=self.span,
-        )
+        return kept
 
     def keep_persons(self, person_ids: pl.LazyFrame) -> "Histories":
         """Keep the rows of the persons in the column `person_id` of the given frame."""

@@ -1,10 +1,8 @@
 """Checklists: TRIPOD+AI and PROBAST+AI, answered by what a run knows and by what a person must still say."""
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
@@ -12,6 +10,7 @@ import jinja2
 import polars as pl
 
 from somv_risk.report.checklist_facts import collect_said
+from somv_risk.toml import load_packaged
 
 TRIPOD: Final = "tripod_ai.toml"
 PROBAST: Final = "probast_ai.toml"
@@ -71,8 +70,7 @@ def _read_item(row: Mapping[str, Any]) -> Item:
 
 @cache
 def _read(checklist: str) -> dict[str, Any]:
-    text = resources.files("somv_risk.report").joinpath(checklist).read_text(encoding="utf-8")
-    return tomllib.loads(text)
+    return load_packaged("somv_risk.report", checklist)
 
 
 def render_tripod(facts: Mapping[str, Any], tables: Mapping[str, pl.DataFrame]) -> str:

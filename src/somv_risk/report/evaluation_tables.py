@@ -1,10 +1,8 @@
 """Tables of the evaluation page: tidy rows laid out for reading, with what cannot be said as a note."""
 
-import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
-from importlib import resources
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -13,6 +11,7 @@ import polars as pl
 from somv_risk.registers.schema import INDEX_TIME
 from somv_risk.report.findings import Findings
 from somv_risk.report.wording import ABSENT, Wording
+from somv_risk.toml import load_packaged
 
 SHOWN_ROWS: Final = 80
 NAMED: Final = (
@@ -110,8 +109,7 @@ def _read_section(row: Mapping[str, Any]) -> Section:
 
 @cache
 def _read_layout() -> dict[str, Any]:
-    path = resources.files("somv_risk.report").joinpath("evaluation_sections.toml")
-    return tomllib.loads(path.read_text(encoding="utf-8"))
+    return load_packaged("somv_risk.report", "evaluation_sections.toml")
 
 
 def lay_out(section: Section, findings: Findings, words: Wording) -> ReadTable:

@@ -1,11 +1,9 @@
 """Monitoring page: one self-contained HTML page, what is beyond its limit first and the figures after it."""
 
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
-from importlib import resources
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -19,6 +17,7 @@ from somv_risk.report.evaluation_tables import Cell, Notes
 from somv_risk.report.monitoring_figures import render_monitoring_figure
 from somv_risk.report.pages import find_tables, load_template, write_page
 from somv_risk.report.wording import ABSENT, Wording, load_wording
+from somv_risk.toml import load_packaged
 
 SHOWN_ALARMS: Final = 30
 
@@ -126,7 +125,7 @@ def load_monitoring_sections() -> tuple[MonitoringSection, ...]:
 
 @cache
 def _read(name: str) -> dict[str, Any]:
-    return tomllib.loads(resources.files("somv_risk.report").joinpath(name).read_text(encoding="utf-8"))
+    return load_packaged("somv_risk.report", name)
 
 
 def _say_lead(alarms: int, words: Wording) -> str:

@@ -1,9 +1,7 @@
 """The outputs of a scoring run: scores, the flat worklist, and the page front-line staff read."""
 
-import tomllib
 from collections.abc import Mapping
 from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ from somv_risk.report.worklist_page import render_worklist
 from somv_risk.scoring.reasons import load_texts
 from somv_risk.scoring.score import FLAGGED
 from somv_risk.scoring.worklist import build_timeline_events, build_worklist, describe_persons
+from somv_risk.toml import load_packaged
 
 SCORES_FILE = "scores.parquet"
 WORKLIST_FILE = "worklist.csv"
@@ -110,5 +109,4 @@ def render_simulation_note(language: str) -> str:
 
 @cache
 def _load_texts() -> dict[str, Any]:
-    text = resources.files("somv_risk.report").joinpath("outputs.toml").read_text(encoding="utf-8")
-    return tomllib.loads(text)
+    return load_packaged("somv_risk.report", "outputs.toml")

@@ -1,17 +1,16 @@
 """Wording: the words of the evaluation page in one language, and how it writes numbers and dates."""
 
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache
-from importlib import resources
 from types import MappingProxyType
 from typing import Any, Final
 
 from somv_risk.errors import ConfigError
 from somv_risk.registers.codes import load_municipalities
+from somv_risk.toml import load_packaged
 
 ABSENT: Final = "\u2013"
 MINUS: Final = "\u2212"
@@ -202,5 +201,4 @@ def load_wording(code: str) -> Wording:
 
 @cache
 def _read_texts() -> dict[str, dict[str, Any]]:
-    text = resources.files("somv_risk.report").joinpath("evaluation_texts.toml").read_text(encoding="utf-8")
-    return tomllib.loads(text)
+    return load_packaged("somv_risk.report", "evaluation_texts.toml")

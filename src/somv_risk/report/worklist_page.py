@@ -1,11 +1,9 @@
 """Worklist page: one self-contained HTML page that staff read on screen and on paper."""
 
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
-from importlib import resources
 from math import ceil, floor
 from types import MappingProxyType
 from typing import Any, Final
@@ -17,7 +15,8 @@ from somv_risk.registers.schema import INDEX_TIME, MUNICIPALITY, PERSON_ID, SEX
 from somv_risk.report import timeline
 from somv_risk.report.pages import load_template
 from somv_risk.report.timeline import PlacedEvent, Timeline, build_timelines
-from somv_risk.scoring.reasons import DateWords, load_texts
+from somv_risk.scoring.reasons import DateWords, format_span, load_texts
+from somv_risk.toml import load_packaged
 
 REQUIRED_COLUMNS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
@@ -94,11 +93,8 @@ class Language:
 
     def format_span(self, event: PlacedEvent) -> str:
         """Write from when to when an event lasted, as far as it is known."""
-        start = self.dates.format_short_date(event.started_at)
-        if event.ended_at is None:
-            return str(self.texts["span_open"]).format(start=start)
-        end = self.dates.format_short_date(event.ended_at)
-        return start if start == end else str(self.texts["span"]).format(start=start, end=end)
+        words = {"since": self.texts["span_open"], "span": self.texts["span"]}
+        return format_span(event.started_at, event.ended_at, self.dates.format_short_date, words)
 
     def format_month(self, first: date) -> str:
         """Write a month and its year, for the axis."""
@@ -200,4 +196,4 @@ def _build_cards(scores: pl.DataFrame, events: pl.DataFrame, persons: pl.DataFra
 
 @cache
 def _read_texts() -> dict[str, dict[str, Any]]:
-    return tomllib.loads(resources.files(__package__).joinpath("texts.toml").read_text(encoding="utf-8"))
+    return load_packaged("somv_risk.report", "texts.toml")

@@ -5,22 +5,24 @@ What is wrong is told by the name of its field, never by what stood in it.
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Final, TypeVar, get_args
 
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
 
+from somv_risk.calls.arguments import read_index_time
 from somv_risk.calls.moments import parse_moment
 from somv_risk.errors import ConfigError, IdentityError, InputError, SomvRiskError
 from somv_risk.languages import LANGUAGES
 from somv_risk.registers import schema as s
+from somv_risk.registers.checks import check_tables
 from somv_risk.registers.civil_numbers import looks_like_number
 from somv_risk.registers.conversion import NO_ICD10, SENTINEL, TYPE
 from somv_risk.registers.headers import clean_name
 from somv_risk.registers.histories import Histories
-from somv_risk.scoring.score import Explain
-from somv_risk.sources import check_rows
+from somv_risk.scoring.options import Explain, Options
 
 INPUTS: Final = "inputs"
 PERSON: Final = "person"
@@ -90,7 +92,7 @@ def _one_of(words: Sequence[str]) -> Any:  # noqa: ANN401 - pydantic's
     return Field(default=None, pattern=f"^({'|'.join(words)})$")
 
 
-class Options(_Part):
+class Asked(_Part):
     """How `score` is to answer; what is left out is as there, but everybody is given reasons."""
 
     index_time: str
@@ -102,13 +104,13 @@ class Options(_Part):
     explain: str | None = _one_of(get_args(Explain))
     allow: list[str] | None = None
 
-    def list_arguments(self) -> dict[str, Any]:
-        """List the arguments of `score`."""
-        given = self.model_dump(exclude={"data_end", CITIZENS}, exclude_none=True)
-        return {"explain": "all"} | given
+    def build_options(self) -> Options:
+        """Return how persons are to be flagged and explained."""
+        given = self.model_dump(include={field.name for field in fields(Options)}, exclude_none=True)
+        return Options(**{"explain": "all"} | given)
 
 
-class Question(Options):
+class Question(Asked):
     """One call of `score`: a moment, options, and the citizens with their rows."""
 
     citizens: list[Citizen]
@@ -127,7 +129,7 @@ def read_questions(given: object) -> list[Question]:
     return [_read(Question, one, f"{INPUTS}[{place}]") for place, one in enumerate(given)]
 
 
-def read_options(given: Mapping[str, object]) -> Options:
+def read_options(given: Mapping[str, object]) -> Asked:
     """Read the options that stand beside frames.
 
     Raises
@@ -135,7 +137,7 @@ def read_options(given: Mapping[str, object]) -> Options:
     InputError
         If an option is missing, unknown or of a wrong type.
     """
-    return _read(Options, dict(given), INPUTS)
+    return _read(Asked, dict(given), INPUTS)
 
 
 def _read(kind: type[Model], given: object, place: str) -> Model:
@@ -156,8 +158,10 @@ def _name_field(place: str, location: Sequence[str | int]) -> str:
     return place
 
 
-def build_histories(question: Question, place: str) -> Histories:
+def build_histories(question: Question, place: str, present: datetime) -> Histories:
     """Build the histories of the citizens in a question; every row must be sound.
+
+    Where the question names no data end, an event after the `present` is unsound.
 
     Raises
     ------
@@ -172,18 +176,24 @@ def build_histories(question: Question, place: str) -> Histories:
     tables = list(_list_tables(citizens, place))
     frames = {table: _build_frame(table, citizens) for table in tables}
     _check_pseudonyms(frames[s.PERSONS], f"{place}.{CITIZENS}")
-    histories = check_rows(
-        {table: frame.lazy() for table, frame in frames.items()},
-        data_end=read_moment(question.data_end, f"{place}.data_end"),
+    data_end = read_data_end(question, place)
+    end = None if data_end is None else read_index_time(data_end, name="data_end")
+    histories = check_tables(
+        {table: frame.lazy() for table, frame in frames.items()}, latest=end or present, data_end=end
     )
     _check_nothing_set_aside(histories, citizens, f"{place}.{CITIZENS}")
     return histories
 
 
-def read_moment(text: str | None, field: str) -> datetime | None:
+def read_data_end(asked: Asked, place: str) -> datetime | None:
+    """Read the moment at which the data end, None if it is not given."""
+    return None if asked.data_end is None else read_moment(asked.data_end, f"{place}.data_end")
+
+
+def read_moment(text: str, field: str) -> datetime:
     """Read a moment; an error names its field."""
     try:
-        return None if text is None else parse_moment(text)
+        return parse_moment(text)
     except (ConfigError, ValueError):
         raise InputError(f"{field}: expected {EXPECTED[pl.Datetime]}.") from None
 

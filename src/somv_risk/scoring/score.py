@@ -10,13 +10,10 @@ import numpy as np
 import polars as pl
 
 from somv_risk.calls.arguments import (
-    check_choice,
     check_choices,
     list_ids,
-    read_count,
     read_id,
     read_index_time,
-    read_share,
 )
 from somv_risk.calls.moments import Moment
 from somv_risk.calls.notices import give_notice, one_call
@@ -27,7 +24,6 @@ from somv_risk.cohort.outcomes import OUTCOME_EVENTS, UNFINISHED_TREATMENT, coun
 from somv_risk.errors import (
     AbsentTablesWarning,
     CohortError,
-    ConfigError,
     EligibilityWarning,
     OtherTablesError,
 )
@@ -39,10 +35,9 @@ from somv_risk.registers import schema as s
 from somv_risk.registers.histories import Histories, check_histories
 from somv_risk.registers.soundness import add_span, check_index_time, warn_of_quarantine
 from somv_risk.scoring.notes import WARNINGS, count_notes, list_absent, list_warnings, warn_of_assumed_ends
-from somv_risk.scoring.reasons import Reason, build_reasons, load_texts
-from somv_risk.trees.contributions import compute_contributions
+from somv_risk.scoring.options import Explain, Options
+from somv_risk.scoring.reasons import Reason, build_reasons
 
-Explain = Literal["flagged", "all", "none"]
 Allowed = Literal["absent-tables", "index-time", "definitions"]
 
 RISK: Final = "risk"
@@ -145,8 +140,23 @@ def score(
     DefinitionWarning
         If features count something else than when the model was trained, and that is allowed.
     """
-    check_options(capacity, threshold, reasons, explain)
-    load_texts(language)
+    options = Options(capacity, threshold, reasons, language, explain)
+    return score_with_options(
+        model, histories, index_time=index_time, person_ids=person_ids, options=options, allow=allow
+    )
+
+
+@one_call()
+def score_with_options(
+    model: RiskModel | str | Path,
+    histories: Histories,
+    *,
+    index_time: Moment,
+    person_ids: Iterable[str] | None = None,
+    options: Options,
+    allow: Collection[Allowed] = (),
+) -> pl.DataFrame:
+    """Score as `score` does, with the options as one value."""
     asked = None if person_ids is None else list_ids("person_ids", person_ids)
     model = get_model(model)
     absent = check_fit(model, histories, allow)
@@ -157,17 +167,17 @@ def score(
     cohort = choose_persons(model, histories, moment, asked)
     frame = collect_features(model, histories, cohort)
     matrix = model.encoding.to_matrix(frame)
-    ranked = _rank(_score_rows(model, histories, frame, matrix)).with_columns(
-        flag_rows(model, capacity, threshold, absent)
+    ranked = _number_ranks(_score_rows(model, histories, frame, matrix)).with_columns(
+        flag_rows(model, options, absent)
     )
-    tell = partial(explain_rows, model, count=reasons, language=language, absent=absent)
+    tell = partial(explain_rows, model, options=options, absent=absent)
     told = [
-        tell_reasons(part.select(PLACE, is_told=is_explained(explain)), frame, matrix, tell)
+        tell_reasons(part.select(PLACE, is_told=is_explained(options)), frame, matrix, tell)
         for part in ranked.iter_slices(TOLD_AT_ONCE)
     ]
     counts = count_notes(model, histories, ranked.select(KEY))
     warn_of_assumed_ends(counts)
-    notes = list_warnings(model, histories, ranked.select(KEY), counts, language=language)
+    notes = list_warnings(model, histories, ranked.select(KEY), counts, language=options.language)
     return attach_reasons(ranked, pl.concat(told), notes)
 
 
@@ -278,13 +288,21 @@ def explain_rows(
     frame: pl.DataFrame,
     matrix: Matrix,
     *,
-    count: int,
-    language: str,
+    options: Options,
     absent: Sequence[str] = (),
 ) -> list[list[Reason]]:
     """Explain feature rows by the themes that moved the score of the main target."""
+    from somv_risk.trees.contributions import compute_contributions  # noqa: PLC0415 - scoring does without
+
     contributions = compute_contributions(model.main.booster, matrix)
-    return build_reasons(model.features, frame, contributions, count=count, language=language, absent=absent)
+    return build_reasons(
+        model.features,
+        frame,
+        contributions,
+        count=options.reasons,
+        language=options.language,
+        absent=absent,
+    )
 
 
 def _tell_attrition(cohort: Cohort) -> str:
@@ -326,30 +344,35 @@ def tell_known(model: RiskModel, histories: Histories, rows: pl.DataFrame) -> pl
     return pl.Series(KNOWN_OR_NEW, np.where(is_known, "known", "new"), dtype=pl.String)
 
 
-def _rank(scored: pl.DataFrame) -> pl.DataFrame:
-    """Put the highest first; the raw score orders what is equal as a probability, the person id the rest."""
-    ranked = scored.sort(RAW, s.PERSON_ID, descending=[True, False])
-    return ranked.with_columns(pl.int_range(1, pl.len() + 1, dtype=pl.Int64).alias(RANK))
+def rank_persons(scored: pl.DataFrame) -> pl.DataFrame:
+    """Put persons in the order of every list: the highest `raw` score first, equal ones by their id.
+
+    The raw score orders what is equal as a probability.
+    """
+    return scored.sort(RAW, s.PERSON_ID, descending=[True, False])
 
 
-def flag_rows(
-    model: RiskModel, capacity: int | None, threshold: float | None, absent: Sequence[str] = ()
-) -> pl.Expr:
+def _number_ranks(scored: pl.DataFrame) -> pl.DataFrame:
+    return rank_persons(scored).with_columns(pl.int_range(1, pl.len() + 1, dtype=pl.Int64).alias(RANK))
+
+
+def flag_rows(model: RiskModel, options: Options, absent: Sequence[str] = ()) -> pl.Expr:
     """Tell whether a row is flagged, by its rank or its risk; a risk without all tables tells nothing."""
-    if capacity is not None:
-        return (pl.col(RANK) <= capacity).alias(FLAGGED)
+    if options.capacity is not None:
+        return (pl.col(RANK) <= options.capacity).alias(FLAGGED)
     if absent:
         return pl.lit(None, pl.Boolean).alias(FLAGGED)
-    return (pl.col(RISK) >= (model.main.threshold if threshold is None else threshold)).alias(FLAGGED)
+    threshold = model.main.threshold if options.threshold is None else options.threshold
+    return (pl.col(RISK) >= threshold).alias(FLAGGED)
 
 
-def is_explained(explain: Explain) -> pl.Expr:
+def is_explained(options: Options) -> pl.Expr:
     """Tell whether a row is given reasons."""
     return {
         "flagged": pl.col(FLAGGED).fill_null(value=False),
         "all": pl.lit(value=True),
         "none": pl.lit(value=False),
-    }[explain]
+    }[options.explain]
 
 
 def tell_reasons(
@@ -360,7 +383,7 @@ def tell_reasons(
 ) -> pl.Series:
     """Tell the reasons of those asked for, and none of the others; all the rest is let go of."""
     places = asked.filter("is_told")[PLACE].to_list()
-    told = dict(zip(places, tell(frame[places], matrix[places]), strict=True))
+    told = dict(zip(places, tell(frame[places], matrix[places]), strict=True)) if places else {}
     rows = [[_to_struct(reason) for reason in told.get(place, [])] for place in asked[PLACE]]
     return pl.Series(REASONS, rows, dtype=pl.List(REASON))
 
@@ -383,24 +406,6 @@ def attach_reasons(ranked: pl.DataFrame, reasons: pl.Series, notes: pl.Series) -
 
 def _to_struct(reason: Reason) -> dict[str, object]:
     return {field.name: getattr(reason, field.name) for field in REASON.fields}
-
-
-def check_options(capacity: int | None, threshold: float | None, reasons: int, explain: str) -> None:
-    """Check how persons are to be flagged and explained.
-
-    Raises
-    ------
-    ConfigError
-        If an option is out of its range.
-    """
-    if capacity is not None and threshold is not None:
-        raise ConfigError("Both capacity and threshold were given. Give one of them.")
-    if capacity is not None:
-        read_count("capacity", capacity)
-    if threshold is not None:
-        read_share("threshold", threshold)
-    read_count("reasons", reasons, least=1)
-    check_choice("explain", explain, get_args(Explain))
 
 
 def check_allowed(allow: Collection[str]) -> None:

@@ -1,16 +1,15 @@
 """The catalogue: what the region, its people and their troubles are like, read from TOML files."""
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.resources import files
 from math import inf
 from typing import Any, Final
 
 import numpy as np
 
 from somv_risk.simulate.draws import Floats
+from somv_risk.toml import load_packaged
 
 PSYCHIATRY: Final = "psychiatry"
 
@@ -89,8 +88,7 @@ class SecondaryCode:
 @cache
 def read_table(name: str) -> dict[str, Any]:
     """One packaged TOML file."""
-    text = files("somv_risk.simulate").joinpath(f"{name}.toml").read_text(encoding="utf-8")
-    return tomllib.loads(text)
+    return load_packaged("somv_risk.simulate", f"{name}.toml")
 
 
 @cache

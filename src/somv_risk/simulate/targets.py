@@ -12,7 +12,7 @@ from somv_risk.errors import ConfigError
 from somv_risk.files.packaged import find_config, find_packaged_config
 from somv_risk.simulate.difficulty import DIFFICULTY_NAMES
 from somv_risk.simulate.measures import FIGURE_NAMES, TWO_SIDED_95
-from somv_risk.training.config import read_toml
+from somv_risk.toml import read_toml
 
 Status = Literal["sourced", "derived", "assumed"]
 Verdict = Literal["within", "off", "uncertain", "not measured"]

@@ -1,6 +1,5 @@
 """PostgreSQL: tables of a database, under whatever names, read in batches through ADBC."""
 
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -21,6 +20,7 @@ from somv_risk.sources.frames import check_delivery, plan_delivery
 from somv_risk.sources.keys import Key
 from somv_risk.sources.postgres_session import Session
 from somv_risk.store import Batches, Delivery
+from somv_risk.toml import read_toml
 
 _FLOATS: Final = ("real", "double precision")
 _MOMENTS: Final = ("date", "timestamp without time zone", "timestamp with time zone")
@@ -57,14 +57,7 @@ def read_names(config: str | Path | None) -> Mapping[str, TableName]:
     """
     if config is None:
         return {}
-    try:
-        told = tomllib.loads(read_path("config", config).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError):
-        raise SourceError(
-            f"Mapping {config} cannot be read. Give the path of a TOML file in UTF-8."
-        ) from None
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"Mapping {config} is not TOML ({error}). Correct the file.") from None
+    told = read_toml("Mapping", read_path("config", config))
     tables = told.get("tables", {})
     if set(told) - {"tables"} or not isinstance(tables, dict):
         raise ConfigError(

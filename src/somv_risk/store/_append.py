@@ -22,10 +22,10 @@ from somv_risk.store._delivery import Delivery, deliver_histories
 from somv_risk.store._files import lock_folder, make_folder, tell_failing_writes
 from somv_risk.store._manifest import (
     PSEUDONYMS,
+    Contents,
     read_ends,
     read_manifest,
     read_pseudonyms,
-    state_manifest,
 )
 from somv_risk.store._quarantine import DELIVERED_AT
 from somv_risk.store._staging import infer_staged_span, stage
@@ -96,14 +96,14 @@ def ingest(
 
 
 def _state_nothing(buckets: int) -> dict[str, Any]:
-    return state_manifest(
-        [],
+    return Contents(
+        files=[],
         buckets=buckets,
         tables=[],
         ends={},
         quarantine=Quarantine().summary(),
         dropped=NOTHING_DROPPED,
-    )
+    ).state()
 
 
 def append_store(histories: Histories, path: str | Path, *, delivered_at: datetime) -> pl.DataFrame:

@@ -19,12 +19,12 @@ from somv_risk.registers.histories import Quarantine
 from somv_risk.store._delivery import Delivery
 from somv_risk.store._files import BUCKET
 from somv_risk.store._manifest import (
+    Contents,
     Entry,
     infer_stored_span,
     read_ends,
     read_manifest,
     read_timezone,
-    state_manifest,
     write_manifest,
 )
 from somv_risk.store._merge import CHANGES, Merged, Moment, merge_events, merge_persons
@@ -283,14 +283,9 @@ def _state(
         "changes": told.to_dicts(),
         "rows": checked.rows,
     }
-    files = [
-        entries[table, bucket]
-        for table in s.TABLES
-        for bucket in range(staged.buckets)
-        if (table, bucket) in entries
-    ]
-    return state_manifest(
-        files,
+    files = [entries[place] for place in sorted(entries, key=_place)]
+    return Contents(
+        files=files,
         buckets=staged.buckets,
         tables=[table for table in s.TABLES if table in {*old.tables, *staged.tables}],
         ends=_find_later(old, delivery),
@@ -304,7 +299,7 @@ def _state(
         edition=old.edition + 1,
         timezone=read_timezone(old.manifest) if old.tables else delivery.timezone,
         pseudonyms=delivery.pseudonyms,
-    )
+    ).state()
 
 
 def _write_quarantine(old: Before, checked: Checked, delivered_at: datetime | None) -> list[Entry]:

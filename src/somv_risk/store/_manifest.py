@@ -2,8 +2,8 @@
 
 import json
 import os
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
@@ -108,57 +108,56 @@ def hash_store(path: str | Path) -> str:
     return sha256(json.dumps([manifest["buckets"], manifest["data_end"], held]).encode()).hexdigest()
 
 
-def state_manifest(
-    files: Iterable[Entry],
-    *,
-    buckets: int,
-    tables: Iterable[str],
-    ends: Mapping[str, datetime | None],
-    quarantine: pl.DataFrame,
-    dropped: pl.DataFrame,
-    delivered: Iterable[Mapping[str, Any]] = (),
-    span: Span | None = None,
-    warnings: Iterable[Mapping[str, str]] = (),
-    quarantine_files: Iterable[Entry] = (),
-    deliveries: Iterable[Mapping[str, Any]] = (),
-    edition: int = 0,
-    timezone: str = TIMEZONE,
-    pseudonyms: Pseudonyms | None = None,
-) -> dict[str, Any]:
-    """Say what a store holds.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contents:
+    """What a store holds, as its manifest says it.
 
-    Parameters
-    ----------
-    delivered
-        Of each table (`table`), how many rows were `delivered`, and how many of them were `kept`, `set_aside`
-        or `left` by the source: the three add up to the first.
-    span
-        From when until when there are data, by the hospital contacts.
-    warnings
-        What whoever made the store was warned of: `category` and `sentence`.
+    `delivered` counts of each table (`table`) how many rows were `delivered`, and how many of them were
+    `kept`, `set_aside` or `left` by the source: the three add up to the first. `span` is from when until
+    when there are data, by the hospital contacts. `warnings` are what whoever made the store was warned of:
+    `category` and `sentence`.
     """
-    held = list(files)
-    names = list(tables)
-    seen = span or Span(None, None)
-    return {
-        "store_version": STORE_VERSION,
-        "edition": edition,
-        "timezone": timezone,
-        "buckets": buckets,
-        "tables": names,
-        "data_end": _write_moment(ends.get(s.ADMISSIONS)),  # outcomes are admissions
-        "ends": {name: _write_moment(ends.get(name)) for name in names},
-        "inferred": {START: _write_moment(seen.start), END: _write_moment(seen.end), GUARDS: seen.guards},
-        "rows": {name: sum(file["rows"] for file in held if file["table"] == name) for name in names},
-        "quarantine": quarantine.to_dicts(),
-        "dropped": dropped.to_dicts(),
-        "delivered": [dict(row) for row in delivered],
-        "warnings": [dict(one) for one in warnings],
-        "deliveries": list(deliveries),
-        PSEUDONYMS: None if pseudonyms is None else asdict(pseudonyms),
-        "files": held,
-        "quarantine_files": list(quarantine_files),
-    }
+
+    files: Sequence[Entry]
+    buckets: int
+    tables: Iterable[str]
+    ends: Mapping[str, datetime | None]
+    quarantine: pl.DataFrame
+    dropped: pl.DataFrame
+    delivered: Iterable[Mapping[str, Any]] = ()
+    span: Span | None = None
+    warnings: Iterable[Mapping[str, str]] = ()
+    quarantine_files: Iterable[Entry] = ()
+    deliveries: Iterable[Mapping[str, Any]] = ()
+    edition: int = 0
+    timezone: str = TIMEZONE
+    pseudonyms: Pseudonyms | None = None
+
+    def state(self) -> dict[str, Any]:
+        """State the manifest."""
+        names, seen = list(self.tables), self.span or Span(None, None)
+        return {
+            "store_version": STORE_VERSION,
+            "edition": self.edition,
+            "timezone": self.timezone,
+            "buckets": self.buckets,
+            "tables": names,
+            "data_end": _write_moment(self.ends.get(s.ADMISSIONS)),  # outcomes are admissions
+            "ends": {name: _write_moment(self.ends.get(name)) for name in names},
+            "inferred": {START: _write_moment(seen.start), END: _write_moment(seen.end), GUARDS: seen.guards},
+            "rows": {name: self._count_rows(name) for name in names},
+            "quarantine": self.quarantine.to_dicts(),
+            "dropped": self.dropped.to_dicts(),
+            "delivered": [dict(row) for row in self.delivered],
+            "warnings": [dict(one) for one in self.warnings],
+            "deliveries": list(self.deliveries),
+            PSEUDONYMS: None if self.pseudonyms is None else asdict(self.pseudonyms),
+            "files": list(self.files),
+            "quarantine_files": list(self.quarantine_files),
+        }
+
+    def _count_rows(self, table: str) -> int:
+        return sum(file["rows"] for file in self.files if file["table"] == table)
 
 
 def describe_file(folder: Path, table: str, bucket: int, rows: int, delivery: int = 0) -> Entry:

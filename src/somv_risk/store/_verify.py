@@ -11,6 +11,7 @@ import polars as pl
 from somv_risk.errors import IdentityError, InputError
 from somv_risk.files.parquet import DAMAGE, read_parquet, scan_parquet
 from somv_risk.registers import schema as s
+from somv_risk.registers.checks import keep_sound_rows
 from somv_risk.registers.histories import CONTACT, NOBODY, PERSON, Histories, Quarantine
 from somv_risk.store._files import BUCKET, hash_file
 from somv_risk.store._manifest import MANIFEST, Entry, read_manifest
@@ -192,7 +193,7 @@ def _verify_rules(tables: Mapping[str, pl.DataFrame], entries: Mapping[str, Entr
         return
     frames = {table: rows.drop(NUMBERS, strict=False).lazy() for table, rows in tables.items()}
     try:
-        broken = Histories(frames).check().quarantine
+        broken = keep_sound_rows(Histories(frames)).quarantine
     except (InputError, IdentityError):
         yield _Finding(entries[s.PERSONS]["file"], "rule_broken")
         return

@@ -17,10 +17,10 @@ from somv_risk.registers.histories import NOBODY, NOTHING_DROPPED, PERSON, Histo
 from somv_risk.registers.span import Span
 from somv_risk.store._files import BUCKET, GrowingFile, make_folder, name_file
 from somv_risk.store._manifest import (
+    Contents,
     Entry,
     describe_file,
     infer_stored_span,
-    state_manifest,
     write_manifest,
 )
 from somv_risk.store._places import (
@@ -65,8 +65,8 @@ def write_store(
     check_buckets(buckets)
     with make_folder(Path(path), "store", group_readable=group_readable) as folder:
         files = _write_tables(histories, folder, buckets)
-        manifest = state_manifest(
-            files,
+        manifest = Contents(
+            files=files,
             buckets=buckets,
             tables=histories.tables,
             ends=dict.fromkeys(histories.tables, histories.data_end),
@@ -77,7 +77,7 @@ def write_store(
             quarantine_files=write_quarantine(histories.quarantine, folder, buckets),
             timezone=histories.timezone,
             pseudonyms=histories.pseudonyms,
-        )
+        ).state()
         write_manifest(folder, manifest)
 
 
@@ -110,8 +110,8 @@ def write_blocks(
         rows = _append_blocks(blocks, folder, buckets)
         tables = [table for table in s.TABLES if any(table == written for written, _ in rows)]
         files = [describe_file(folder, *key, rows[key]) for key in product(tables, range(buckets))]
-        manifest = state_manifest(
-            files,
+        manifest = Contents(
+            files=files,
             buckets=buckets,
             tables=tables,
             ends=dict.fromkeys(tables, data_end),
@@ -119,7 +119,7 @@ def write_blocks(
             dropped=NOTHING_DROPPED,
             delivered=count_written(files, Quarantine(), NOTHING_DROPPED),
             span=infer_stored_span(folder, files),
-        )
+        ).state()
         write_manifest(folder, manifest)
 
 

@@ -1,17 +1,16 @@
 """Named people with hand-written histories, to be read in a test and mixed into a crowd."""
 
 import re
-import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from functools import cache
-from importlib.resources import files
 from types import MappingProxyType
 from typing import Any, Final
 
 import polars as pl
 
 from somv_risk.registers import schema
+from somv_risk.toml import load_packaged
 
 Tables = dict[str, pl.DataFrame]
 Row = dict[str, Any]
@@ -79,7 +78,7 @@ def mix(tables: Mapping[str, pl.DataFrame], *people: Mapping[str, pl.DataFrame])
 
 @cache
 def _read_drawings() -> dict[str, Row]:
-    return tomllib.loads(files("somv_risk.testing").joinpath("people.toml").read_text(encoding="utf-8"))
+    return load_packaged("somv_risk.testing", "people.toml")
 
 
 def _read_person(name: str, index_time: datetime) -> Tables:

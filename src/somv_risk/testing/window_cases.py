@@ -2,18 +2,17 @@
 
 import math
 import re
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
-from importlib.resources import files
 from typing import Any, Final, Literal, get_args
 
 import polars as pl
 
 from somv_risk.errors import ConfigError
 from somv_risk.registers import schema as s
+from somv_risk.toml import load_packaged
 
 Measure = Literal["count", "distinct", "recency", "days", "horizon", "outcome"]
 Capability = Literal[Measure, "between", "known_at", "censoring"]
@@ -128,8 +127,7 @@ def load_window_cases() -> tuple[Case, ...]:
     >>> print(case.rule)
     The window ends before the index: an event at the index moment belongs to the outcome.
     """
-    text = files("somv_risk.testing").joinpath("window_cases.toml").read_text(encoding="utf-8")
-    drawn = tomllib.loads(text)
+    drawn = load_packaged("somv_risk.testing", "window_cases.toml")
     return tuple(_read_case(name, {"index": drawn["index"]} | row) for name, row in drawn["cases"].items())
 
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from somv_risk.disclosure import FEW
 from somv_risk.errors import ConfigError
 from somv_risk.files.packaged import find_config, find_packaged_config
-from somv_risk.training.config import read_toml
+from somv_risk.toml import read_toml
 
 GATES_FILE: Final = "gates.toml"
 PAIRED: Final = ("champion", "difference", "low", "high")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
+from somv_risk.calls.libraries import LIBRARIES, list_libraries
 from somv_risk.evaluation.evaluate import EvaluationReport
 from somv_risk.model.model import RiskModel, compute_model_hash
 from somv_risk.registers import schema as s
@@ -21,7 +22,7 @@ from somv_risk.scoring.payload import build_example
 from somv_risk.tracking._client import MODEL_NAME, open_store, start_run
 from somv_risk.tracking._registry import CHALLENGER
 from somv_risk.tracking._served import CODE, FOLDER
-from somv_risk.training.steps import LIBRARIES, hash_tables
+from somv_risk.training.steps import hash_tables
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -189,9 +190,14 @@ def _log_model(mlflow: Any, model: RiskModel) -> str:  # noqa: ANN401 - a module
             input_example=build_example(),
             registered_model_name=MODEL_NAME,
             # Named, so that nothing is looked up or installed to find them out.
-            pip_requirements=[f"{name}=={version(name)}" for name in (*LIBRARIES, "mlflow")],
+            pip_requirements=_list_requirements(),
         )
     return str(logged.registered_model_version)
+
+
+def _list_requirements() -> list[str]:
+    versions = {name: number for name, number in list_libraries().items() if name in LIBRARIES}
+    return [f"{name}=={number}" for name, number in (versions | {"mlflow": version("mlflow")}).items()]
 
 
 def _mark_challenger(client: "MlflowClient", number: str, model: RiskModel) -> None:

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,15 +25,16 @@ from somv_risk.registers import schema as s
 from somv_risk.registers.histories import Histories
 from somv_risk.scoring.payload import (
     INPUTS,
-    Options,
+    Asked,
     Question,
     build_histories,
+    read_data_end,
     read_moment,
     read_options,
     read_questions,
     tell_field,
 )
-from somv_risk.scoring.score import score
+from somv_risk.scoring.score import score_with_options
 from somv_risk.sources import from_frames
 
 if TYPE_CHECKING:
@@ -141,7 +143,7 @@ class ServedModel:
 
     def _answer(self, question: Question, place: str) -> Answer:
         try:
-            histories = build_histories(question, place)
+            histories = build_histories(question, place, datetime.now())  # noqa: DTZ005 - a wall clock
             scores = _score(self.model, histories, question, place)
         except REFUSED as error:
             raise InputError(tell_field(error, place)) from None
@@ -155,24 +157,28 @@ class ServedModel:
     @one_call()
     def _score_frames(self, given: Mapping[str, Any]) -> "pd.DataFrame":
         frames = {name: frame for name, frame in given.items() if name in s.TABLES}
-        options = read_options({name: value for name, value in given.items() if name not in s.TABLES})
-        data_end = read_moment(options.data_end, f"{INPUTS}.data_end")
-        histories = from_frames(**frames, data_end=data_end)
-        scores = _score(self.model, histories, options, INPUTS)
+        asked = read_options({name: value for name, value in given.items() if name not in s.TABLES})
+        histories = from_frames(**frames, data_end=read_data_end(asked, INPUTS))
+        scores = _score(self.model, histories, asked, INPUTS)
         if scores is None:
             raise CohortError("Nobody is eligible. Check persons and index time.")
         return scores.to_pandas()
 
 
-def _score(model: RiskModel, histories: Histories, options: Options, place: str) -> pl.DataFrame | None:
+def _score(model: RiskModel, histories: Histories, asked: Asked, place: str) -> pl.DataFrame | None:
     """Score everybody eligible; None if nobody is."""
-    moment = read_moment(options.index_time, f"{place}.{s.INDEX_TIME}")
-    arguments = options.list_arguments() | {s.INDEX_TIME: moment}
+    moment = read_moment(asked.index_time, f"{place}.{s.INDEX_TIME}")
     try:
         with warnings.catch_warnings():
             for kind in SAID_IN_THE_ANSWER:
                 warnings.simplefilter("ignore", kind)
-            return score(model, histories, **arguments)
+            return score_with_options(
+                model,
+                histories,
+                index_time=moment,
+                options=asked.build_options(),
+                allow=asked.allow or (),  # type: ignore[arg-type]  # words are checked there
+            )
     except CohortError:
         return None
 

@@ -2,20 +2,18 @@
 
 import json
 import math
-import tomllib
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
     InstanceOf,
-    ValidationError,
     ValidationInfo,
     field_serializer,
     field_validator,
@@ -27,7 +25,7 @@ from somv_risk.cohort.asof import Lags
 from somv_risk.cohort.outcomes import Target
 from somv_risk.cohort.splits import PersonSplit, TimeSplit
 from somv_risk.cohort.windows import Horizon
-from somv_risk.errors import ConfigError, SomvRiskError, SourceError
+from somv_risk.errors import ConfigError, SourceError
 from somv_risk.features import (
     Definition,
     Feature,
@@ -39,6 +37,7 @@ from somv_risk.features import (
 from somv_risk.files.packaged import find_config
 from somv_risk.model.model import Eligibility
 from somv_risk.registers import schema as s
+from somv_risk.toml import parse_entries, read_toml
 from somv_risk.training.fit import TreeSettings
 
 TREE_PARAMETERS: Final[Mapping[str, Any]] = MappingProxyType(
@@ -56,10 +55,7 @@ TREE_PARAMETERS: Final[Mapping[str, Any]] = MappingProxyType(
 
 CENTURY: Final = 36_525  # days; more is a slip, and dates do not hold much more
 MOST: Final = 1_000_000
-LARGEST: Final = 10_000_000  # bytes of a TOML file; a device may have no end
 _FOLDER: Final = "folder"
-
-Entries = TypeVar("Entries", bound=BaseModel)
 
 
 class _Section(BaseModel):
@@ -368,46 +364,9 @@ def read_definitions(path: str | Path) -> tuple[Definition, ...]:
     return definitions
 
 
-def read_toml(what: str, file: Path) -> dict[str, Any]:
-    """Read a TOML file; errors call it by what it is."""
-    try:
-        with file.open("rb") as opened:
-            content = opened.read(LARGEST + 1)
-        text = content.decode("utf-8")
-    except (OSError, ValueError):
-        raise SourceError(f"{what} {file} cannot be read. Give the path of a TOML file.") from None
-    if len(content) > LARGEST:
-        raise SourceError(f"{what} {file} is longer than {LARGEST:,} bytes. Give the path of a TOML file.")
-    try:
-        return tomllib.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{what} {file} is not TOML ({error}). Correct the line.") from None
-
-
 def parse_config(data: dict[str, Any], *, folder: Path = Path()) -> TrainConfig:
     """Parse a training configuration from plain data; paths in it start from the folder."""
     return parse_entries("Configuration", TrainConfig, data, {_FOLDER: folder})
-
-
-def parse_entries(
-    what: str, kind: type[Entries], data: Mapping[str, Any], context: Mapping[str, Any] | None = None
-) -> Entries:
-    """Parse plain data; errors call it by what it is, and name the first entry that is wrong.
-
-    Raises
-    ------
-    ConfigError
-        If an entry is unknown, or its value breaks a rule.
-    """
-    try:
-        return kind.model_validate(data, context=context)
-    except ValidationError as error:
-        first = error.errors()[0]
-        ours = first.get("ctx", {}).get("error")
-        if isinstance(ours, SomvRiskError):
-            raise ours from None
-        place = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"{what} {place}: {first['msg']}. Correct that entry.") from None
 
 
 @contextmanager

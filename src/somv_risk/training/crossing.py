@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from somv_risk.calls.progress import Progress, ignore_progress
 from somv_risk.cohort.outcomes import Target
 from somv_risk.cohort.splits import ROLE, ROLES
 from somv_risk.model.matrix import Encoding
@@ -22,14 +23,12 @@ from somv_risk.training.reference import add_reference, build_reference
 from somv_risk.training.rows import Sample, Snapshot, build_sample, learn_categories
 from somv_risk.training.steps import (
     YEAR,
-    Progress,
     add_card,
     assemble_model,
     choose_cohort,
     find_data_end,
     find_data_start,
     fit_each,
-    ignore_progress,
     keep_targets,
     state_facts,
     take_snapshot,

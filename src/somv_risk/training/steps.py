@@ -4,14 +4,15 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
 import polars as pl
 
+from somv_risk.calls.libraries import list_libraries
 from somv_risk.calls.notices import give_notice
+from somv_risk.calls.progress import Progress, ignore_progress
 from somv_risk.cohort.asof import Lags
 from somv_risk.cohort.cohort import Cohort, make_cohort
 from somv_risk.cohort.outcomes import Target
@@ -34,14 +35,12 @@ from somv_risk.training.fit import Slice, fit_head
 from somv_risk.training.reference import build_reference
 from somv_risk.training.rows import Sample, Snapshot, build_sample, label_rows, learn_categories
 
-Progress = Callable[[str, int, int], None]
 Fitted = TypeVar("Fitted")
 
 YEAR: Final = timedelta(days=365)
 MORE_IN_TIME: Final = (
     'Set validation = "cross" (or "auto"), add persons or index times, or lower min_count of the target.'
 )
-LIBRARIES: Final = ("somv-risk", "polars", "lightgbm", "scikit-learn", "numpy")
 PARTS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {"train": ("fit",), "calibrate": ("stop", "calibrate"), "test": ("test",)}
 )
@@ -78,10 +77,6 @@ class Prepared:
     encoding: Encoding
     samples: Mapping[str, Sample]
     facts: Mapping[str, Any]
-
-
-def ignore_progress(step: str, done: int, total: int) -> None:
-    """Tell nobody how far the work has come."""
 
 
 def warn_of(notes: Iterable[str]) -> None:
@@ -408,7 +403,7 @@ def state_facts(histories: Histories, settings: TrainConfig, snapshots: Sequence
         "dropped": histories.dropped.to_dicts(),
         "attrition": [step for one in snapshots for step in one.describe_attrition()],
         "config": settings.model_dump(mode="json"),
-        "libraries": {name: version(name) for name in LIBRARIES},
+        "libraries": list_libraries(),
     }
 
 

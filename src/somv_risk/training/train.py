@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from somv_risk.calls.notices import one_call
+from somv_risk.calls.progress import Progress, ignore_progress
 from somv_risk.calls.repeatable import same_on_any_threads
 from somv_risk.model.model import RiskModel
 from somv_risk.registers.histories import Histories, check_histories
@@ -16,12 +17,10 @@ from somv_risk.training.events import FEW_EVENTS, add_up
 from somv_risk.training.reference import add_reference
 from somv_risk.training.steps import (
     Chosen,
-    Progress,
     build,
     choose,
     describe_reference,
     fit_model,
-    ignore_progress,
     keep_tables,
     resolve_config,
     warn_of,

@@ -1,36 +1,43 @@
 """Contributions: exact Shapley values of each feature, in log-odds, for one row or a population."""
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 
-from somv_risk.calls.arguments import read_count
-from somv_risk.calls.shown import show_type
 from somv_risk.errors import ModelError
-from somv_risk.machine_code import can_compile, compiled
-from somv_risk.trees.forest import Forest, UnsupportedForestError, draw_probes, read_forest
-from somv_risk.trees.masks import Codes, Places, Room, code_rows, find_different_rows, make_room, score_forest
+from somv_risk.machine_code import compiled
+from somv_risk.trees.forest import Forest
+from somv_risk.trees.masks import Places
 from somv_risk.trees.rows import Matrix, take_rows
+from somv_risk.trees.scores import (
+    AnyMatrix,
+    Floats,
+    code_matrix,
+    read_once,
+    score_by_lightgbm,
+    score_trees,
+    work,
+)
 from somv_risk.trees.shapley import Columns, Nodes, explain_forest, list_columns, list_nodes
 
 if TYPE_CHECKING:
     from lightgbm import Booster
 
+__all__ = [
+    "Contributions",
+    "Summary",
+    "compute_contributions",
+    "explain_trees",
+    "score_trees",
+    "summarise_trees",
+]
+
 ADDITIVITY_TOLERANCE: Final = 1e-6
-# So many rows share most of their masks, and what is worked at still fits into the processor's cache.
-ROWS_PER_CHUNK: Final = 16_384
-# Below this share of different rows, it pays to leave out the repeated ones.
-WORTH_MERGING: Final = 0.9
 
 Method = Literal["quadrature", "lightgbm"]
-Floats = npt.NDArray[np.float64]
-AnyMatrix = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +98,7 @@ def explain_trees(booster: "Booster", matrix: AnyMatrix, *, threads: int | None 
         If the model has no trees, several scores per row or linear leaves, or the matrix other features or
         something other than numbers.
     """
-    trees = _read_once(booster)
+    trees = _find_explainer(booster)
     given = take_rows(matrix, booster)
     values, raw = np.empty((len(given), trees.width), order="F"), np.empty(len(given))
     every = np.arange(trees.width)
@@ -100,7 +107,7 @@ def explain_trees(booster: "Booster", matrix: AnyMatrix, *, threads: int | None 
         total, raw[rows] = trees.explain(given[rows], every)
         values[rows] = total.T
 
-    _work(explain, len(given), threads)
+    work(explain, len(given), threads)
     return Contributions(values, trees.base, raw, trees.method)
 
 
@@ -129,7 +136,7 @@ def summarise_trees(
     ModelError
         As `explain_trees`, or if `groups` or `top` do not fit the model.
     """
-    trees = _read_once(booster)
+    trees = _find_explainer(booster)
     given = take_rows(matrix, booster)
     group_of = np.asarray(groups, dtype=np.int64)
     if group_of.shape != (trees.width,) or group_of.min(initial=0) < 0:
@@ -150,27 +157,8 @@ def summarise_trees(
         add_groups(total, group_of, totals[rows])
         find_top(total, top_features[rows], top_values[rows])
 
-    _work(summarise, len(given), threads)
+    work(summarise, len(given), threads)
     return Summary(totals, trees.base, raw, top_features, top_values, trees.method)
-
-
-def score_trees(booster: "Booster", matrix: AnyMatrix, *, threads: int | None = None) -> Floats:
-    """Compute the raw scores of any number of rows, to the bit those of LightGBM's `predict`.
-
-    Raises
-    ------
-    ModelError
-        As `explain_trees`.
-    """
-    trees = _read_once(booster)
-    given = take_rows(matrix, booster)
-    raw = np.empty(len(given))
-
-    def score(rows: slice) -> None:
-        raw[rows] = trees.score(given[rows])
-
-    _work(score, len(given), threads)
-    return raw
 
 
 @compiled
@@ -221,42 +209,14 @@ class _ByQuadrature:
 
     def explain(self, matrix: AnyMatrix, column_of: npt.NDArray[np.int64]) -> tuple[Floats, Floats]:
         """Return contributions of the shape (columns, rows), and raw scores."""
-        codes, room, which = _code(self.forest, matrix)
-        total, raw = np.zeros((int(column_of.max(initial=-1)) + 1, codes.shape[1])), np.zeros(codes.shape[1])
+        coded = code_matrix(self.forest, matrix)
+        rows = coded.codes.shape[1]
+        total, raw = np.zeros((int(column_of.max(initial=-1)) + 1, rows)), np.zeros(rows)
         key = column_of.tobytes()
         if key not in self.columns:
             self.columns[key] = list_columns(self.forest.trees, column_of)
-        explain_forest(codes, self.forest.trees, self.columns[key], self.nodes, room, total, raw)
-        return (total, raw) if which is None else (total[:, which], raw[which])
-
-    def score(self, matrix: AnyMatrix) -> Floats:
-        """Return raw scores."""
-        codes, room, which = _code(self.forest, matrix)
-        raw = np.zeros(codes.shape[1])
-        score_forest(codes, self.forest.trees, room, raw)
-        return raw if which is None else raw[which]
-
-
-def _code(forest: Forest, matrix: AnyMatrix) -> tuple[Codes, Room, Places | None]:
-    """Replace values by codes; where many rows are the same, of different ones only, and which each is."""
-    codes = np.empty((forest.width, len(matrix)), dtype=forest.codes)
-    others = forest.trees.sets.shape[1] - 1
-    code_rows(
-        np.asfortranarray(matrix),
-        forest.is_used,
-        forest.bounds,
-        forest.thresholds,
-        forest.by_category,
-        others,
-        codes,
-    )
-    room = make_room(forest, len(matrix))
-    if len(matrix) < 2:
-        return codes, room, None
-    found = find_different_rows(codes, forest.is_used, room)
-    if found > WORTH_MERGING * len(matrix):
-        return codes, room, None
-    return np.ascontiguousarray(codes[:, room.different[:found]]), make_room(forest, found), room.which
+        explain_forest(coded.codes, self.forest.trees, self.columns[key], self.nodes, coded.room, total, raw)
+        return (total, raw) if coded.which is None else (total[:, coded.which], raw[coded.which])
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,55 +239,25 @@ class _ByLightGBM:
         told = self._explain(matrix)
         total = np.zeros((int(column_of.max(initial=-1)) + 1, len(matrix)))
         np.add.at(total, column_of, told[:, :-1].T)
-        return total, self.score(matrix)
+        return total, score_by_lightgbm(self.booster, matrix)
 
     def _explain(self, matrix: AnyMatrix) -> Floats:
         return np.asarray(self.booster.predict(matrix, pred_contrib=True), dtype=np.float64)
 
-    def score(self, matrix: AnyMatrix) -> Floats:
-        """Return raw scores."""
-        return np.asarray(self.booster.predict(matrix, raw_score=True), dtype=np.float64)
 
-
-def _read_once(booster: "Booster") -> _ByQuadrature | _ByLightGBM:
-    """Read the trees of a booster, again if there are other ones: more, fewer, or of other extreme leaves."""
-    if not hasattr(booster, "model_to_string"):
-        raise ModelError(f"The booster is {show_type(booster)}. Give one of LightGBM.")
-    state = (booster.num_trees(), booster.best_iteration, booster.lower_bound(), booster.upper_bound())
+def _find_explainer(booster: "Booster") -> _ByQuadrature | _ByLightGBM:
+    """Find what explains the trees of a booster; what is worked out of the trees alone is kept with them."""
+    forest = read_once(booster)
+    if forest is None:
+        return _ByLightGBM(booster)
     known = _KNOWN.get(booster)
-    if known is None or known[0] != state:
-        known = (state, _read(booster))
+    if known is None or known.forest is not forest:
+        known = _ByQuadrature(forest, list_nodes(int(forest.trees.nodes.max(initial=1))))
         _KNOWN[booster] = known
-    return known[1] or _ByLightGBM(booster)
+    return known
 
 
-def _read(booster: "Booster") -> _ByQuadrature | None:
-    """Read the trees; none where they cannot be, or LightGBM scores a row otherwise."""
-    try:
-        forest = read_forest(booster.model_to_string())
-    except UnsupportedForestError:
-        return None
-    if not can_compile():
-        return None
-    known = _ByQuadrature(forest, list_nodes(int(forest.trees.nodes.max(initial=1))))
-    probes = draw_probes(forest)
-    return known if np.array_equal(known.score(probes), _ByLightGBM(booster).score(probes)) else None
-
-
-_Known = tuple[tuple[int, int, float, float], _ByQuadrature | None]
-_KNOWN: "Final[WeakKeyDictionary[Booster, _Known]]" = WeakKeyDictionary()
-
-
-def _work(task: Callable[[slice], None], rows: int, threads: int | None) -> None:
-    """Do a task for all rows, chunk by chunk."""
-    chunks = [slice(first, min(first + ROWS_PER_CHUNK, rows)) for first in range(0, rows, ROWS_PER_CHUNK)]
-    workers = pl.thread_pool_size() if threads is None else read_count("threads", threads, least=1)
-    if workers == 1 or len(chunks) <= 1:
-        for chunk in chunks:
-            task(chunk)
-        return
-    with ThreadPoolExecutor(workers) as pool:
-        list(pool.map(task, chunks))
+_KNOWN: "Final[WeakKeyDictionary[Booster, _ByQuadrature]]" = WeakKeyDictionary()
 
 
 def compute_contributions(

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from somv_risk.calls.arguments import read_count, read_index_time
@@ -21,7 +22,7 @@ from somv_risk.evaluation.explanations._stability import measure_stability
 from somv_risk.model.matrix import build_matrices
 from somv_risk.model.model import RiskModel, get_model
 from somv_risk.registers.histories import Histories, check_histories
-from somv_risk.scoring.score import choose_persons, collect_features
+from somv_risk.scoring.score import PLACE, RAW, choose_persons, collect_features, rank_persons
 from somv_risk.trees.contributions import Contributions, explain_trees
 
 MEASURES: Final[Mapping[str, str]] = MappingProxyType(
@@ -114,9 +115,14 @@ def _choose(
     raw = np.empty(rows.height)
     for piece in build_matrices(model.see(histories), rows, model.encoding, lags=model.lags):
         raw[piece.places] = model.main.predict_raw(piece.matrix)
-    order = np.argsort(-raw, kind="stable")
+    order = _list_places(rows.with_columns(pl.Series(RAW, raw)))
     rest = np.random.default_rng(seed).permutation(np.sort(order[persons:]))[:persons]
     return rows[order[:persons]], rows[np.sort(rest)]
+
+
+def _list_places(scored: pl.DataFrame) -> npt.NDArray[np.int64]:
+    """List the places of rows in the order of a list."""
+    return rank_persons(scored.with_columns(pl.int_range(pl.len()).alias(PLACE)))[PLACE].to_numpy()
 
 
 def _head(told: Contributions, rows: int) -> Contributions:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import polars as pl
 
+from somv_risk.calls.progress import Progress, ignore_progress
 from somv_risk.cohort.splits import TimeSplit
 from somv_risk.errors import CohortError
 from somv_risk.evaluation.refits._again import fit_whole
@@ -26,10 +27,8 @@ from somv_risk.registers.histories import Histories
 from somv_risk.training.config import TimeSection, TrainConfig
 from somv_risk.training.steps import (
     YEAR,
-    Progress,
     find_data_end,
     find_data_start,
-    ignore_progress,
     prepare,
     resolve_config,
 )

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from somv_risk.calls.progress import Progress, ignore_progress
 from somv_risk.cohort.cohort import make_cohort
 from somv_risk.cohort.splits import ROLE, ROLES
 from somv_risk.disclosure import FEW, SMALLEST, find_hidden
@@ -36,7 +37,7 @@ from somv_risk.registers import schema as s
 from somv_risk.registers.codes import load_municipalities
 from somv_risk.registers.histories import Histories
 from somv_risk.training.rows import Sample, Snapshot, build_sample, label_rows, name_label
-from somv_risk.training.steps import Prepared, Progress, ignore_progress
+from somv_risk.training.steps import Prepared
 
 Municipalities = Sequence[str] | Literal["all"]
 

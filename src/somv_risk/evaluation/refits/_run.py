@@ -9,6 +9,7 @@ from typing import Any, Final
 import polars as pl
 
 from somv_risk.calls.arguments import list_values, read_count
+from somv_risk.calls.progress import Progress, ignore_progress
 from somv_risk.calls.shown import show
 from somv_risk.errors import CohortError, ConfigError
 from somv_risk.evaluation.refits._again import Fitted, fit_whole
@@ -19,7 +20,7 @@ from somv_risk.evaluation.refits._seeds import note_stability, repeat_seeds
 from somv_risk.model.model import RiskModel
 from somv_risk.registers.histories import Histories
 from somv_risk.training.config import TrainConfig
-from somv_risk.training.steps import Progress, ignore_progress, prepare, resolve_config
+from somv_risk.training.steps import prepare, resolve_config
 
 ROLLING_ORIGIN: Final = "rolling_origin"
 PLACES_LEFT_OUT: Final = "places_left_out"

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from somv_risk.calls.progress import Progress, ignore_progress
 from somv_risk.errors import CohortError
 from somv_risk.evaluation.refits._again import Fitted, draw_persons, fit_again
 from somv_risk.evaluation.refits._judge import (
@@ -25,7 +26,7 @@ from somv_risk.evaluation.refits._judge import (
 from somv_risk.metrics import Capacity, measure_rankings
 from somv_risk.model.model import Head, RiskModel
 from somv_risk.registers.histories import Histories
-from somv_risk.training.steps import Prepared, Progress, assemble_model, ignore_progress
+from somv_risk.training.steps import Prepared, assemble_model
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]

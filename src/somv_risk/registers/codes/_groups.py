@@ -12,7 +12,7 @@ import polars as pl
 
 from somv_risk.errors import ConfigError
 from somv_risk.languages import TITLED
-from somv_risk.registers.codes._packaged import load_packaged
+from somv_risk.toml import load_packaged
 
 Status = Literal["sourced", "assumed"]
 
@@ -63,7 +63,7 @@ def load_groups() -> Mapping[str, CodeGroup]:
     >>> load_groups()["diabetes"].prefixes
     ('E10', 'E11', 'E12', 'E13', 'E14')
     """
-    tables = load_packaged("icd10_groups.toml")
+    tables = load_packaged("somv_risk.registers.codes", "icd10_groups.toml")
     return MappingProxyType({name: _build_group(name, table) for name, table in tables.items()})
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from functools import cache
 from types import MappingProxyType
 
-from somv_risk.registers.codes._packaged import load_packaged
+from somv_risk.toml import load_packaged
 
 
 @cache
@@ -16,4 +16,6 @@ def load_municipalities() -> Mapping[str, str]:
     >>> load_municipalities()["376"]
     'Guldborgsund'
     """
-    return MappingProxyType(load_packaged("municipalities.toml")["municipalities"])
+    return MappingProxyType(
+        load_packaged("somv_risk.registers.codes", "municipalities.toml")["municipalities"]
+    )

@@ -3,7 +3,7 @@
 from datetime import date
 from functools import cache
 
-from somv_risk.registers.codes._packaged import load_packaged
+from somv_risk.toml import load_packaged
 
 
 @cache
@@ -15,4 +15,6 @@ def load_sentinels() -> frozenset[date]:
     >>> date(9999, 12, 31) in load_sentinels()
     True
     """
-    return frozenset(one["day"] for one in load_packaged("sentinels.toml")["sentinel"])
+    return frozenset(
+        one["day"] for one in load_packaged("somv_risk.registers.codes", "sentinels.toml")["sentinel"]
+    )

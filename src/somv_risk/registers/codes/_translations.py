@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from types import MappingProxyType
 
-from somv_risk.registers.codes._packaged import load_packaged
+from somv_risk.toml import load_packaged
 
 
 @cache
@@ -16,4 +16,4 @@ def load_translations() -> Mapping[str, Mapping[str, Sequence[str]]]:
     >>> load_translations()["sector"]["somatic"][1]
     'somatisk'
     """
-    return MappingProxyType(load_packaged("translations.toml"))
+    return MappingProxyType(load_packaged("somv_risk.registers.codes", "translations.toml"))

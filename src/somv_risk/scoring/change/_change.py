@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -131,11 +132,8 @@ def explain_change(
     """
     model = get_model(model)
     own = keep_person(histories, person_id)
-    moments = (
-        read_index_time(earlier, own.timezone, "earlier"),
-        read_index_time(later, own.timezone, "later"),
-    )
-    _check_arguments(moments, reasons)
+    moments = _read_moments(earlier, later, own.timezone)
+    read_count("reasons", reasons, least=1)
     load_change_texts(language)
     check_fit(model, histories, allow)
     rows = _choose_rows(model, own, moments)
@@ -147,12 +145,10 @@ def explain_change(
     themes = _tabulate_themes(model.features, values)
     contributions = _tabulate_features(model.features, values)
     telling = _pick_features(model.features, frame, contributions, own.absent)
-    moved = _list_moved(themes, telling)[:reasons]
+    evidence = partial(compare_evidence, model.see(own), rows, lags=model.lags)
     told = [
-        _tell_theme(
-            feature, frame, change, compare_evidence(model.see(own), rows, feature, model.lags), language
-        )
-        for feature, change in moved
+        _tell_theme(feature, frame, change, evidence(feature), language)
+        for feature, change in _list_moved(themes, telling)[:reasons]
     ]
     return Change(
         earlier=moments[0],
@@ -169,13 +165,13 @@ def explain_change(
     )
 
 
-def _check_arguments(moments: tuple[datetime, datetime], reasons: int) -> None:
-    earlier, later = moments
-    if earlier >= later:
+def _read_moments(earlier: Moment, later: Moment, timezone: str) -> tuple[datetime, datetime]:
+    then, now = read_index_time(earlier, timezone, "earlier"), read_index_time(later, timezone, "later")
+    if then >= now:
         raise CohortError(
-            f"The earlier moment {earlier} does not lie before the later one {later}. Give them in order."
+            f"The earlier moment {then} does not lie before the later one {now}. Give them in order."
         )
-    read_count("reasons", reasons, least=1)
+    return then, now
 
 
 def _choose_rows(model: RiskModel, own: Histories, moments: Sequence[datetime]) -> pl.DataFrame:

@@ -2,7 +2,7 @@
 
 from somv_risk.scoring.reasons._change import ChangeTexts, Note, load_change_texts, render_change
 from somv_risk.scoring.reasons._dates import DateWords
-from somv_risk.scoring.reasons._events import format_event, format_events
+from somv_risk.scoring.reasons._events import format_event, format_events, format_span
 from somv_risk.scoring.reasons._reasons import (
     FeatureReason,
     Reason,
@@ -25,6 +25,7 @@ __all__ = [
     "build_reasons",
     "format_event",
     "format_events",
+    "format_span",
     "load_change_texts",
     "load_texts",
     "render_change",

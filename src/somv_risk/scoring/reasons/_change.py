@@ -1,15 +1,14 @@
 """Change: what a feature said of a person then and says now, and which way it has pulled the risk since."""
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from typing import Literal
 
 from somv_risk.features import Feature
 from somv_risk.scoring.reasons._sentences import render_finding
 from somv_risk.scoring.reasons._texts import load_texts
+from somv_risk.toml import load_packaged
 
 Value = float | str | None
 Note = Literal["rest", "time", "left"]
@@ -53,8 +52,8 @@ def load_change_texts(language: str) -> ChangeTexts:
 
 @cache
 def _load() -> Mapping[str, ChangeTexts]:
-    text = resources.files("somv_risk.scoring.reasons").joinpath("change.toml").read_text(encoding="utf-8")
-    return {language: ChangeTexts(**words) for language, words in tomllib.loads(text).items()}
+    texts = load_packaged("somv_risk.scoring.reasons", "change.toml")
+    return {language: ChangeTexts(**words) for language, words in texts.items()}
 
 
 def render_change(

@@ -1,6 +1,7 @@
 """Events in words: how those behind a reason are listed, in every language and wherever they are read."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any, Final
 
 import polars as pl
@@ -37,10 +38,24 @@ def format_events(events: pl.DataFrame, language: str, *, label: str | None = No
 def format_event(event: Mapping[str, Any], language: str) -> str:
     """Format one event: what kind it is, when it started, and when it ended unless that is not known."""
     texts = load_texts(language)
-    start, end = event[s.STARTED_AT], event[s.ENDED_AT]
-    written = texts.dates.format_moment(start)
+    span = format_span(event[s.STARTED_AT], event[s.ENDED_AT], texts.dates.format_moment, texts.evidence)
+    return f"{texts.events[event[EVENTS]]}: {span}"
+
+
+def format_span(
+    start: datetime, end: datetime | None, format_moment: Callable[[datetime], str], words: Mapping[str, str]
+) -> str:
+    """Format from when to when an event lasted, as far as it is known; one moment where both read the same.
+
+    Parameters
+    ----------
+    format_moment
+        How a start or an end is written.
+    words
+        The texts `since` and `span`.
+    """
+    first = format_moment(start)
     if end is None:
-        written = texts.evidence["since"].format(start=written)
-    elif end != start:
-        written = texts.evidence["span"].format(start=written, end=texts.dates.format_moment(end))
-    return f"{texts.events[event[EVENTS]]}: {written}"
+        return words["since"].format(start=first)
+    last = format_moment(end)
+    return first if first == last else words["span"].format(start=first, end=last)

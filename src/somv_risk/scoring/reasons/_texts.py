@@ -1,10 +1,8 @@
 """Reason texts of one language, read from data and checked."""
 
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from itertools import pairwise
 from string import Formatter
 from types import MappingProxyType
@@ -17,6 +15,7 @@ from somv_risk.languages import LANGUAGES
 from somv_risk.scoring.reasons._dates import DateWords
 from somv_risk.scoring.reasons._numbers import NumberWords
 from somv_risk.scoring.reasons._shapes import SHAPES, Shape
+from somv_risk.toml import load_packaged
 
 _NO_PLACEHOLDER: Final[frozenset[str]] = frozenset()
 _NUMBER: Final = frozenset({"n"})
@@ -165,10 +164,7 @@ def load_texts(language: str) -> Texts:
 
 @cache
 def _load_texts(language: str) -> Texts:
-    text = (
-        resources.files("somv_risk.scoring.reasons").joinpath(f"{language}.toml").read_text(encoding="utf-8")
-    )
-    return read_texts(language, tomllib.loads(text))
+    return read_texts(language, load_packaged("somv_risk.scoring.reasons", f"{language}.toml"))
 
 
 def read_texts(language: str, content: Mapping[str, Any]) -> Texts:

@@ -1,19 +1,17 @@
 """Warnings: what a reader of a score must know about the data behind it, for all scores or for one person."""
 
-import tomllib
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from functools import cache
-from importlib import resources
 from typing import Any
 
 from somv_risk.scoring.reasons._texts import load_texts
+from somv_risk.toml import load_packaged
 
 
 @cache
 def _load() -> dict[str, Any]:
-    text = resources.files("somv_risk.scoring.reasons").joinpath("warnings.toml").read_text(encoding="utf-8")
-    return tomllib.loads(text)
+    return load_packaged("somv_risk.scoring.reasons", "warnings.toml")
 
 
 def render_warnings(

@@ -1,12 +1,12 @@
 """Reasons why rows of an OMOP table are not taken over, and their counts."""
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from functools import cache
-from importlib import resources
 from typing import Final, TypeAlias
 
 import polars as pl
+
+from somv_risk.toml import load_packaged
 
 SOURCE_TABLE: Final = "source_table"
 REASON: Final = "reason"
@@ -45,8 +45,7 @@ def _count_reasons(table: str, frame: pl.LazyFrame) -> pl.LazyFrame:
 @cache
 def load_vocabularies() -> frozenset[str]:
     """Load the ids of the public vocabularies."""
-    text = resources.files(__package__).joinpath("vocabularies.toml").read_text(encoding="utf-8")
-    return frozenset(tomllib.loads(text)["public"])
+    return frozenset(load_packaged("somv_risk.sources.omop", "vocabularies.toml")["public"])
 
 
 def show_public(text: pl.Expr, is_public: pl.Expr) -> pl.Expr:

@@ -1,19 +1,18 @@
 """Mapping from OMOP to the library's words: the packaged default with a site's own changes on top."""
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
 import polars as pl
 
-from somv_risk.errors import ConfigError, SourceError
+from somv_risk.errors import ConfigError
 from somv_risk.files.packaged import find_config
 from somv_risk.sources.omop.choice import QUESTIONS, Choice, check_known, is_concept, join_patterns
 from somv_risk.sources.omop.files import TableLayout
+from somv_risk.toml import load_packaged, read_toml
 
 Section: TypeAlias = Mapping[str, object]
 
@@ -76,31 +75,10 @@ def read_mapping(config: str | Path | None = None) -> OmopMapping:
 
     Tables are merged entry by entry; a list or a value replaces the default's.
     """
-    mapping = _parse_toml("omop.toml", resources.files(__package__).joinpath("omop.toml").read_text("utf-8"))
+    mapping: Section = load_packaged("somv_risk.sources.omop", "omop.toml")
     if config is not None:
-        mapping = _merge(
-            mapping, _parse_toml(str(config), _read_text_file(find_config("config", config, "omop.toml")))
-        )
+        mapping = _merge(mapping, read_toml("The OMOP mapping", find_config("config", config, "omop.toml")))
     return _build_mapping(mapping)
-
-
-def _read_text_file(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SourceError(
-            f"The OMOP mapping '{path}' cannot be read. Give the path of a TOML file in UTF-8."
-        ) from error
-
-
-def _parse_toml(name: str, text: str) -> Section:
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(
-            f"The OMOP mapping '{name}' is not valid TOML: {error}. Mend that line; "
-            "patterns belong in single quotes."
-        ) from error
 
 
 def _merge(base: Section, changes: Section) -> Section:

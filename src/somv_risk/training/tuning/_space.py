@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from somv_risk.errors import ConfigError
 from somv_risk.files.packaged import find_config
-from somv_risk.training.config import read_toml
+from somv_risk.toml import read_toml
 
 SPACE: Final[Mapping[str, Any]] = MappingProxyType(
     {

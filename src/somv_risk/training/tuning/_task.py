@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from somv_risk.calls.progress import Progress
 from somv_risk.cohort.cohort import make_cohort
 from somv_risk.cohort.splits import ROLE, add_role
 from somv_risk.errors import CohortError
@@ -25,7 +26,7 @@ from somv_risk.training.fit import (
     translate_refusals,
 )
 from somv_risk.training.rows import Snapshot, build_sample, label_rows, learn_categories
-from somv_risk.training.steps import PARTS, Progress
+from somv_risk.training.steps import PARTS
 from somv_risk.trees.lightgbm import lightgbm
 
 _PARTS: Final = ("train", "calibrate")  # the test part has no say

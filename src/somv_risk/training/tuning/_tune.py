@@ -11,10 +11,11 @@ import polars as pl
 
 from somv_risk.calls.arguments import read_path
 from somv_risk.calls.extras import check_installed
+from somv_risk.calls.progress import Progress, ignore_progress
 from somv_risk.errors import ConfigError
 from somv_risk.registers.histories import Histories, check_histories
 from somv_risk.training.config import TrainConfig
-from somv_risk.training.steps import Progress, ignore_progress, resolve_config
+from somv_risk.training.steps import resolve_config
 from somv_risk.training.tuning._space import SPACE, Dimension, read_space
 from somv_risk.training.tuning._study import (
     TREES,
