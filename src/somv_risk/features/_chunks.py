@@ -12,9 +12,9 @@ import numpy as np
 import polars as pl
 
 from somv_risk.cohort.asof import KEY, Lags
+from somv_risk.features._definition import Feature
 from somv_risk.features._loops import Integers
 from somv_risk.features._reading import NUMBER, look_up, read_rows
-from somv_risk.features._spec import Feature
 from somv_risk.features._tables import Prepared
 from somv_risk.features._timeline import Timeline, to_microseconds
 from somv_risk.registers import schema as s

@@ -21,13 +21,13 @@ from somv_risk.cohort.cohort_rows import CohortLike, KnownRows, check_rows, scan
 from somv_risk.errors import ConfigError
 from somv_risk.features._catalogue import load_catalogue
 from somv_risk.features._chunks import Chunk, Lookout, list_lookouts, work_ahead
+from somv_risk.features._definition import Definition, Feature
 from somv_risk.features._events import Events
 from somv_risk.features._loops import Integers
-from somv_risk.features._measures import MEASURES, Column, choose
-from somv_risk.features._spec import Definition, Feature
 from somv_risk.features._texts import Coded
 from somv_risk.features._timeline import Timeline
-from somv_risk.features._views import VIEWS, build_view
+from somv_risk.features.measures import MEASURES, Column, choose
+from somv_risk.features.views import VIEWS, build_view
 from somv_risk.registers import schema as s
 from somv_risk.registers.histories import Histories
 

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from somv_risk.cohort.asof import Lags
-from somv_risk.features._spec import Feature
+from somv_risk.features._definition import Feature
 from somv_risk.features._tables import (
     LARGE_TABLES,
     Numbers,
@@ -23,7 +23,7 @@ from somv_risk.features._tables import (
     make_table,
 )
 from somv_risk.features._texts import Texts
-from somv_risk.features._views import VIEWS
+from somv_risk.features.views import VIEWS
 from somv_risk.registers import schema as s
 from somv_risk.registers.histories import CONTACT, PERSON, Histories
 
@@ -172,9 +172,7 @@ def _find_reach(features: Sequence[Feature]) -> timedelta | None:
 
     The rows of such a table are only counted, one by one, so that older ones cannot matter.
     """
-    windows = [feature.window for feature in features if feature.definition.events in _LARGE_VIEWS]
+    large = {name for name, view in VIEWS.items() if set(LARGE_TABLES) & set(view.tables)}
+    windows = [feature.window for feature in features if feature.definition.events in large]
     days = [window.days for window in windows if window is not None]
     return timedelta(days=max(days)) if days and len(days) == len(windows) else None
-
-
-_LARGE_VIEWS: Final = frozenset(name for name, view in VIEWS.items() if set(LARGE_TABLES) & set(view.tables))

@@ -143,7 +143,7 @@ class Timeline:
         self.person, self.index = person, index
         self._prepared = prepared
         self._seen: dict[str, Seen] = {}
-        self.views: dict[str, Any] = {}  # those built, by name
+        self.views: dict[object, Any] = {}  # those built, by what builds them
         self._repeated: dict[float | None, Floats] = {}
 
     @property
