@@ -211,7 +211,7 @@ def test_an_event_counts_until_a_day_after_the_date_of_death_begins(table):
 @pytest.mark.parametrize("table", EVERY_TABLE)
 def test_nothing_is_open_after_a_death(table):
     spans = see(table, person=DEAD, **{table: EVERY_TABLE[table].format("-60d .")})
-    is_point = table in s.POINT_TABLES
+    is_point = s.TABLES[table].is_point
     assert spans == [(60, 60 if is_point else 49)]
 
 

@@ -66,6 +66,31 @@ DRAWN = {
         ada        2025-03-01T10:00  2025-03-01T10:10  gp
         bo         2025-03-09T10:00  .                 out_of_hours
     """,
+    "residence": """
+        person_id  started_at  ended_at    municipality
+        ada        2020-03-01  2025-04-01  376
+        bo         2025-03-09  .           360
+    """,
+    "programme_events": """
+        person_id  started_at        ended_at          programme  event     code
+        ada        2025-03-01T10:00  2025-03-01T11:00  somv       offered   .
+        bo         2025-03-09T10:00  .                 somv       declined  no-time
+    """,
+    "plans": """
+        person_id  plan_id  started_at  ended_at    kind  owner       next_review
+        ada        n1       2025-03-01  2025-04-01  sip   psychiatry  2025-05-01
+        bo         n2       2025-03-09  .           care_plan  .      .
+    """,
+    "referrals": """
+        person_id  referral_id  started_at        ended_at          kind      planned_for       outcome
+        ada        r1           2025-03-01T10:00  2025-03-09T10:00  referral  .                 closed
+        bo         r2           2025-03-09T10:00  .                 booking   2027-03-09T10:00  .
+    """,
+    "responses": """
+        person_id  response_id  started_at  ended_at    instrument  item   value  moment
+        ada        q1           2025-03-01  2025-03-01  who5        total  48     baseline
+        bo         q2           2025-03-09  .           who5        total  .      followup
+    """,
 }
 TABLES = tuple(DRAWN)
 EVENTS = tuple(table for table in TABLES if table != "persons")
@@ -1064,18 +1089,28 @@ OF_COLUMN = {
     "discharge": (["completed", "nonsense"], []),
     "end_reason": (["dropped_out", "nonsense"], []),
     "code": (["Z59", "f10.2", "DF102"], ["??"]),
+    "cost": (["1200", "37.5", "-3e2", "1,200", "nan"], []),
+    "hours_per_week": (["37", "0", "169", "-1", "inf"], []),
+    "value": (["48", "none"], []),
+    "planned_for": (["2099-01-01", "9999-12-31", "soon"], []),
+    "next_review": (["2099-01-01", "9999-12-31", "soon"], []),
+    "outcome": (["met", "nonsense"], []),
+    **dict.fromkeys(("owner", "from_party", "to_party"), (["psychiatry", "nonsense"], [])),
 }
 
 
 def list_choices(table, column, number):
     """Sound and faulty cells for a column; ids and starts differ from row to row, so that nothing repeats."""
     sound, faulty = OF_COLUMN.get(column, ([f"some {column}"], []))
+    if (table, column) == ("programme_events", "code"):
+        faulty = []  # a reason from a list of the programme, and no diagnosis
     if column not in OF_COLUMN and isinstance(dtype := s.get_columns(table)[column], pl.Enum):
         sound, faulty = dtype.categories.to_list(), ["nonsense"]
     own = {
         "started_at": (BASE + timedelta(hours=number)).isoformat(),
         "contact_id": f"contact {number}",
         "episode_id": f"episode {number}",
+        **{name: f"{name} {number}" for name in ("plan_id", "referral_id", "response_id")},
         "person_id": f"person {number if table == 'persons' else number % 3}",
     }
     sound = [own[column]] if column in own else sound

@@ -528,7 +528,7 @@ def damage(file):
 
 def merge_plainly(table, old, new, delivered_at, end, seen):
     """The rules of a delivery, one row after the other."""
-    key, learnt = s.REPLACED_BY[table], s.LEARNT_AT_END[table]
+    key, learnt = s.TABLES[table].version_key, s.list_learnt_at_end(table)
     ids = {tuple(row[name] for name in key) for row in new}
 
     def content(row):
@@ -554,7 +554,7 @@ def merge_plainly(table, old, new, delivered_at, end, seen):
             other
             for other in replaced
             if other["ended_at"] is None
-            and table not in s.POINT_TABLES
+            and not s.TABLES[table].is_point
             and all(other[name] == row[name] for name in row if name not in (*learnt, "known_at"))
         ]
         ends_late = row["ended_at"] is not None and row["ended_at"] < end
@@ -592,7 +592,7 @@ def draw_small(table, random, rows):
     made = [
         {name: random.choice(values.get(name, [None])) for name in s.get_columns(table)} for _ in range(rows)
     ]
-    unique = s.UNIQUE_BY[table]
+    unique = s.TABLES[table].unique_by
     kept = {tuple(row[name] for name in unique) if unique else n: row for n, row in enumerate(made)}
     # Of an id there is one person, as the checks see to in a delivery.
     return list(kept.values())
@@ -604,7 +604,7 @@ def draw_small(table, random, rows):
 def test_merging_is_what_plain_rules_say(table):
     random = Random(table)
     columns = dict(s.get_columns(table))
-    none = pl.DataFrame(schema={name: columns[name] for name in s.REPLACED_BY[table]})
+    none = pl.DataFrame(schema={name: columns[name] for name in s.TABLES[table].version_key})
     end, delivered_at = datetime(2025, 6, 1), datetime(2025, 6, 4)
     seen_changes = set()
     for _ in range(300):

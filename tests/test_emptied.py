@@ -195,7 +195,7 @@ def test_a_later_delivery_that_is_lost_leaves_the_store_as_it_was(tmp_path):
 def test_every_translation_belongs_to_a_value_of_a_closed_list():
     accepted = {
         (name, value)
-        for table in s.SCHEMAS
+        for table in s.TABLES
         for name, dtype in s.get_columns(table).items()
         if isinstance(dtype, pl.Enum)
         for value in dtype.categories

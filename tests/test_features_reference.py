@@ -244,7 +244,7 @@ def test_the_small_world_passes_the_checks(world):
 
 def drop_repeats(table: str, rows: list[dict]) -> list[dict]:
     """Keep the first of the rows that the checks hold to be the same event."""
-    key = s.UNIQUE_BY[table]
+    key = s.TABLES[table].unique_by
     if not key:
         return rows
     return list({tuple(row[name] for name in key): row for row in reversed(rows)}.values())

@@ -192,7 +192,7 @@ def test_the_distance_of_two_words_is_what_it_is_by_definition(one, other):
     assert measure_distance(one, other) == measure_distance(other, one)
 
 
-@given(st.sampled_from([name for table in s.SCHEMAS for name in s.get_columns(table)]), st.data())
+@given(st.sampled_from([name for table in s.TABLES for name in s.get_columns(table)]), st.data())
 def test_any_mix_of_capitals_and_blanks_is_the_same_name(name, data):
     capitals = data.draw(st.lists(st.booleans(), min_size=len(name), max_size=len(name)))
     mixed = "".join(mark.upper() if up else mark for mark, up in zip(name, capitals, strict=True))

@@ -160,5 +160,5 @@ def test_people_mixed_into_a_crowd_break_no_rule():
     kept, _ = schema.HistoriesCollection.filter(numbered)
     assert all(getattr(kept, name).collect().height == table.height for name, table in tables.items())
     for name in schema.EVENT_TABLES:
-        keys = tables[name].select(schema.UNIQUE_BY[name] or ("person_id", "started_at")).rows()
+        keys = tables[name].select(schema.TABLES[name].unique_by or ("person_id", "started_at")).rows()
         assert len(keys) == len(set(keys))

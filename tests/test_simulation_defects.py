@@ -15,7 +15,7 @@ from somv_risk.simulate import simulate_tables
 from somv_risk.simulate.defects import plant_defects, read_defects, write_delivery
 
 PERSONS, SEED, DATA_END = 3_000, 7, datetime(2026, 1, 1)
-TABLES = tuple(s.SCHEMAS)
+TABLES = tuple(simulate_tables(1))
 NAMES = tuple(defect.name for defect in read_defects())
 NONE = dict.fromkeys(NAMES, 0)
 OFTEN = dict.fromkeys(NAMES, 0.02)

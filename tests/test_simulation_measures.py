@@ -113,7 +113,7 @@ class Reference:
     def __init__(self, histories):
         self.rows = {
             name: histories.table(name).collect().rows_by_key("person_id", named=True, include_key=True)
-            for name in schema.SCHEMAS
+            for name in histories.tables
         }
         self.end = histories.data_end
         people = [rows[0] for rows in self.rows["persons"].values()]

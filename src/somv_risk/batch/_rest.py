@@ -46,7 +46,7 @@ def _stirs(table: str, days: int, index_time: datetime, lags: Lags) -> pl.Expr:
     An open contact whose end is assumed is still open here: its person is scored anew, and noted.
     """
     start, end = pl.col(s.STARTED_AT), pl.col(s.ENDED_AT)
-    over = end.fill_null(start) if table in s.POINT_TABLES else end
+    over = end.fill_null(start) if s.TABLES[table].is_point else end
     spent = (pl.max_horizontal(start, over) < index_time - timedelta(days=days)) & (
         over + lags.of(table) < index_time
     )

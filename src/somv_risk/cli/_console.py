@@ -26,7 +26,7 @@ from rich.table import Table
 from rich.text import Text
 
 from somv_risk.registers.histories import Histories
-from somv_risk.registers.schema import SCHEMAS
+from somv_risk.registers.schema import TABLES
 
 PIPE_WIDTH: Final = 160
 LOOKED_BACK_SECONDS: Final = 3600  # over which the rate is taken: steps may be minutes apart
@@ -129,7 +129,7 @@ def print_histories(histories: Histories) -> None:
 def print_manifest(manifest: Mapping[str, Any]) -> None:
     """Print what a store says of itself: rows by table, and what was set aside or not taken over."""
     table = Table("table", "rows", title="Histories", title_justify="left")
-    for name in SCHEMAS:
+    for name in TABLES:
         table.add_row(name, f"{manifest['rows'][name]:,}" if name in manifest["rows"] else "absent")
     make_console().print(table)
     for title, rows in (("Not taken over", manifest["dropped"]), ("Set aside", manifest["quarantine"])):

@@ -56,7 +56,7 @@ def build_asof_view(events: pl.LazyFrame, moments: pl.LazyFrame, table: str, lag
     seen = moments.join(events, on=s.PERSON_ID, how="inner", maintain_order="left_right")
     visible = seen.filter(pl.col(s.STARTED_AT) < index, _row_is_known(index, lag))
     end_is_known = (_end(table) + lag < index).fill_null(value=False)
-    learnt = {name: pl.col(name) for name in s.LEARNT_AT_END[table]} | {s.ENDED_AT: _end(table)}
+    learnt = {name: pl.col(name) for name in s.list_learnt_at_end(table)} | {s.ENDED_AT: _end(table)}
     return visible.with_columns(pl.when(end_is_known).then(told).alias(name) for name, told in learnt.items())
 
 
@@ -68,4 +68,4 @@ def _row_is_known(index: pl.Expr, lag: timedelta) -> pl.Expr:
 def _end(table: str) -> pl.Expr:
     """The moment an event is over: a point event is over when it starts."""
     ended_at = pl.col(s.ENDED_AT)
-    return ended_at.fill_null(pl.col(s.STARTED_AT)) if table in s.POINT_TABLES else ended_at
+    return ended_at.fill_null(pl.col(s.STARTED_AT)) if s.TABLES[table].is_point else ended_at

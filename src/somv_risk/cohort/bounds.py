@@ -171,7 +171,7 @@ def build_bounded_view(
     seen = build_unbounded_view(events, moments, persons, table, lag)
     if table != s.ADMISSIONS:
         return bound_events(seen).drop(UNTIL, ALIVE_UNTIL)
-    in_order = seen.sort(*KEY, s.STARTED_AT, *s.ORDER_OF_TIES[table])
+    in_order = seen.sort(*KEY, s.STARTED_AT, *s.TABLES[table].ties)
     return bound_contacts(in_order, by=KEY).drop(UNTIL, ALIVE_UNTIL)
 
 

@@ -146,7 +146,7 @@ def measure_columns(histories: Histories, table: str, seen: Seen) -> Iterator[tu
     """
     recent = find_visible(histories, table, seen).filter(pl.col(s.STARTED_AT) >= seen.end - YEAR * WEEK)
     end = (
-        pl.col(s.ENDED_AT).fill_null(pl.col(s.STARTED_AT)) if table in s.POINT_TABLES else pl.col(s.ENDED_AT)
+        pl.col(s.ENDED_AT).fill_null(pl.col(s.STARTED_AT)) if s.TABLES[table].is_point else pl.col(s.ENDED_AT)
     )
     is_over = (end + seen.lags.of(table) < seen.index_time).fill_null(value=False)
     names = [name for name in s.get_columns(table) if not _is_skipped(table, name)]
@@ -165,10 +165,10 @@ def _is_empty(name: str, is_over: pl.Expr) -> pl.Expr:
 
 
 def _is_skipped(table: str, name: str) -> bool:
-    return name in NOT_JUDGED or (table in s.POINT_TABLES and name == s.ENDED_AT)
+    return name in NOT_JUDGED or (s.TABLES[table].is_point and name == s.ENDED_AT)
 
 
 def _can_have(table: str, name: str, is_over: pl.Expr) -> pl.Expr:
-    if name != s.ENDED_AT and name in s.LEARNT_AT_END[table]:
+    if name != s.ENDED_AT and name in s.list_learnt_at_end(table):
         return is_over
     return pl.col(s.STARTED_AT).is_not_null()

@@ -111,7 +111,7 @@ def _scan_named(histories: Histories, person_ids: pl.Series, asked: _Asked) -> S
     by = () if len(ids) == 1 else (PERSON,)
     return persons, {
         table: _number(asked.keep(histories.table(table), table), ids).sort(
-            *by, s.STARTED_AT, *s.ORDER_OF_TIES[table]
+            *by, s.STARTED_AT, *s.TABLES[table].ties
         )
         for table in asked.tables
     }

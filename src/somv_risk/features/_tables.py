@@ -106,7 +106,7 @@ def encode(rows: pl.LazyFrame, table: str, texts: Texts, *, is_numbered: bool) -
     """
     return rows.select(
         PERSON,
-        *_encode_times(is_point=table in s.POINT_TABLES),
+        *_encode_times(is_point=s.TABLES[table].is_point),
         *(
             pl.col(CONTACT) if column == CONTACT and is_numbered else _encode_column(table, column, texts)
             for column in COLUMNS[table]

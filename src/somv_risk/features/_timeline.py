@@ -70,7 +70,7 @@ class Seen:
         """Return a column; what is learnt at the end of an event is none before."""
         told = self.table.columns[column]
         codes = told.codes[self.row]
-        if column in s.LEARNT_AT_END[self.name]:
+        if column in s.list_learnt_at_end(self.name):
             codes = np.where(self.has_known_end, codes, np.int32(NO_VALUE))
         return Coded(codes, told.names)
 

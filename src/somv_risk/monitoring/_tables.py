@@ -53,7 +53,7 @@ def tabulate_tables(
     over the one at training.
     """
     rows = []
-    for table in s.SCHEMAS:
+    for table in s.TABLES:
         row = {"table": table, "status": _find_status(model, histories, table, weeks.get(table))}
         if table in histories.tables:
             row |= _measure(histories, reference, table, weeks.get(table), eligible)

@@ -124,7 +124,7 @@ def convert_rows(
         If a column is missing, stands there twice, is misspelt, or has an unusable type.
     """
     read = _choose_columns(frame, read_header(table, frame.columns))
-    columns = _convert_columns(table, clean_text(read), timezone)
+    columns = _convert_columns(table, clean_text(table, read), timezone)
     rows = pl.int_range(first_row, first_row + frame.height, dtype=pl.UInt32, eager=True).alias(s.ROW)
     kept = [keep_for_quarantine(column) for column in read.get_columns()]
     converted = Delivered(
@@ -198,7 +198,7 @@ def settle(rows: list[Delivered], *, latest: datetime, around: Surroundings | No
     details = {table: failure.details() for table, failure in failures.items()}
     quarantine = {d.table: _build_quarantine(d, details.get(d.table)) for d in screened}
     return Histories(
-        tables={table: members[table].lazy().drop(s.ROW) for table in s.SCHEMAS if table in members},
+        tables={table: members[table].lazy().drop(s.ROW) for table in s.TABLES if table in members},
         quarantine=Quarantine(
             {table: frame for table, frame in quarantine.items() if frame.height},
             {delivery.table: delivery.delivered.height for delivery in rows},
@@ -268,7 +268,7 @@ def _screen(rows: Delivered, latest: datetime, around: Surroundings | None) -> D
 def _is_repeat(table: str, around: Surroundings | None) -> pl.Expr:
     if around is not None and table in around.repeats:
         return pl.col(s.ROW).is_in(around.repeats[table].implode())
-    key = s.UNIQUE_BY[table]
+    key = s.TABLES[table].unique_by
     if not key:
         return pl.lit(value=False)
     required = [name for name in key if name in s.get_required_columns(table)]

@@ -17,6 +17,7 @@ EXPECTATIONS: Final = {
     pl.Datetime: "a date and time (or text such as 2026-01-31T08:15:00)",
     pl.Date: "a date (or text such as 2026-01-31)",
     pl.Enum: "text from a closed set of values",
+    pl.Float64: "a number (or text such as 37.5)",
 }
 TYPE, UNKNOWN_VALUE, NO_ICD10 = "type", "unknown_value", "no_icd10"
 OUT_OF_RANGE, SENTINEL = "out_of_range", "sentinel"
@@ -38,9 +39,10 @@ class Converted:
     utc: pl.Series | None = None
 
 
-def clean_text(frame: pl.DataFrame) -> pl.DataFrame:
+def clean_text(table: str, frame: pl.DataFrame) -> pl.DataFrame:
     """Make text of all that is text: without blanks around it, and null where nothing is left."""
-    names = [name for name, dtype in frame.schema.items() if _is_text(dtype) and name not in s.CODE_COLUMNS]
+    codes = s.TABLES[table].codes
+    names = [name for name, dtype in frame.schema.items() if _is_text(dtype) and name not in codes]
     text = (pl.col(name).cast(pl.String).str.strip_chars() for name in names)
     return frame.with_columns(
         pl.when(one != "").then(one).alias(name) for name, one in zip(names, text, strict=True)
@@ -61,7 +63,7 @@ def convert(table: str, column: pl.Series, target: pl.DataType, timezone: str) -
     """
     if not has_values(column):
         return Converted(pl.Series(column.name, [None], dtype=target).new_from_index(0, len(column)))
-    converted = _convert(column, target, timezone)
+    converted = _convert(table, column, target, timezone)
     if converted is None:
         raise InputError(
             f"Table {table}, column {column.name} has type {column.dtype}; "
@@ -108,10 +110,12 @@ def _is_text(source: pl.DataType) -> bool:
     return source == pl.String or isinstance(source, pl.Categorical | pl.Enum)
 
 
-def _convert(column: pl.Series, target: pl.DataType, timezone: str) -> Converted | None:
+def _convert(table: str, column: pl.Series, target: pl.DataType, timezone: str) -> Converted | None:
     if isinstance(target, pl.Datetime | pl.Date):
-        return _convert_moments(column, target, timezone)
-    if column.name in s.CODE_COLUMNS and _is_text(column.dtype):
+        return _convert_moments(table, column, target, timezone)
+    if target == pl.Float64:
+        return _convert_numbers(table, column)
+    if column.name in s.TABLES[table].codes and _is_text(column.dtype):
         return _convert_codes(column.cast(pl.String))
     if _is_text(column.dtype):
         return _note_unread(column, column.cast(target, strict=False), UNKNOWN_VALUE)
@@ -138,7 +142,21 @@ def _convert_codes(column: pl.Series) -> Converted:
     return Converted(value, {NO_ICD10: column.is_in(others.implode())} if len(others) else {})
 
 
-def _convert_moments(column: pl.Series, target: pl.DataType, timezone: str) -> Converted | None:
+def _convert_numbers(table: str, column: pl.Series) -> Converted | None:
+    """Convert numbers; a comma may divide thousands or decimals, so that text with one is not read."""
+    if not (_is_text(column.dtype) or column.dtype.is_numeric()):
+        return None
+    given = column.fill_nan(None) if column.dtype.is_float() else column
+    noted = _note_unread(given, given.cast(pl.Float64, strict=False).fill_nan(None), TYPE)
+    least, most = s.get_bounds(table, column.name)
+    is_outside = ~noted.value.is_finite() | (noted.value < least) | (noted.value > most)
+    if not is_outside.any():
+        return noted
+    found = is_outside.fill_null(value=False)
+    return Converted(noted.value.set(found, None), {**noted.broken, OUT_OF_RANGE: found})
+
+
+def _convert_moments(table: str, column: pl.Series, target: pl.DataType, timezone: str) -> Converted | None:
     read = read_moments(column, timezone)
     if read is None:
         return None
@@ -147,7 +165,7 @@ def _convert_moments(column: pl.Series, target: pl.DataType, timezone: str) -> C
     is_none = _find_sentinels(value)
     if is_none is not None:
         value = value.set(is_none, None)
-        broken |= {} if column.name in s.MAY_BE_OPEN else {SENTINEL: is_none}
+        broken |= {} if s.may_be_open(table, column.name) else {SENTINEL: is_none}
     utc = read.utc if read.utc.null_count() < len(column) else None
     return Converted(value.cast(target), broken, utc)
 

@@ -16,7 +16,11 @@ from somv_risk.registers.histories import Quarantine
 FUTURE: Final = "starts_in_the_future"
 _MOST_SHOWN: Final = 4
 _MOST_READ: Final = 100
-_FORMS: Final = {pl.Datetime: "moments like 2026-01-31T08:15", pl.Date: "dates like 2026-01-31"}
+_FORMS: Final = {
+    pl.Datetime: "moments like 2026-01-31T08:15",
+    pl.Date: "dates like 2026-01-31",
+    pl.Float64: "numbers like 37.5",
+}
 # The form of a moment: digits and what parts them. Anything else may be text, of which nothing is shown.
 _FORM: Final = r"^[9 TZ:.,/+-]{6,30}$"
 _REASONS: Final = {
@@ -28,7 +32,7 @@ _REASONS: Final = {
 _REASONS_OF_COLUMN: Final = {
     "nullability": "Column {column} is empty.",
     SENTINEL: "Column {column} has days that stand for no date.",
-    OUT_OF_RANGE: "Column {column} has moments beyond the calendar.",
+    OUT_OF_RANGE: "Column {column} has values beyond what it can hold.",
     NO_ICD10: "Column {column} takes codes of ICD-10.",
 }
 

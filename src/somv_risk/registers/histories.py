@@ -129,7 +129,7 @@ class Quarantine:
 
     def join(self, other: "Quarantine") -> "Quarantine":
         """Return what both set aside."""
-        tables = [table for table in s.SCHEMAS if table in {*self.rows, *other.rows}]
+        tables = [table for table in s.TABLES if table in {*self.rows, *other.rows}]
         return Quarantine(
             {t: pl.concat([self[t], other[t]], how="diagonal_relaxed") for t in tables},
             {**other.delivered, **self.delivered},
@@ -194,10 +194,10 @@ class Histories:
             raise InputError(
                 f"The tables are {show_type(self.tables)}. Give frames by the name of the table."
             )
-        unknown = set(self.tables) - set(s.SCHEMAS)
+        unknown = set(self.tables) - set(s.TABLES)
         missing = set(s.REQUIRED_TABLES) - set(self.tables)
         if unknown:
-            raise InputError(f"Unknown table {sorted(unknown)}. Known tables are {list(s.SCHEMAS)}.")
+            raise InputError(f"Unknown table {sorted(unknown)}. Known tables are {list(s.TABLES)}.")
         if missing:
             raise InputError(
                 f"Table {sorted(missing)} is missing. Deliver at least {list(s.REQUIRED_TABLES)}."
@@ -226,7 +226,7 @@ class Histories:
     @property
     def absent(self) -> tuple[str, ...]:
         """Names of the tables that were not delivered."""
-        return tuple(table for table in s.SCHEMAS if table not in self.tables)
+        return tuple(table for table in s.TABLES if table not in self.tables)
 
     def table(self, name: str) -> pl.LazyFrame:
         """Return one table; an absent one has its columns and no rows."""

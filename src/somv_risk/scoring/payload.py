@@ -30,6 +30,7 @@ EXPECTED: Final = {
     pl.Datetime: "a date and time, such as 2026-01-31T08:15",
     pl.Date: "a date, such as 2026-01-31",
     pl.String: "text",
+    pl.Float64: "a number, such as 37.5",
 }
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -53,15 +54,19 @@ class _Row(_Part):
 
 
 def _make_row(table: str, left_out: Sequence[str]) -> type[BaseModel]:
-    """Make the type of a table's rows: every column as text, dates as ISO 8601."""
+    """Make the type of a table's rows: numbers as such, all else as text, dates as ISO 8601."""
     required = s.get_required_columns(table)
     fields: dict[str, Any] = {
-        name: (str, ...) if name in required else (str | None, None)
-        for name in s.get_columns(table)
+        name: (_show_in_json(dtype), ...) if name in required else (_show_in_json(dtype) | None, None)
+        for name, dtype in s.get_columns(table).items()
         if name not in left_out
     }
     made: type[BaseModel] = create_model(f"{table.title().replace('_', '')}Row", __base__=_Row, **fields)
     return made
+
+
+def _show_in_json(dtype: pl.DataType) -> type:
+    return float if dtype == pl.Float64 else str
 
 
 def _make_citizen() -> type[BaseModel]:
@@ -205,7 +210,11 @@ def _build_frame(table: str, citizens: Sequence[Mapping[str, Any]]) -> pl.DataFr
             for citizen in citizens
             for row in citizen[table]
         ]
-    return pl.DataFrame(rows, schema=dict.fromkeys(s.get_columns(table), pl.String))
+    given = {
+        name: pl.Float64() if dtype == pl.Float64 else pl.String()
+        for name, dtype in s.get_columns(table).items()
+    }
+    return pl.DataFrame(rows, schema=given)
 
 
 def _check_pseudonyms(persons: pl.DataFrame, place: str) -> None:

@@ -57,7 +57,7 @@ def build_timeline_events(histories: Histories, scores: pl.DataFrame, lags: Lags
         seen = build_bounded_view(own.table(table), moments, own.persons, table, lags.of(table))
         has_length = pl.col(s.ENDED_AT) != pl.col(s.STARTED_AT)
         lasting = pl.when(has_length).then(pl.col(s.ENDED_AT))
-        return seen.with_columns(lasting) if table in s.POINT_TABLES else seen
+        return seen.with_columns(lasting) if s.TABLES[table].is_point else seen
 
     parts = [
         _draw_stays(build_known_stays(own, moments, lags)),

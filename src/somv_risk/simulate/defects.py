@@ -122,7 +122,7 @@ def plant_defects(
     delivered: dict[str, pl.DataFrame] = {}
     planted = [pl.DataFrame(schema=PLANTED)]
     lost = pl.Series([], dtype=pl.String)
-    for table in (name for name in schema.SCHEMAS if name in tables):
+    for table in (name for name in schema.TABLES if name in tables):
         spots = _list_spots(table, tables[table].columns, defects)
         marked = _mark_rows(table, tables[table], spots, seed, lost)
         if table == schema.PERSONS:

@@ -33,7 +33,8 @@ def finish_persons(people: Population) -> pl.DataFrame:
         schema.OBSERVED_FROM: period.dates(people.arrives),
         schema.OBSERVED_UNTIL: period.dates(people.leaves),
     }
-    return pl.DataFrame(columns).cast(pl.Schema(schema.get_columns(schema.PERSONS)))
+    nulls = schema.make_nulls(schema.PERSONS, columns)
+    return pl.DataFrame(columns).with_columns(nulls).cast(pl.Schema(schema.get_columns(schema.PERSONS)))
 
 
 def number_events(events: pl.DataFrame, column: str, letter: str, block: int) -> pl.DataFrame:
@@ -59,7 +60,8 @@ def finish_events(table: str, people: Population, events: pl.DataFrame) -> pl.Da
         people.period.moments("known").alias(schema.KNOWN_AT),
         *[pl.when(is_over).then(name).alias(name) for name in ("discharge", "end_reason") if name in wanted],
     )
-    return timed.select(*wanted).cast(pl.Schema(wanted))
+    complete = timed.with_columns(schema.make_nulls(table, timed.columns))
+    return complete.select(*wanted).cast(pl.Schema(wanted))
 
 
 def leave_open(points: pl.DataFrame) -> pl.DataFrame:

@@ -41,8 +41,8 @@ def simulate(
 
     Examples
     --------
-    >>> simulate(persons=50, seed=1).absent
-    ()
+    >>> simulate(persons=50, seed=1).persons.collect().height
+    50
     """
     return build_region(Plan(persons, seed, Period(start, end), municipalities))
 

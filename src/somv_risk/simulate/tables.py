@@ -79,7 +79,9 @@ def simulate_tables(
 def build_tables(plan: Plan) -> dict[str, pl.DataFrame]:
     """All tables of the region of a plan; see `simulate_tables`."""
     blocks = list(draw_blocks(plan))
-    return {table: pl.concat([block[table] for block in blocks]) for table in schema.SCHEMAS}
+    return {
+        table: pl.concat([block[table] for block in blocks]) for table in schema.TABLES if table in blocks[0]
+    }
 
 
 def draw_blocks(plan: Plan, threads: int | None = None) -> Iterator[Tables]:

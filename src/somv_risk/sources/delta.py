@@ -166,10 +166,10 @@ class _Table:
 def _open_all(path: str | Path, version: Version | Mapping[str, Version], timezone: str) -> dict[str, _Table]:
     _check_installed()
     folder = open_folder(path, "a folder of Delta tables")
-    names = [table for table in s.SCHEMAS if (folder / table / LOG).is_dir()]
+    names = [table for table in s.TABLES if (folder / table / LOG).is_dir()]
     if not names:
         raise SourceError(
-            f"Folder {folder} holds none of the Delta tables {list(s.SCHEMAS)}, only "
+            f"Folder {folder} holds none of the Delta tables {list(s.TABLES)}, only "
             f"{show_names(list_entries(folder))}. Name the tables' folders after them."
         )
     wanted = dict(version) if isinstance(version, Mapping) else dict.fromkeys(names, version)

@@ -57,11 +57,11 @@ def find_tables(folder: Path) -> dict[str, Path]:
         If there is none, or two files of one table, or a file that is not read in place of one.
     """
     entries = list_entries(folder)
-    found = {table: _find_table(folder, entries, table) for table in s.SCHEMAS}
+    found = {table: _find_table(folder, entries, table) for table in s.TABLES}
     files = {table: file for table, file in found.items() if file is not None}
     if not files:
         raise SourceError(
-            f"Folder {folder} holds none of the tables {list(s.SCHEMAS)}, only {show_names(entries)}. "
+            f"Folder {folder} holds none of the tables {list(s.TABLES)}, only {show_names(entries)}. "
             "Name the files after the tables, such as persons.csv or persons.parquet."
         )
     return files

@@ -85,7 +85,7 @@ def from_frames(
 
 
 def _list_names(table: str) -> list[str]:
-    return [*s.get_columns(table)] if table in s.SCHEMAS else []
+    return [*s.get_columns(table)] if table in s.TABLES else []
 
 
 def check_delivery(

@@ -126,8 +126,8 @@ def scan_postgres(
 
 
 def _read_name(table: str, told: object) -> TableName:
-    if table not in s.SCHEMAS:
-        raise ConfigError(f"The mapping names table {table!r}. Known tables are {list(s.SCHEMAS)}.")
+    if table not in s.TABLES:
+        raise ConfigError(f"The mapping names table {table!r}. Known tables are {list(s.TABLES)}.")
     known, columns = {"name", "columns"}, told.get("columns", {}) if isinstance(told, dict) else None
     if not isinstance(told, dict) or not isinstance(columns, dict) or set(told) - known:
         raise ConfigError(f"The mapping of table {table} takes {sorted(known)} only. Correct the file.")
@@ -143,7 +143,7 @@ def _read_name(table: str, told: object) -> TableName:
 def _batch_all(connection: _Connection) -> dict[str, Batches]:
     session = Session(connection.uri)
     try:
-        queries = {table: _build_query(session, connection, table) for table in s.SCHEMAS}
+        queries = {table: _build_query(session, connection, table) for table in s.TABLES}
         found = {table: query for table, query in queries.items() if query}
         _check_found(found, connection.schema)
         session.waiting = set(found)
@@ -156,7 +156,7 @@ def _batch_all(connection: _Connection) -> dict[str, Batches]:
 def _check_found(found: Mapping[str, str], schema: str) -> None:
     if not found:
         raise SourceError(
-            f"Schema {schema} of the database holds none of the tables {list(s.SCHEMAS)}. "
+            f"Schema {schema} of the database holds none of the tables {list(s.TABLES)}. "
             "Name the schema, or map the names."
         )
 

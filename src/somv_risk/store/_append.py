@@ -118,8 +118,8 @@ def append(
     """Put a later delivery into a store, which is the old one until it is, at once, the new one.
 
     A row that says what the store says changes nothing, a row that says otherwise takes the place of the
-    store's (`schema.REPLACED_BY` says of which), and what the delivery does not name stays. Any tables may be
-    delivered.
+    store's (the `version_key` of its table says of which), and what the delivery does not name stays. Any
+    tables may be delivered.
 
     Parameters
     ----------

@@ -184,7 +184,7 @@ def apply(
     """
     for table in GIVEN_ONCE if old.tables else ():
         if table in staged.tables:
-            key = s.REPLACED_BY[table]
+            key = s.TABLES[table].version_key
             stored = (old.read(table, bucket, key) for bucket in range(staged.buckets))
             find_moves(staged.folder, table, staged.buckets, stored)
     entries = {(entry["table"], entry[BUCKET]): entry for entry in old.manifest["files"]}
@@ -229,7 +229,7 @@ def _write_bucket(old: Before, merged: Mapping[str, Merged], bucket: int) -> dic
     changed = {table for table, rows in merged.items() if rows.is_changed or table not in old.tables}
     if not changed:
         return {}
-    held = [table for table in s.SCHEMAS if table in old.tables or table in merged]
+    held = [table for table in s.TABLES if table in old.tables or table in merged]
     if s.PERSONS in changed:
         changed = set(held)  # the persons' numbers may have moved
     if changed & set(WITH_CONTACTS):
@@ -285,14 +285,14 @@ def _state(
     }
     files = [
         entries[table, bucket]
-        for table in s.SCHEMAS
+        for table in s.TABLES
         for bucket in range(staged.buckets)
         if (table, bucket) in entries
     ]
     return state_manifest(
         files,
         buckets=staged.buckets,
-        tables=[table for table in s.SCHEMAS if table in {*old.tables, *staged.tables}],
+        tables=[table for table in s.TABLES if table in {*old.tables, *staged.tables}],
         ends=_find_later(old, delivery),
         quarantine=_sum_up(old.manifest["quarantine"], checked.summary),
         dropped=_sum_up(old.manifest["dropped"], delivery.dropped),
@@ -324,7 +324,7 @@ def _write_quarantine(old: Before, checked: Checked, delivered_at: datetime | No
 
 def _place(key: tuple[str, int]) -> tuple[int, int]:
     table, bucket = key
-    return list(s.SCHEMAS).index(table), bucket
+    return list(s.TABLES).index(table), bucket
 
 
 def _add_delivered(
@@ -335,7 +335,7 @@ def _add_delivered(
     for row in (*before, *now):
         counts = {name: count for name, count in row.items() if name != "table"}
         sums.setdefault(row["table"], Counter()).update(counts)
-    return [{"table": table, **sums[table]} for table in s.SCHEMAS if table in sums]
+    return [{"table": table, **sums[table]} for table in s.TABLES if table in sums]
 
 
 def _list_warnings(before: Iterable[Mapping[str, str]]) -> list[dict[str, str]]:

@@ -57,9 +57,9 @@ class Delivery:
     made_pseudonyms: Pseudonyms | None = None
 
     def __post_init__(self) -> None:
-        unknown = set(self.tables) - set(s.SCHEMAS)
+        unknown = set(self.tables) - set(s.TABLES)
         if unknown:
-            raise InputError(f"Unknown table {sorted(unknown)}. Known tables are {list(s.SCHEMAS)}.")
+            raise InputError(f"Unknown table {sorted(unknown)}. Known tables are {list(s.TABLES)}.")
         for table, batches in self.tables.items():
             warn_of_others(table, read_header(table, list(batches.columns)))
 

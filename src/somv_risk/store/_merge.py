@@ -81,7 +81,7 @@ def merge_events(
     """
     if old.is_empty() and seen.is_empty() and moves.come.is_empty():
         return Merged(new.select(old.columns), dict.fromkeys((UNCHANGED, *CHANGES), 0) | {ADDED: new.height})
-    key = list(s.REPLACED_BY[table])
+    key = list(s.TABLES[table].version_key)
     stored, delivered = old.with_row_index(_OLD), new.select(old.columns).with_row_index(_NEW)
     again = _match(stored, delivered)
     other = delivered.join(again, on=_NEW, how="anti", maintain_order="left")
@@ -118,12 +118,12 @@ def _look_back(
     moves: Moves,
 ) -> pl.DataFrame:
     """Add to rows that say something new what the store said before."""
-    key = list(s.REPLACED_BY[table])
+    key = list(s.TABLES[table].version_key)
     groups = stored.group_by(key).agg(pl.col(s.KNOWN_AT).max().alias(_BEFORE))
     if moves.come.height:
         groups = pl.concat([groups, moves.come.select(key)], how="diagonal").unique(key, keep="first")
-    visible = [n for n in stored.columns if n not in (_OLD, s.KNOWN_AT, *s.LEARNT_AT_END[table])]
-    is_open = pl.col(s.ENDED_AT).is_null() & (table not in s.POINT_TABLES)
+    visible = [n for n in stored.columns if n not in (_OLD, s.KNOWN_AT, *s.list_learnt_at_end(table))]
+    is_open = pl.col(s.ENDED_AT).is_null() & (not s.TABLES[table].is_point)
     ongoing = replaced.filter(is_open).unique(visible, keep="first", maintain_order=True)
     flag = pl.lit(value=True)
     return (
@@ -144,7 +144,7 @@ def _judge(table: str, told: pl.DataFrame, moment: Moment) -> pl.DataFrame:
     """Tell which rows complete one that no score has seen otherwise, and which correct one."""
     ended_before = _lies_before(pl.col(s.ENDED_AT), moment.store_end)
     completes = pl.col(_OPEN) & ~ended_before
-    is_report = table in s.REPORTED_AT_END
+    is_report = s.TABLES[table].is_reported_at_end
     corrects = pl.col(_HAD) & ~completes & (ended_before if is_report else pl.lit(value=True))
     return told.with_columns(completes.alias(COMPLETED), corrects.alias(CORRECTED))
 
@@ -153,7 +153,7 @@ def _date(table: str, moment: Moment) -> pl.Expr:
     """Since when a row was known: it says so itself, or it cannot have been before the delivery."""
     own, before, now = pl.col(s.KNOWN_AT), pl.col(_BEFORE), pl.lit(moment.delivered_at, pl.Datetime("us"))
     has_own_later = own.is_not_null() & (before.is_null() | (own > before))
-    reported = pl.col(s.ENDED_AT if table in s.REPORTED_AT_END else s.STARTED_AT)
+    reported = pl.col(s.ENDED_AT if s.TABLES[table].is_reported_at_end else s.STARTED_AT)
     is_late = pl.col(_SEEN) & _lies_before(reported, moment.store_end)
     return (
         pl.when(_IS_COMPLETED)

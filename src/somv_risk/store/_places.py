@@ -1,12 +1,14 @@
 """Places: a person's bucket, the order of its rows, and the numbers that stand beside the ids."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Final
 
 import numpy as np
 import polars as pl
 
+from somv_risk.files.parquet import scan_parquet
 from somv_risk.registers import schema as s
 from somv_risk.registers.histories import CONTACT, NOBODY, PERSON
 from somv_risk.registers.identity import hash_person
@@ -16,6 +18,13 @@ NUMBERS: Final = (PERSON, CONTACT)
 WITH_CONTACTS: Final = (s.ADMISSIONS, s.DIAGNOSES, s.PSYCHIATRIC_CONTACTS)
 _SALT: Final = "somv_risk.store"
 _MORE_THAN_CONTACTS: Final = 2**32
+
+
+def scan_rows(table: str, files: Sequence[Path]) -> pl.LazyFrame:
+    """Scan files of a table; columns that it did not have yet when a file was written are null."""
+    numbers = NUMBERS if table in WITH_CONTACTS else (PERSON,)
+    columns = {**s.get_columns(table), **dict.fromkeys(numbers, pl.Int32())}
+    return scan_parquet(files, schema=columns, missing_columns="insert")
 
 
 def find_bucket(buckets: int) -> pl.Expr:
@@ -55,7 +64,7 @@ def order_rows(rows: pl.DataFrame, table: str) -> pl.DataFrame:
 
 def list_order(table: str) -> list[str]:
     """Columns by which the rows of a table lie in a file."""
-    return [PERSON] if table == s.PERSONS else [PERSON, s.STARTED_AT, *s.ORDER_OF_TIES[table]]
+    return [PERSON] if table == s.PERSONS else [PERSON, s.STARTED_AT, *s.TABLES[table].ties]
 
 
 def number_contacts(tables: Mapping[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:

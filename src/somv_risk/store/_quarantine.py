@@ -39,7 +39,7 @@ class StoredRows(Mapping[str, pl.DataFrame]):
 
     def __iter__(self) -> Iterator[str]:
         held = {entry["table"] for entry in self.entries}
-        return iter([table for table in s.SCHEMAS if table in held])
+        return iter([table for table in s.TABLES if table in held])
 
     def __len__(self) -> int:
         return len(list(iter(self)))
@@ -114,7 +114,7 @@ def add_up(
     count here where they have the name of one here.
     """
     left: dict[str, int] = dict(dropped.group_by("source_table").agg(pl.col("rows").sum()).iter_rows())
-    found = [table for table in s.SCHEMAS if table in {*kept, *aside, *left}]
+    found = [table for table in s.TABLES if table in {*kept, *aside, *left}]
     return [
         _add_up(table, *(counts.get(table, 0) for counts in (kept, aside, poorer, left))) for table in found
     ]

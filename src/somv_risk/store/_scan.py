@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from somv_risk.errors import SourceError
-from somv_risk.files.parquet import DAMAGE, scan_parquet
+from somv_risk.files.parquet import DAMAGE
 from somv_risk.registers import schema as s
 from somv_risk.registers.histories import Histories, Layout
 from somv_risk.registers.span import Span
@@ -21,7 +21,7 @@ from somv_risk.store._manifest import (
     read_span,
     read_timezone,
 )
-from somv_risk.store._places import NUMBERS
+from somv_risk.store._places import NUMBERS, scan_rows
 from somv_risk.store._quarantine import scan_quarantine
 
 
@@ -100,7 +100,7 @@ def _scan_table(folder: Path, manifest: Mapping[str, Any], table: str, buckets: 
             "Ingest again."
         )
     _check_files(folder, table, entries)
-    return scan_parquet([folder / entry["file"] for entry in entries])
+    return scan_rows(table, [folder / entry["file"] for entry in entries])
 
 
 def _check_files(folder: Path, table: str, entries: list[Entry]) -> None:

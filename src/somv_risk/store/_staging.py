@@ -32,7 +32,9 @@ from somv_risk.store._merge import Moves
 from somv_risk.store._places import find_bucket
 
 # Ids of these tables may come with two persons, who may be in two buckets.
-GIVEN_ONCE: Final = tuple(t for t, key in s.UNIQUE_BY.items() if key and s.PERSON_ID not in key)
+GIVEN_ONCE: Final = tuple(
+    name for name, table in s.TABLES.items() if table.unique_by and s.PERSON_ID not in table.unique_by
+)
 _DELIVERED, _FAILED, _PLACE = "_delivered", "_failed", "_place"
 _NEW_BUCKET: Final = f"{BUCKET}_new"
 _ROWS_WAITING: Final = 400_000  # of all files together
@@ -63,7 +65,7 @@ class Staged:
     def check(self, bucket: int, persons: pl.DataFrame, latest: datetime) -> Histories:
         """Check the rows of a bucket; `persons` are those whom the store has there."""
         needed = {*self.tables, *s.REQUIRED_TABLES}
-        rows = [self._read(table, bucket) for table in s.SCHEMAS if table in needed]
+        rows = [self._read(table, bucket) for table in s.TABLES if table in needed]
         repeats = {table: read_part(self.folder, "repeats", table, bucket) for table in GIVEN_ONCE}
         numbers = {t: pl.Series() if frame is None else frame[s.ROW] for t, frame in repeats.items()}
         return settle(rows, latest=latest, around=Surroundings(persons, numbers))
@@ -112,7 +114,7 @@ def find_moves(folder: Path, table: str, buckets: int, stored: Iterator[pl.DataF
 
     `stored` gives the rows of the store, bucket after bucket.
     """
-    key = list(s.REPLACED_BY[table])
+    key = list(s.TABLES[table].version_key)
     with Shelf(folder, buckets) as shelf:
         for bucket, frame in enumerate(stored):
             ids = frame.select(key).unique().with_columns(_state_bucket(bucket))
@@ -130,7 +132,7 @@ def find_moves(folder: Path, table: str, buckets: int, stored: Iterator[pl.DataF
 
 def read_moves(folder: Path, table: str, bucket: int) -> Moves:
     """Read the ids of a table that went from a bucket to another, and that came."""
-    key = list(s.REPLACED_BY[table])
+    key = list(s.TABLES[table].version_key)
     none = pl.DataFrame(schema={name: s.get_columns(table)[name] for name in key})
     found = [read_part(folder, what, table, bucket) for what in ("gone", "come")]
     return Moves(*(none if frame is None else frame.select(key) for frame in found))
@@ -147,7 +149,7 @@ def keep_checked(shelf: "Shelf", histories: Histories, tables: Iterable[str], bu
         kept[table] = rows.height
         shelf.put("checked", table, rows, pl.lit(bucket))
         if table in GIVEN_ONCE:
-            key = list(s.REPLACED_BY[table])
+            key = list(s.TABLES[table].version_key)
             ids = rows.select(key).with_columns(_state_bucket(bucket))
             shelf.put("accepted", table, ids, _share(key, shelf.buckets))
     return kept
@@ -191,7 +193,7 @@ def _shelve(shelf: "Shelf", rows: Delivered, buckets: int) -> dict[tuple[str, in
     shelf.put("rows", table, wide.drop(BUCKET), wide[BUCKET])
     if table in GIVEN_ONCE:
         ids = keep_passed(rows).join(wide.select(s.ROW, BUCKET), on=s.ROW, maintain_order="left")
-        key = list(s.UNIQUE_BY[table])
+        key = list(s.TABLES[table].unique_by)
         ids = ids.drop_nulls(key)  # a row without an id repeats none
         shelf.put("ids", table, ids.select(*key, s.ROW, BUCKET), _share(key, buckets))
     return {(table, bucket): rows for bucket, rows in wide[BUCKET].value_counts().iter_rows()}
@@ -203,7 +205,7 @@ def _find_repeats(folder: Path, table: str, buckets: int) -> None:
         for share in range(buckets):
             ids = read_part(folder, "ids", table, share)
             if ids is not None:
-                repeats = ids.filter(~pl.struct(s.UNIQUE_BY[table]).is_first_distinct())
+                repeats = ids.filter(~pl.struct(s.TABLES[table].unique_by).is_first_distinct())
                 shelf.put("repeats", table, repeats.select(s.ROW, BUCKET), pl.col(BUCKET))
 
 

@@ -94,13 +94,16 @@ def _verify_file(folder: Path, entry: Entry) -> tuple[pl.DataFrame | None, list[
     if rows is None:
         return None, found
     name, table = entry["file"], entry["table"]
-    if (
-        dict(rows.drop(NUMBERS, strict=False).schema) != dict(s.get_columns(table))
-        or PERSON not in rows.columns
-    ):
+    if not _has_columns(rows, table):
         return None, [*found, _Finding(name, "columns_differ")]
     out_of_order = _count_out_of_order(rows, table)
     return rows, [*found, *([_Finding(name, "not_in_order", out_of_order)] if out_of_order else [])]
+
+
+def _has_columns(rows: pl.DataFrame, table: str) -> bool:
+    """Whether a file has the columns of its table, and those that it must have among them."""
+    held, known = rows.drop(NUMBERS, strict=False).schema.items(), s.get_columns(table).items()
+    return set(held) <= set(known) and {PERSON, *s.get_required_columns(table)} <= set(rows.columns)
 
 
 def _verify_bytes(folder: Path, entry: Entry) -> tuple[pl.DataFrame | None, list[_Finding]]:

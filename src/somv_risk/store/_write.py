@@ -108,7 +108,7 @@ def write_blocks(
     check_buckets(buckets)
     with make_folder(Path(path), "store") as folder:
         rows = _append_blocks(blocks, folder, buckets)
-        tables = [table for table in s.SCHEMAS if any(table == written for written, _ in rows)]
+        tables = [table for table in s.TABLES if any(table == written for written, _ in rows)]
         files = [describe_file(folder, *key, rows[key]) for key in product(tables, range(buckets))]
         manifest = state_manifest(
             files,
@@ -168,7 +168,7 @@ def _append_blocks(
     """Write the blocks' rows, and count them by table and bucket."""
     rows: Counter[tuple[str, int]] = Counter()
     numbered: Counter[int] = Counter()
-    keys = list(product(s.SCHEMAS, range(buckets)))
+    keys = list(product(s.TABLES, range(buckets)))
     group = max(_LEAST_ROWS_PER_GROUP, _ROWS_WAITING // len(keys))
     with ExitStack() as growing:
         files = {

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import partial
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +24,9 @@ FARTHEST_ON: Final = 30 * MICROSECONDS_PER_DAY
 LONGEST: Final = 20 * MICROSECONDS_PER_DAY
 ADDED_PER_PERSON: Final = 3
 NAMES_TOLD: Final = 12
-ID_COLUMNS: Final = (s.CONTACT_ID, s.EPISODE_ID)
+ID_COLUMNS: Final = frozenset(
+    name for table in s.EVENT_TABLES for name in s.TABLES[table].columns if name.endswith("_id")
+)
 
 Tables = Mapping[str, pl.DataFrame]
 Offsets = npt.NDArray[np.int64]  # microseconds
@@ -130,7 +132,7 @@ class _Unknown:
 
     def ends(self, table: str) -> pl.Expr:
         """Rows whose end had not come, or of which nobody knew."""
-        ended_at = pl.coalesce(s.ENDED_AT, s.STARTED_AT) if table in s.POINT_TABLES else pl.col(s.ENDED_AT)
+        ended_at = pl.coalesce(s.ENDED_AT, s.STARTED_AT) if s.TABLES[table].is_point else pl.col(s.ENDED_AT)
         return (ended_at + self.lag(table) >= self.index).fill_null(value=True)
 
     @property
@@ -148,7 +150,7 @@ def _list_alterations(unknown: _Unknown, seed: int, rounds: int) -> Iterator[tup
 
 def _generator(seed: tuple[int, ...], table: str) -> np.random.Generator:
     """A table is altered alike alone and among the others, so that it can be blamed."""
-    return np.random.default_rng([*seed, list(s.SCHEMAS).index(table)])
+    return np.random.default_rng([*seed, list(s.TABLES).index(table)])
 
 
 def _delete(unknown: _Unknown, table: str, frame: pl.DataFrame) -> pl.DataFrame:
@@ -198,9 +200,9 @@ def _change_ends(
     earliest = pl.max_horizontal(s.STARTED_AT, pl.lit(unknown.index) - unknown.lag(table))
     ended_at = frame.select(earliest + _spread(_later(frame.height, rng)).alias(s.ENDED_AT)).to_series()
     # A point event without an end is over when it starts, which may be known.
-    if table not in s.POINT_TABLES:
+    if not s.TABLES[table].is_point:
         ended_at = ended_at.set(pl.Series(rng.random(frame.height) < 1 / 3), None)
-    learnt = set(s.LEARNT_AT_END[table])
+    learnt = set(s.list_learnt_at_end(table))
     values = [value for value in _draw_values(frame, frame.height, rng) if value.name in learnt]
     redrawn = frame.with_columns(ended_at.alias(s.ENDED_AT), *values)
     return _replace(frame.select(unknown.ends(table)).to_series(), redrawn, frame)
@@ -284,9 +286,11 @@ def _draw_value(column: pl.Series, count: int, rng: np.random.Generator) -> pl.S
     return pl.Series(column.name, [pool[at] for at in rng.integers(0, len(pool), count)], column.dtype)
 
 
-def _list_possible(column: pl.Series) -> list[str]:
+def _list_possible(column: pl.Series) -> list[Any]:
     if isinstance(column.dtype, pl.Enum):
         return column.dtype.categories.to_list()
+    if not isinstance(column.dtype, pl.String):
+        return [*column.drop_nulls().unique().sort(), None]
     if column.name in {s.CODE, s.DIAGNOSIS}:
         return [group.prefixes[0].ljust(3, "0") for group in load_groups().values()]
     return [*sorted(column.drop_nulls().unique()), "elsewhere"]

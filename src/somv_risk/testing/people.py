@@ -87,7 +87,7 @@ def _read_person(name: str, index_time: datetime) -> Tables:
     rows = {table: _read_rows(name, table, drawing, index_time) for table in schema.EVENT_TABLES}
     rows[schema.DIAGNOSES] = list(_list_diagnoses(rows[schema.ADMISSIONS]))
     rows[schema.PERSONS] = [_describe(name, drawing, index_time)]
-    return {table: _build_table(table, rows[table]) for table in schema.SCHEMAS}
+    return {table: _build_table(table, rows[table]) for table in schema.TABLES}
 
 
 def _describe(name: str, drawing: Row, index_time: datetime) -> Row:

@@ -154,8 +154,8 @@ class ServedModel:
 
     @one_call()
     def _score_frames(self, given: Mapping[str, Any]) -> "pd.DataFrame":
-        frames = {name: frame for name, frame in given.items() if name in s.SCHEMAS}
-        options = read_options({name: value for name, value in given.items() if name not in s.SCHEMAS})
+        frames = {name: frame for name, frame in given.items() if name in s.TABLES}
+        options = read_options({name: value for name, value in given.items() if name not in s.TABLES})
         data_end = read_moment(options.data_end, f"{INPUTS}.data_end")
         histories = from_frames(**frames, data_end=data_end)
         scores = _score(self.model, histories, options, INPUTS)

@@ -195,7 +195,7 @@ class TrainConfig(_Section):
     @field_validator("tables")
     @classmethod
     def _check_tables(cls, given: tuple[str, ...]) -> tuple[str, ...]:
-        unknown = sorted(set(given) - set(s.SCHEMAS))
+        unknown = sorted(set(given) - set(s.TABLES))
         missing = [table for table in s.REQUIRED_TABLES if given and table not in given]
         if unknown or missing:
             fact = f"{', '.join(unknown)} is unknown" if unknown else f"{', '.join(missing)} is missing"
@@ -203,7 +203,7 @@ class TrainConfig(_Section):
             raise ConfigError(
                 f"Configuration tables: {fact}. Name {needed}, and of the others those to learn from."
             )
-        return tuple(table for table in s.SCHEMAS if table in given)
+        return tuple(table for table in s.TABLES if table in given)
 
     def choose_tables(self, tables: Collection[str] | None) -> "TrainConfig":
         """Return the configuration with other tables to learn from; as it is where None."""
@@ -249,7 +249,7 @@ class TrainConfig(_Section):
             )
         kept = [definition for definition in definitions if definition.id not in self.features.exclude]
         features = list_features((*kept, *self.features.own))
-        named = set(self.tables) or set(s.SCHEMAS)
+        named = set(self.tables) or set(s.TABLES)
         return tuple(feature for feature in features if set(feature.definition.tables) <= named)
 
     def build_person_split(self) -> PersonSplit:

@@ -17,7 +17,7 @@ from somv_risk.sources.omop.dropped import (
     show_public,
 )
 from somv_risk.sources.omop.mapping import Icd9Visits, OmopMapping
-from somv_risk.sources.omop.visits import VISIT_TABLE
+from somv_risk.sources.omop.visits import NOT_MAPPED, VISIT_TABLE
 
 CONDITIONS: Final = "condition_occurrence"
 OBSERVATIONS: Final = "observation"
@@ -49,7 +49,7 @@ def build_conditions(
 
 def build_diagnoses(conditions: pl.LazyFrame) -> pl.LazyFrame:
     """One row per hospital contact and ICD-10 code, timed as the contact is."""
-    columns = (name for name in schema.get_columns(schema.DIAGNOSES) if name != schema.KNOWN_AT)
+    columns = (name for name in schema.get_columns(schema.DIAGNOSES) if name not in NOT_MAPPED)
     return keep_taken(conditions).select(columns)
 
 

@@ -12,7 +12,7 @@ from somv_risk.registers import schema
 from somv_risk.sources.omop.cells import parse_birth_date, parse_either, parse_moment
 from somv_risk.sources.omop.dropped import choose_reason, keep_taken
 from somv_risk.sources.omop.mapping import OmopMapping
-from somv_risk.sources.omop.visits import keep_table
+from somv_risk.sources.omop.visits import NOT_MAPPED, keep_table
 
 DIED: Final = "died"
 _STRANGER: Final = "is_stranger"
@@ -34,7 +34,7 @@ def build_persons(
     )
     for further in (_find_deaths(deaths, visits), _find_residence(periods)):
         described = described.join(further, on=schema.PERSON_ID, how="left", maintain_order="left")
-    return described.select(*schema.get_columns(schema.PERSONS))
+    return described.select(name for name in schema.get_columns(schema.PERSONS) if name not in NOT_MAPPED)
 
 
 def build_deaths(tables: Mapping[str, pl.LazyFrame], mapping: OmopMapping) -> pl.LazyFrame:

@@ -95,5 +95,9 @@ def _choose_visit_reason(zone: str) -> pl.Expr:
     )
 
 
+# Columns that nothing in OMOP gives.
+NOT_MAPPED: Final = (schema.KNOWN_AT, schema.COST)
+
+
 def _select_canonical(frame: pl.LazyFrame, table: str) -> pl.LazyFrame:
-    return frame.select(name for name in schema.get_columns(table) if name != schema.KNOWN_AT)
+    return frame.select(name for name in schema.get_columns(table) if name not in NOT_MAPPED)
