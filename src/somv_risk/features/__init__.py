@@ -11,6 +11,7 @@ from somv_risk.features._definition import (
 )
 from somv_risk.features._engine import build_features, compute_features
 from somv_risk.features._evidence import EVENTS, list_evidence
+from somv_risk.features._kinds import Extent, ValueKind
 from somv_risk.features._rules import (
     THEMES,
     list_anchors,
@@ -30,10 +31,12 @@ __all__ = [
     "Coded",
     "Column",
     "Definition",
+    "Extent",
     "Feature",
     "Measure",
     "ShapeName",
     "Source",
+    "ValueKind",
     "View",
     "build_features",
     "compute_features",

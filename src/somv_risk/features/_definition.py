@@ -7,8 +7,9 @@ from typing import Any, Final, Literal
 
 from somv_risk.cohort.windows import Lookback
 from somv_risk.errors import ConfigError
+from somv_risk.features._entries import clean_match
 from somv_risk.features._kinds import Anchor
-from somv_risk.features._rules import check_definition, clean_match
+from somv_risk.features._rules import check_definition
 from somv_risk.features.measures import MEASURES, Measure
 from somv_risk.features.views import VIEWS, View
 from somv_risk.languages import pick_title
@@ -16,7 +17,7 @@ from somv_risk.languages import pick_title
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """What is measured, over which windows, and how it is spoken of: a catalogue row, or one of your own.
+    """What is measured, over which windows, and under which title: a catalogue row, or one of your own.
 
     `where` are the flags an event must have, `match` the texts one of its columns must be (or begin with,
     where the text ends in `*`); `of` the flags of the events a share or a last event is taken of;
@@ -108,7 +109,7 @@ OF_THE_LIBRARY: Final = 0
 def count_version(definition: Definition) -> int:
     """Count the version of a definition's meaning: 1, and one more for each change of row, events or measure.
 
-    What a feature counts is said by its row, by how its events are built, and by how they are measured.
+    What a feature counts depends on its row, on how its events are built, and on how they are measured.
     """
     versioned = (definition, definition.view, MEASURES[definition.measure])
     return 1 + sum(record.version - 1 for record in versioned)

@@ -69,8 +69,8 @@ def list_evidence(
 def select_evidence(feature: Feature, events: Events) -> pl.DataFrame:
     """Select the events that make the value of a feature, at each moment where it is not null.
 
-    Without all others the value is the same. Without one of these it is another one, unless a tied one takes
-    its place or the measure cannot show it, as `any` of several events.
+    Without all others the value is the same. Without one of these it is another one, unless another event
+    is equal to it or the measure cannot show it, as `any` of several events.
 
     Returns
     -------

@@ -68,11 +68,11 @@ class Seen:
 
     def get(self, column: str) -> Coded:
         """Return a column; what is learnt at the end of an event is none before."""
-        told = self.table.columns[column]
-        codes = told.codes[self.row]
+        coded = self.table.columns[column]
+        codes = coded.codes[self.row]
         if column in s.list_learnt_at_end(self.name):
             codes = np.where(self.has_known_end, codes, np.int32(NO_VALUE))
-        return Coded(codes, told.names)
+        return Coded(codes, coded.names)
 
     @property
     def groups(self) -> Integers:
