@@ -118,7 +118,7 @@ def _scan_named(histories: Histories, person_ids: pl.Series, asked: _Asked) -> S
 
 
 def _number(rows: pl.LazyFrame, ids: pl.Series) -> pl.LazyFrame:
-    """Number the persons by their place among the ids, and leave out all others."""
+    """Number the persons by their position among the ids, and leave out all others."""
     if len(ids) == 1:  # one citizen needs no join, which would take longer than all else
         return rows.filter(pl.col(s.PERSON_ID) == ids[0]).with_columns(_FIRST)
     numbered = ids.to_frame().lazy().with_row_index(PERSON).with_columns(pl.col(PERSON).cast(pl.Int32))
@@ -129,11 +129,11 @@ _FIRST: Final = pl.lit(0, dtype=pl.Int32).alias(PERSON)
 
 
 def _find_numbers(person_ids: pl.Series, persons: pl.Series) -> Numbers:
-    """Find the place of each person, or the place after the last."""
+    """Find the number of each person, or the one after the last."""
     if person_ids.equals(persons):
         return np.arange(len(persons), dtype=np.int32)
-    places = persons.to_frame().lazy().with_row_index(NUMBER).with_columns(pl.col(NUMBER).cast(pl.Int32))
-    return look_up(person_ids, places, len(persons))
+    numbered = persons.to_frame().lazy().with_row_index(NUMBER).with_columns(pl.col(NUMBER).cast(pl.Int32))
+    return look_up(person_ids, numbered, len(persons))
 
 
 NUMBER: Final = "number"

@@ -53,9 +53,9 @@ class Seen:
     def __len__(self) -> int:
         return len(self.row)
 
-    def take(self, held: Mask) -> "Seen":
-        """Keep the rows that are held."""
-        rows = np.flatnonzero(held)
+    def take(self, kept: Mask) -> "Seen":
+        """Take some of the rows."""
+        rows = np.flatnonzero(kept)
         return Seen(
             self.name,
             self.table,
@@ -230,7 +230,7 @@ class Timeline:
 
 _SECTOR_BOUNDS: Final = np.array(
     [*(BOUNDS[sector].length // timedelta(microseconds=1) for sector in s.SECTORS), NEVER], dtype=np.int64
-)  # the last place is that of no sector
+)  # the last entry is that of no sector
 
 
 def _assume_ends(contacts: Seen) -> Seen:
