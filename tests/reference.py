@@ -35,8 +35,8 @@ LONGEST_OPEN = {"somatic": 120 * DAY, "psychiatric": 400 * DAY}  # of a contact 
 HALF_LIFE = 100 * DAY
 LONG_AGO, NEVER = datetime(1, 1, 1), datetime(9999, 12, 31)
 
-POINT_TABLES = ("psychiatric_contacts", "primary_care")
-LEARNT_AT_END = ("ended_at", "diagnosis", "code", "discharge", "end_reason", "attendance")
+POINT_TABLES = ("psychiatric_contacts", "primary_care", "programme_events", "responses")
+LEARNT_AT_END = ("ended_at", "diagnosis", "code", "discharge", "end_reason", "attendance", "cost", "outcome")
 BENEFIT_ORDER = (
     *("self_support", "education", "unemployment", "social_assistance", "sickness", "rehabilitation"),
     *("flex_job", "early_retirement", "pension", "parental", "other"),

@@ -181,9 +181,11 @@ def person_rows(draw: st.DrawFn, person_id: str) -> Row:
         "death_date": death if death is None or death >= birth else None,
         "observed_from": start,
         "observed_until": end if None in (start, end) or end >= start else None,
+        "known_at": None,
     }
 
 
+COSTS = (None, 1200.0, 37.5)
 TABLES: dict[str, st.SearchStrategy[Rows]] = {
     "persons": st.tuples(*map(person_rows, PERSONS)).map(list),
     "admissions": forgotten(
@@ -198,6 +200,7 @@ TABLES: dict[str, st.SearchStrategy[Rows]] = {
                 department=one_of(DEPARTMENTS),
                 diagnosis=one_of(CODES),
                 discharge=one_of((*s.DISCHARGES, "left_early", None)),
+                cost=one_of(COSTS),
             )
         )
     ),
@@ -216,6 +219,7 @@ TABLES: dict[str, st.SearchStrategy[Rows]] = {
             attendance=one_of(ATTENDANCES),
             diagnosis=one_of(CODES),
             provider=one_of(PROVIDERS),
+            cost=one_of(COSTS),
         )
     ),
     "substance_abuse": numbered_rows(
@@ -228,9 +232,13 @@ TABLES: dict[str, st.SearchStrategy[Rows]] = {
     ),
     "social_benefits": chained(rows_of(9, benefit=one_of(BENEFITS))),
     "social_services": rows_of(
-        8, service=one_of(SERVICES), paragraph=one_of(PARAGRAPHS), provider=one_of(PROVIDERS)
+        8,
+        service=one_of(SERVICES),
+        paragraph=one_of(PARAGRAPHS),
+        provider=one_of(PROVIDERS),
+        hours_per_week=one_of((None, 2.5, 37.0)),
     ),
-    "primary_care": rows_of(4, kind=one_of(s.PRIMARY_CARE_KINDS)),
+    "primary_care": rows_of(4, kind=one_of(s.PRIMARY_CARE_KINDS), cost=one_of(COSTS)),
 }
 OPTIONAL_TABLES = tuple(table for table in TABLES if table not in s.REQUIRED_TABLES)
 

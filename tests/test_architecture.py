@@ -78,7 +78,7 @@ COLUMN_TAKERS = (
     *("col", "select", "exclude", "drop", "sort", "unique"),
     *("group_by", "partition_by", "over", "join", "join_asof"),
 )
-COLUMNS = {name for table in schema.TABLES.values() for name in table.columns()} | {schema.INDEX_TIME}
+COLUMNS = {name for table in schema.TABLES for name in schema.get_columns(table)} | {schema.INDEX_TIME}
 
 SOURCE = Path(__file__).parents[1] / "src" / "somv_risk"
 

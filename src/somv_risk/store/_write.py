@@ -168,13 +168,12 @@ def _append_blocks(
     """Write the blocks' rows, and count them by table and bucket."""
     rows: Counter[tuple[str, int]] = Counter()
     numbered: Counter[int] = Counter()
-    keys = list(product(s.TABLES, range(buckets)))
-    group = max(_LEAST_ROWS_PER_GROUP, _ROWS_WAITING // len(keys))
+    files: dict[tuple[str, int], GrowingFile] = {}
     with ExitStack() as growing:
-        files = {
-            key: growing.enter_context(closing(GrowingFile(place_file(folder, *key), group))) for key in keys
-        }
         for block in _check_order(blocks):
+            group = max(_LEAST_ROWS_PER_GROUP, _ROWS_WAITING // (len(block) * buckets))
+            for key in set(product(block, range(buckets))) - set(files):
+                files[key] = growing.enter_context(closing(GrowingFile(place_file(folder, *key), group)))
             homes = find_homes(block[s.PERSONS], buckets, numbered)
             housed = {
                 table: frame.join(homes, on=s.PERSON_ID, maintain_order="left")
