@@ -1,7 +1,7 @@
 """Sources: the rows of the tables that the events behind a feature were made of.
 
-Evidence shows an event as a person would speak of it. A stay is made of several contacts, a spell of several
-grants, and of a contact a diagnosis is only a part.
+Evidence is events: a stay is made of several contacts, a spell of several grants, and a diagnosis is only a
+part of a contact. Each view says which rows its events are made of (`View.sources`).
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ CODE: Final = "is_code"
 
 
 def see_tables(histories: Histories, moments: pl.DataFrame, lags: Lags) -> dict[str, pl.DataFrame]:
-    """See the rows of every event table that count at the moments, each with its place (`table_row`)."""
+    """See the rows of every event table that count at the moments, each with its number (`table_row`)."""
     return {
         table: build_bounded_view(
             histories.table(table).with_row_index(ROW),

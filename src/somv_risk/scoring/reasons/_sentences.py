@@ -19,7 +19,7 @@ def render_sentence(feature: Feature, value: float | str | None, contribution: f
     """Write what a feature found in one person's history, and which way it pulls the risk.
 
     It never says why: neither why the value is what it is, nor that it brings anything about. A feature
-    without texts of its own is told by its title.
+    without texts of its own is named by its title.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ def render_sentence(feature: Feature, value: float | str | None, contribution: f
         The feature's value: a number, 0 or 1 for no and yes, the text of a category, or None (or NaN)
         for null.
     contribution
-        In log-odds; only its sign is told.
+        In log-odds; only its sign matters.
 
     Raises
     ------
@@ -49,17 +49,17 @@ def render_sentence(feature: Feature, value: float | str | None, contribution: f
 def render_reason(
     findings: Sequence[tuple[Feature, float | str | None]], contribution: float, language: str
 ) -> str:
-    """Tell several findings of one person, and then which way they pull the risk together.
+    """Write several findings of one person, and then which way they pull the risk together.
 
-    Two findings that read alike are told once.
+    Two findings that read alike are written once.
     """
     sentences = [render_finding(feature, value, language) for feature, value in findings]
     return " ".join([*dict.fromkeys(sentences), load_texts(language).direction(contribution)])
 
 
 def render_finding(feature: Feature, value: float | str | None, language: str) -> str:
-    """Tell what a feature found in one person's history, and nothing about the risk."""
-    finding = _tell_finding(feature, _read_value(feature, value), load_texts(language))
+    """Write what a feature found in one person's history, and nothing about the risk."""
+    finding = _format_finding(feature, _read_value(feature, value), load_texts(language))
     return f"{finding[0].upper()}{finding[1:]}"
 
 
@@ -71,7 +71,7 @@ def _read_value(feature: Feature, value: float | str | None) -> float | str | No
     return None if isnan(value) else float(value)
 
 
-def _tell_finding(feature: Feature, value: float | str | None, texts: Texts) -> str:
+def _format_finding(feature: Feature, value: float | str | None, texts: Texts) -> str:
     forms = _find_forms(feature, texts)
     template = forms.get(_choose_form(feature, value, texts)) or texts.fallback[_choose_fallback(feature)]
     return template.format(**_list_words(feature, value, texts))
