@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test spark lint bench models clean
+.PHONY: demo test spark lint docs bench models clean
 
 demo: $(READY)
 	$(BIN)/somv-risk demo --out demo
@@ -29,6 +29,14 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache --no-logo
+
+# The reference made from docstrings, and the papers: build/site/index.html opens without a server or a network.
+docs: $(VENV)/.ready-docs
+	$(BIN)/python -m mkdocs build --strict --quiet
+
+$(VENV)/.ready-docs: requirements-docs.lock $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-docs.lock
+	@touch $@
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks
