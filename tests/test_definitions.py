@@ -3,7 +3,7 @@
 import json
 import warnings
 from dataclasses import replace
-from types import MappingProxyType, SimpleNamespace
+from types import SimpleNamespace
 
 import pytest
 
@@ -22,7 +22,6 @@ from somv_risk.features import (
     load_definitions,
     read_definition,
 )
-from somv_risk.features import _spec as spec
 from somv_risk.model.definitions import SHOWN_NAMES, list_other_definitions
 from somv_risk.model.model import compute_model_hash
 from somv_risk.monitoring import monitor
@@ -50,8 +49,7 @@ def older(model):
 
 def raise_version(monkeypatch, parts, name):
     """Raise the version of a kind of events or of a measure, as whoever changes it does."""
-    changed = dict(parts) | {name: replace(parts[name], version=parts[name].version + 1)}
-    monkeypatch.setattr(spec, "VIEWS" if parts is VIEWS else "MEASURES", MappingProxyType(changed))
+    monkeypatch.setitem(parts, name, replace(parts[name], version=parts[name].version + 1))
 
 
 # --- Versions

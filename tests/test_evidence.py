@@ -10,10 +10,10 @@ from small_world import INDEX, SELDOM, World, build_cohort, map_tables, worlds
 from somv_risk.cohort.asof import NO_LAGS
 from somv_risk.features import Feature, list_evidence, load_catalogue
 from somv_risk.features._events import Events
-from somv_risk.features._evidence import PLACE, select_evidence
+from somv_risk.features._evidence import EVENT_ROW, select_evidence
 from somv_risk.features._reading import read_rows
 from somv_risk.features._timeline import Timeline, to_microseconds
-from somv_risk.features._views import BACKGROUND, build_view
+from somv_risk.features.views import BACKGROUND, build_view
 
 BY_NAME = {feature.name: feature for feature in load_catalogue()}
 # Measures that the catalogue has none of, or only with other events.
@@ -99,7 +99,7 @@ def draw_events(world: World, features: list[Feature]):
     for feature in features:
         if not set(feature.definition.tables) & set(world.histories.absent):
             events = see(world, feature)
-            places = select_evidence(feature, events)[PLACE].to_numpy()
+            places = select_evidence(feature, events)[EVENT_ROW].to_numpy()
             yield feature, events, np.isin(np.arange(len(events)), places)
 
 

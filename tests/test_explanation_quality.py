@@ -13,9 +13,9 @@ from somv_risk.errors import ConfigError
 from somv_risk.evaluation.explanations import MEASURES, _deletion, _exactness, _measures, measure_explanations
 from somv_risk.evaluation.explanations._deletion import check_deletion, delete_rows
 from somv_risk.evaluation.explanations._measured import tell_mean, tell_median, tell_share
-from somv_risk.evaluation.explanations._sources import SOURCES, find_sources, see_tables
+from somv_risk.evaluation.explanations._sources import find_sources, see_tables
 from somv_risk.evaluation.explanations._stability import measure_stability
-from somv_risk.features import VIEWS, list_evidence, load_catalogue
+from somv_risk.features import VIEWS, list_event_views, list_evidence, load_catalogue
 from somv_risk.registers.histories import Histories
 from somv_risk.scoring.score import choose_persons, collect_features
 from somv_risk.testing.people import PEOPLE, karen, mix
@@ -180,10 +180,9 @@ def at_now(*persons):
 
 
 def test_every_kind_of_event_has_its_sources():
-    assert set(SOURCES) == set(VIEWS) - {"background"}
-    for name, sources in SOURCES.items():
-        tables = {source.table for source in sources}
-        assert tables <= {*VIEWS[name].tables, *VIEWS[name].also}
+    assert {name for name, view in VIEWS.items() if view.sources} == set(VIEWS) - {"background"}
+    for view in VIEWS.values():
+        assert {source.table for source in view.sources} <= {*view.tables, *view.also}
 
 
 # Without an event, the one after it may become what it was: a return, or a switch.
@@ -192,7 +191,7 @@ RELATIVE |= {"within_a_week", "switch", "restart", "after_no_show", "new_unit", 
 WIDEST = {feature.definition.id: feature for feature in load_catalogue()}
 
 
-@pytest.mark.parametrize("view", sorted(SOURCES))
+@pytest.mark.parametrize("view", sorted(list_event_views()))
 def test_without_their_rows_events_are_gone_and_counts_are_none(model, named, view):
     rows = at_now("thomas", "anna", "mrs_smith")
     seen = see_tables(named, rows, model.lags)

@@ -15,8 +15,8 @@ from small_world import SELDOM, build_cohort, worlds
 from somv_risk.errors import InputError
 from somv_risk.features import _chunks as chunks
 from somv_risk.features import _engine as engine
-from somv_risk.features import _views as views
 from somv_risk.features import build_features, load_catalogue
+from somv_risk.features.views import hospital
 from somv_risk.model.matrix import build_matrices, build_matrix, learn_encoding
 from somv_risk.registers import schema as s
 from somv_risk.store import scan_store, write_store
@@ -83,7 +83,7 @@ def test_closed_sets_may_be_texts_or_in_another_order(region, cohort, built):
 
 
 def test_many_hospitals_with_many_departments_are_told_apart(region, cohort, built, monkeypatch):
-    monkeypatch.setattr(views, "MOST_UNITS", 0)
+    monkeypatch.setattr(hospital, "MOST_UNITS", 0)
     names = [name for name in built.columns if "department" in name or "continuity" in name]
     assert names
     found = build_features(region, cohort).select(names).collect()

@@ -19,7 +19,7 @@ from somv_risk.features import (
     parse_definitions,
 )
 from somv_risk.registers.codes import load_groups
-from somv_risk.report.feature_page import render_feature_page, tell_what
+from somv_risk.report.feature_page import describe_what, render_feature_page
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "features.md"
@@ -173,12 +173,12 @@ def test_what_is_counted_is_told_in_words():
         match={"hospital": ["Køge"], "department": ["Neurologi*", "Kirurgi"]},
         anchor="end",
     )
-    assert tell_what(matched) == (
+    assert describe_what(matched) == (
         "`share` of `contacts` with `follows`: those with `same_unit` whose `hospital` is `Køge` "
         "and `department` is `Neurologi*` or `Kirurgi`, by their end"
     )
     burst = Definition(id="own", **OWN, measure="most_within", events="stays", windows=[90], within_days=7)
-    assert tell_what(burst) == "`most_within` 7 days of `stays`"
+    assert describe_what(burst) == "`most_within` 7 days of `stays`"
 
 
 def test_a_bar_in_a_title_begins_no_new_cell():

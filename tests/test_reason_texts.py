@@ -21,12 +21,11 @@ from sayings import (
 )
 from somv_risk.cohort.windows import Lookback
 from somv_risk.errors import ConfigError
-from somv_risk.features import THEMES, Feature, load_catalogue, load_definitions
-from somv_risk.features._measures import MEASURES
+from somv_risk.features import MEASURES, THEMES, Feature, load_catalogue, load_definitions
 from somv_risk.languages import LANGUAGES
 from somv_risk.scoring.reasons import load_texts, render_sentence
 from somv_risk.scoring.reasons._sentences import render_reason
-from somv_risk.scoring.reasons._shapes import RECENCY, SHAPES
+from somv_risk.scoring.reasons._shapes import SHAPES, get_shape
 from somv_risk.scoring.reasons._texts import list_templates, read_texts
 
 TELLING_FORMS = {"other", "more", "fewer"}
@@ -50,7 +49,7 @@ def build_feature(name: str, days: int) -> Feature:
 
 
 def windows_told(feature: Feature, value: float | str | None, language: str) -> list[str]:
-    texts, days, shape = load_texts(language), feature.lookback.days, SHAPES[feature.definition.measure]
+    texts, days, shape = load_texts(language), feature.lookback.days, get_shape(feature)
     if shape.compares_halves and not is_null(value):
         return [texts.window(days // 2), texts.window_before(days // 2)]
     return [texts.window(days)]
@@ -95,13 +94,13 @@ def test_every_feature_of_the_catalogue_has_an_entry_and_no_entry_is_left_over(l
 
 
 def test_every_measure_has_a_shape():
-    assert set(SHAPES) == set(MEASURES)
+    assert {measure.shape for measure in MEASURES.values()} == set(SHAPES)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_forms_for_any_number_tell_the_value_and_no_other_form_does(language):
     for definition in load_definitions():
-        placeholder = SHAPES[definition.measure].placeholder
+        placeholder = SHAPES[MEASURES[definition.measure].shape].placeholder
         for form, text in load_texts(language).features[definition.id].items():
             assert (placeholder in list_fields(text)) == (
                 form in TELLING_FORMS and placeholder is not None
@@ -197,7 +196,7 @@ def test_every_sentence_is_whole(language):
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_sentence_names_its_window_unless_it_tells_how_long_ago(language):
     for feature, value, _, sentence in every_sentence(language):
-        tells_when = SHAPES[feature.definition.measure] is RECENCY and not is_null(value)
+        tells_when = feature.measure.shape == "how_long_ago" and not is_null(value)
         if feature.window and not tells_when:
             told = windows_told(feature, value, language)
             assert all(words in sentence.lower() for words in told), sentence

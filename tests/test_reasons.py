@@ -116,7 +116,9 @@ def test_every_measure_has_its_rank():
         1: set(proportions.split()),
         2: set(indices.split()),
     }
-    assert {rank: {m for m in MEASURES if SHAPES[m].rank == rank} for rank in range(3)} == expected
+    assert {
+        rank: {m for m in MEASURES if SHAPES[MEASURES[m].shape].rank == rank} for rank in range(3)
+    } == expected
 
 
 # What can be worked with

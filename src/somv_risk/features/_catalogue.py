@@ -6,7 +6,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from somv_risk.features._spec import Definition, Feature, list_features, read_definition
+from somv_risk.features._definition import Definition, Feature, list_features, read_definition
 
 
 @cache

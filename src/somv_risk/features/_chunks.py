@@ -12,9 +12,9 @@ import numpy as np
 import polars as pl
 
 from somv_risk.cohort.asof import KEY, Lags
+from somv_risk.features._definition import Feature
 from somv_risk.features._loops import Integers
 from somv_risk.features._reading import NUMBER, look_up, read_rows
-from somv_risk.features._spec import Feature
 from somv_risk.features._tables import Prepared
 from somv_risk.features._timeline import Timeline, to_microseconds
 from somv_risk.registers import schema as s
@@ -29,9 +29,9 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Some moments of a lookout, its `rows`; `places` are the cohort rows that ask for them."""
+    """Some moments of a lookout, its `rows`; `cohort_rows` are the numbers of those that ask for them."""
 
-    places: Integers
+    cohort_rows: Integers
     rows: slice
     lookout: "Lookout"
 
@@ -47,12 +47,12 @@ class Lookout:
         self,
         histories: Histories,
         cohort: pl.DataFrame,
-        places: Integers,
+        cohort_rows: Integers,
         features: Sequence[Feature],
         lags: Lags,
     ) -> None:
         self._histories, self._features, self._lags = histories, features, lags
-        self._moments, self._places = cohort[list(KEY)], places
+        self._moments, self._cohort_rows = cohort[list(KEY)], cohort_rows
         self._index = to_microseconds(cohort[s.INDEX_TIME])
         self._prepared: Prepared | None = None
         self._lock = Lock()
@@ -74,9 +74,9 @@ class Lookout:
 
         Where this is that of the persons, their rows are still at hand for the next index time.
         """
-        chunks = -(-len(self._places) // MOMENTS_PER_CHUNK)
-        for first, last in pairwise(np.linspace(0, len(self._places), chunks + 1).astype(int).tolist()):
-            yield Chunk(self._places[first:last], slice(first, last), self)
+        chunks = -(-len(self._cohort_rows) // MOMENTS_PER_CHUNK)
+        for first, last in pairwise(np.linspace(0, len(self._cohort_rows), chunks + 1).astype(int).tolist()):
+            yield Chunk(self._cohort_rows[first:last], slice(first, last), self)
 
 
 def list_lookouts(
@@ -86,8 +86,8 @@ def list_lookouts(
     if len(histories.parts) == 1:
         yield Lookout(histories, cohort, np.arange(cohort.height), features, lags)
         return
-    for part, places in _split_cohort(histories, cohort):
-        yield Lookout(part, cohort[places], places, features, lags)
+    for part, cohort_rows in _split_cohort(histories, cohort):
+        yield Lookout(part, cohort[cohort_rows], cohort_rows, features, lags)
 
 
 def _split_cohort(histories: Histories, cohort: pl.DataFrame) -> Iterator[tuple[Histories, Integers]]:
@@ -99,9 +99,9 @@ def _split_cohort(histories: Histories, cohort: pl.DataFrame) -> Iterator[tuple[
     )
     home = look_up(cohort[s.PERSON_ID], homes, 0)
     for number, part in enumerate(parts):
-        places = np.flatnonzero(home == number)
-        if len(places):
-            yield part, places
+        cohort_rows = np.flatnonzero(home == number)
+        if len(cohort_rows):
+            yield part, cohort_rows
 
 
 def work_ahead(tasks: Iterable[Callable[[], Result]], threads: int) -> Iterator[Result]:

@@ -21,13 +21,13 @@ from somv_risk.cohort.cohort_rows import CohortLike, KnownRows, check_rows, scan
 from somv_risk.errors import ConfigError
 from somv_risk.features._catalogue import load_catalogue
 from somv_risk.features._chunks import Chunk, Lookout, list_lookouts, work_ahead
+from somv_risk.features._definition import Definition, Feature
 from somv_risk.features._events import Events
 from somv_risk.features._loops import Integers
-from somv_risk.features._measures import MEASURES, Column, choose
-from somv_risk.features._spec import Definition, Feature
 from somv_risk.features._texts import Coded
 from somv_risk.features._timeline import Timeline
-from somv_risk.features._views import VIEWS, build_view
+from somv_risk.features.measures import MEASURES, Column, choose
+from somv_risk.features.views import VIEWS, build_view
 from somv_risk.registers import schema as s
 from somv_risk.registers.histories import Histories
 
@@ -138,11 +138,11 @@ def _keep_columns(_rows: slice, columns: Columns) -> list[Column]:
 
 def _assemble_columns(kept: Kept, features: Sequence[Feature]) -> pl.DataFrame:
     """Put the columns of all chunks together, in the order of the cohort's rows."""
-    order = np.argsort(np.concatenate([places for places, _ in kept]), kind="stable")
+    order = np.argsort(np.concatenate([cohort_rows for cohort_rows, _ in kept]), kind="stable")
     is_in_order = np.array_equal(order, np.arange(len(order)))
     columns = []
-    for feature, *parts in zip(features, *(columns for _, columns in kept), strict=True):
-        series = [_to_series(part, feature) for part in parts]
+    for feature, *pieces in zip(features, *(columns for _, columns in kept), strict=True):
+        series = [_to_series(piece, feature) for piece in pieces]
         whole = series[0] if len(series) == 1 else pl.concat(series)
         columns.append(whole if is_in_order else whole[order])
     return pl.DataFrame(columns)
@@ -161,12 +161,12 @@ def _assemble_rows(kept: Kept, features: Sequence[Feature]) -> pl.DataFrame:
     """Put rows together one by one: for few of them, a series per feature would take longer than all else."""
     schema = {feature.name: feature.measure.dtype for feature in features}
     rows = {}
-    for places, columns in kept:
+    for cohort_rows, columns in kept:
         listed = [_list_values(column, dtype) for column, dtype in zip(columns, schema.values(), strict=True)]
-        for number, place in enumerate(places.tolist()):
+        for number, row in enumerate(cohort_rows.tolist()):
             values = (column[number] for column in listed)
-            rows[place] = dict(zip(schema, values, strict=True))
-    return pl.from_dicts([rows[place] for place in sorted(rows)], schema=schema)
+            rows[row] = dict(zip(schema, values, strict=True))
+    return pl.from_dicts([rows[row] for row in sorted(rows)], schema=schema)
 
 
 def _list_values(column: Column, dtype: pl.DataType) -> list[object]:
@@ -192,9 +192,9 @@ def compute_features(
 ) -> Iterator[tuple[Integers, Result]]:
     """Compute the features of all cohort rows, chunk by chunk; each cohort row stands in one of them.
 
-    Gives, of each chunk, the places of its cohort rows, and what `keep` makes of the place among all rows
-    given so far and of the columns. The columns come one by one, so that not all have to be held at once;
-    NaN stands for null.
+    Gives, of each chunk, the numbers of its cohort rows, and what `keep` makes of its slice of all rows given
+    so far and of its columns. The columns come one by one, so that not all have to be held at once; NaN
+    stands for null.
     """
     absent = {name for name, view in VIEWS.items() if set(view.tables) & set(histories.absent)}
     present = [feature for feature in features if feature.definition.events not in absent]
@@ -205,7 +205,7 @@ def compute_features(
             if following is not None:
                 yield partial(_prepare, following)
             for chunk in lookout.list_chunks():
-                last = first + len(chunk.places)
+                last = first + len(chunk.cohort_rows)
                 yield partial(_compute, chunk, features, absent, partial(keep, slice(first, last)))
                 first = last
 
@@ -232,7 +232,7 @@ def _look_ahead(lookouts: Iterator[Lookout]) -> Iterator[tuple[Lookout, Lookout 
 def _compute(
     chunk: Chunk, features: Sequence[Feature], absent: Collection[str], keep: Callable[[Columns], Result]
 ) -> tuple[Integers, Result]:
-    return chunk.places, keep(_measure(chunk.look_back(), features, absent))
+    return chunk.cohort_rows, keep(_measure(chunk.look_back(), features, absent))
 
 
 def _measure(timeline: Timeline, features: Sequence[Feature], absent: Collection[str]) -> Columns:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from somv_risk.features._kinds import Anchor
 from somv_risk.features._loops import NO_VALUE, Integers, Mask, Moments, Places
 from somv_risk.features._texts import Coded
 from somv_risk.features._timeline import AT_THE_INDEX, MOMENT
@@ -21,7 +22,7 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """The events that have what a definition asks for: their places, moments, and ages.
+    """The events that have what a definition asks for: their row numbers (None for all), moments and ages.
 
     `age` is the length of the shortest window that each lies in, by its start, its end or any part of it.
     """
@@ -67,7 +68,7 @@ class Events:
     def __len__(self) -> int:
         return len(self.moment)
 
-    def age(self, anchor: str) -> Integers:
+    def age(self, anchor: Anchor) -> Integers:
         """Return the length of the shortest window that each event lies in, by its start, end or any part.
 
         A part lies in a window that the event started in, or had not left before it opened.
@@ -84,17 +85,17 @@ class Events:
 
     def having(self, flags: tuple[str, ...], match: Mapping[str, tuple[str, ...]] | None = None) -> Mask:
         """Whether each event has all the flags and matches all the texts; none matches nothing."""
-        held = [self.flags[name] for name in flags]
-        held += [match_text(self.coded[column], patterns) for column, patterns in (match or {}).items()]
-        if not held:
+        masks = [self.flags[name] for name in flags]
+        masks += [match_text(self.coded[column], patterns) for column, patterns in (match or {}).items()]
+        if not masks:
             return np.ones(len(self), dtype=np.bool_)
-        return held[0] if len(held) == 1 else np.logical_and.reduce(held)
+        return masks[0] if len(masks) == 1 else np.logical_and.reduce(masks)
 
     def choose(
         self,
         flags: tuple[str, ...],
         match: Mapping[str, tuple[str, ...]] | None = None,
-        anchor: str = "start",
+        anchor: Anchor = "start",
     ) -> Chosen:
         """Choose the events with the flags and texts; by their end only those whose end is known."""
         asked = (flags, tuple((match or {}).items()), anchor)
@@ -103,13 +104,13 @@ class Events:
         return self._chosen[asked]
 
     def _choose(
-        self, flags: tuple[str, ...], match: Mapping[str, tuple[str, ...]] | None, anchor: str
+        self, flags: tuple[str, ...], match: Mapping[str, tuple[str, ...]] | None, anchor: Anchor
     ) -> Chosen:
         ages = self.age(anchor)
         if not flags and not match and anchor != "end":
             return Chosen(None, self.moment, ages)
-        held = self.having(flags, match)
-        rows = np.flatnonzero(held & ~self.is_open if anchor == "end" else held)
+        is_asked = self.having(flags, match)
+        rows = np.flatnonzero(is_asked & ~self.is_open if anchor == "end" else is_asked)
         return Chosen(rows, self.moment[rows], ages[rows])
 
     def to_frame(self) -> pl.DataFrame:
@@ -132,4 +133,4 @@ def match_text(coded: Coded, patterns: tuple[str, ...]) -> Mask:
     beginnings = tuple(pattern[:-1] for pattern in patterns if pattern.endswith("*"))
     whole = {pattern for pattern in patterns if not pattern.endswith("*")}
     matches = [name in whole or name.startswith(beginnings) for name in coded.names]
-    return np.array([*matches, False])[coded.codes]  # the last place is that of no text
+    return np.array([*matches, False])[coded.codes]  # the last entry is that of no text

@@ -160,12 +160,12 @@ def order_ties(moment: Moments, start_age: Integers, rank: Codes) -> Places:
 
 
 @compiled
-def find_before(moment: Moments, held: Mask) -> Places:
-    """Find, for each of the events held, the one held before it in the same moment; -1 if there is none."""
+def find_before(moment: Moments, asked: Mask) -> Places:
+    """Find, for each event asked for, the one before it that is, in the same moment; -1 if there is none."""
     before = np.full(len(moment), -1)
     latest = -1
     for i in range(len(moment)):
-        if held[i]:
+        if asked[i]:
             if latest >= 0 and moment[latest] == moment[i]:
                 before[i] = latest
             latest = i
@@ -174,7 +174,7 @@ def find_before(moment: Moments, held: Mask) -> Places:
 
 @compiled
 def find_new(moment: Moments, code: Codes, codes: int, start_age: Integers) -> Mask:
-    """Tell which events are the first with their code, and later than the first with any."""
+    """Find which events are the first with their code, and later than the first with any."""
     is_new = np.zeros(len(moment), np.bool_)
     met = np.full(codes, -1, np.int32)
     first = -1
@@ -191,16 +191,16 @@ def find_new(moment: Moments, code: Codes, codes: int, start_age: Integers) -> M
 
 @compiled
 def find_next(
-    moment: Moments, age: Integers, other_moment: Moments, other_age: Integers, held: Mask
+    moment: Moments, age: Integers, other_moment: Moments, other_age: Integers, asked: Mask
 ) -> Integers:
-    """Find the age of the first of the others held that comes at or after each event; -1 if none does."""
+    """Find the age of the first of the others asked for that is at or after each event; -1 for none."""
     found = np.full(len(moment), -1)
     o = 0
     for i in range(len(moment)):
         while o < len(other_moment) and other_moment[o] < moment[i]:
             o += 1
         while (
-            o < len(other_moment) and other_moment[o] == moment[i] and (other_age[o] > age[i] or not held[o])
+            o < len(other_moment) and other_moment[o] == moment[i] and (other_age[o] > age[i] or not asked[o])
         ):
             o += 1
         if o < len(other_moment) and other_moment[o] == moment[i]:
@@ -212,7 +212,7 @@ def find_next(
 def mark_inside(
     moment: Moments, age: Integers, other_moment: Moments, start_age: Integers, end_age: Integers
 ) -> Mask:
-    """Tell which ages lie in one of the other intervals of the moment: at its start or later, before its end.
+    """Find which ages lie in one of the other intervals of the moment: at its start or later, before its end.
 
     An age of 0 is no moment in the past, and an interval with end 0 is open.
     """
@@ -418,9 +418,9 @@ def to_days(microseconds: Integers, least: int) -> npt.NDArray[np.float64]:
     """Turn microseconds into days; what is below the least, or never, is null."""
     days = np.empty(microseconds.shape)
     for w in range(len(days)):
-        told, row = microseconds[w], days[w]
+        given, row = microseconds[w], days[w]
         for m in range(len(row)):
-            row[m] = told[m] / MICROSECONDS_PER_DAY if least <= told[m] < NEVER else np.nan
+            row[m] = given[m] / MICROSECONDS_PER_DAY if least <= given[m] < NEVER else np.nan
     return days
 
 
@@ -437,7 +437,7 @@ def divide(parts: npt.NDArray[Any], whole: npt.NDArray[Any]) -> npt.NDArray[np.f
 
 @compiled
 def spread_bits(bits: Codes, most: int) -> npt.NDArray[np.bool_]:
-    """Tell of each bit, from the lowest, which numbers have it."""
+    """Find, for each bit from the lowest, which numbers have it."""
     has = np.empty((most, len(bits)), np.bool_)
     for b in range(most):
         for i in range(len(bits)):

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from somv_risk.cohort.asof import Lags
-from somv_risk.features._spec import Feature
+from somv_risk.features._definition import Feature
 from somv_risk.features._tables import (
     LARGE_TABLES,
     Numbers,
@@ -23,7 +23,7 @@ from somv_risk.features._tables import (
     make_table,
 )
 from somv_risk.features._texts import Texts
-from somv_risk.features._views import VIEWS
+from somv_risk.features.views import VIEWS
 from somv_risk.registers import schema as s
 from somv_risk.registers.histories import CONTACT, PERSON, Histories
 
@@ -121,7 +121,7 @@ def _scan_named(histories: Histories, person_ids: pl.Series, asked: _Asked) -> S
 
 
 def _number(rows: pl.LazyFrame, ids: pl.Series) -> pl.LazyFrame:
-    """Number the persons by their place among the ids, and leave out all others."""
+    """Number the persons by their position among the ids, and leave out all others."""
     if len(ids) == 1:  # one citizen needs no join, which would take longer than all else
         return rows.filter(pl.col(s.PERSON_ID) == ids[0]).with_columns(_FIRST)
     numbered = ids.to_frame().lazy().with_row_index(PERSON).with_columns(pl.col(PERSON).cast(pl.Int32))
@@ -132,11 +132,11 @@ _FIRST: Final = pl.lit(0, dtype=pl.Int32).alias(PERSON)
 
 
 def _find_numbers(person_ids: pl.Series, persons: pl.Series) -> Numbers:
-    """Find the place of each person, or the place after the last."""
+    """Find the number of each person, or the one after the last."""
     if person_ids.equals(persons):
         return np.arange(len(persons), dtype=np.int32)
-    places = persons.to_frame().lazy().with_row_index(NUMBER).with_columns(pl.col(NUMBER).cast(pl.Int32))
-    return look_up(person_ids, places, len(persons))
+    numbered = persons.to_frame().lazy().with_row_index(NUMBER).with_columns(pl.col(NUMBER).cast(pl.Int32))
+    return look_up(person_ids, numbered, len(persons))
 
 
 NUMBER: Final = "number"
@@ -175,9 +175,7 @@ def _find_reach(features: Sequence[Feature]) -> timedelta | None:
 
     The rows of such a table are only counted, one by one, so that older ones cannot matter.
     """
-    windows = [feature.window for feature in features if feature.definition.events in _LARGE_VIEWS]
+    large = {name for name, view in VIEWS.items() if set(LARGE_TABLES) & set(view.tables)}
+    windows = [feature.window for feature in features if feature.definition.events in large]
     days = [window.days for window in windows if window is not None]
     return timedelta(days=max(days)) if days and len(days) == len(windows) else None
-
-
-_LARGE_VIEWS: Final = frozenset(name for name, view in VIEWS.items() if set(LARGE_TABLES) & set(view.tables))

@@ -236,12 +236,10 @@ def find_hospital_since(tables: Mapping[str, Table], persons: Persons) -> Intege
 
 def _find_bits(codes: Coded) -> Codes:
     """Find the groups that each diagnosis code belongs to, one bit each; a null code belongs to none."""
-    bits = np.array([*map(_find_groups, codes.names), 0], dtype=np.int32)  # the last place is no code's
+    bits = np.array([*map(_find_groups, codes.names), 0], dtype=np.int32)  # the last entry is no code's
     return bits[codes.codes]
 
 
 @cache
 def _find_groups(code: str) -> int:
-    return sum(
-        1 << place for place, group in enumerate(GROUPS) if code.startswith(load_groups()[group].prefixes)
-    )
+    return sum(1 << bit for bit, group in enumerate(GROUPS) if code.startswith(load_groups()[group].prefixes))

@@ -15,7 +15,7 @@ from somv_risk.registers import schema as s
 
 @dataclass(frozen=True, slots=True)
 class Coded:
-    """Texts as numbers: the place of each in `names`, -1 for none."""
+    """Texts as numbers: the position of each in `names`, -1 for none."""
 
     codes: Codes
     names: Sequence[Any] | pl.Series
@@ -29,15 +29,15 @@ class Coded:
 
     def list_texts(self) -> list[str | None]:
         """List the texts themselves."""
-        names = [*self.names, None]  # the last place is that of none
+        names = [*self.names, None]  # the last entry is that of none
         return [names[code] for code in self.codes.tolist()]
 
     def are(self, *values: str) -> npt.NDArray[np.bool_]:
         """Whether each text is one of the values; none is none of them."""
         found = np.zeros(len(self.codes), dtype=np.bool_)
-        for place, name in enumerate(self.names):
+        for code, name in enumerate(self.names):
             if name in values:
-                found |= self.codes == place
+                found |= self.codes == code
         return found
 
     def without(self, value: str) -> "Coded":

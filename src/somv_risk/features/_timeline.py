@@ -53,9 +53,9 @@ class Seen:
     def __len__(self) -> int:
         return len(self.row)
 
-    def take(self, held: Mask) -> "Seen":
-        """Keep the rows that are held."""
-        rows = np.flatnonzero(held)
+    def take(self, kept: Mask) -> "Seen":
+        """Take some of the rows."""
+        rows = np.flatnonzero(kept)
         return Seen(
             self.name,
             self.table,
@@ -68,11 +68,11 @@ class Seen:
 
     def get(self, column: str) -> Coded:
         """Return a column; what is learnt at the end of an event is none before."""
-        told = self.table.columns[column]
-        codes = told.codes[self.row]
+        coded = self.table.columns[column]
+        codes = coded.codes[self.row]
         if column in s.list_learnt_at_end(self.name):
             codes = np.where(self.has_known_end, codes, np.int32(NO_VALUE))
-        return Coded(codes, told.names)
+        return Coded(codes, coded.names)
 
     @property
     def groups(self) -> Integers:
@@ -143,7 +143,7 @@ class Timeline:
         self.person, self.index = person, index
         self._prepared = prepared
         self._seen: dict[str, Seen] = {}
-        self.views: dict[str, Any] = {}  # those built, by name
+        self.views: dict[object, Any] = {}  # those built, by what builds them
         self._repeated: dict[float | None, Floats] = {}
 
     @property
@@ -230,7 +230,7 @@ class Timeline:
 
 _SECTOR_BOUNDS: Final = np.array(
     [*(BOUNDS[sector].length // timedelta(microseconds=1) for sector in s.SECTORS), NEVER], dtype=np.int64
-)  # the last place is that of no sector
+)  # the last entry is that of no sector
 
 
 def _assume_ends(contacts: Seen) -> Seen:

@@ -99,7 +99,7 @@ def _find_span(feature: Feature) -> float:
     """Find how many days back a feature looks: for how long something has lasted, without end."""
     if feature.window is not None:
         return feature.window.days
-    return np.inf if feature.definition.measure == "days_open" else 1.0
+    return np.inf if feature.measure.counts_from_start else 1.0
 
 
 def _compare_nulls(known: FeatureReference, tally: Tally, persons: int) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from somv_risk.features import (
     View,
     count_version,
     list_anchors,
+    list_event_views,
     list_features,
     list_measurable_events,
     list_measurable_values,
@@ -112,7 +113,7 @@ _ANCHORS: Final[Mapping[str, str]] = MappingProxyType(
     {"start": "", "end": ", by their end", "part": ", any part in the window"}
 )
 # Verbs with which a docstring begins, and a table need not.
-_VERB: Final = re.compile(r"(Build|Compute|Return) (the )?")
+_VERB: Final = re.compile(r"^(Build|Compute|Return) (the )?")
 
 
 def write_feature_page(file: Path, page: str) -> None:
@@ -178,11 +179,11 @@ def _describe(definition: Definition, *, is_own: bool) -> tuple[str, ...]:
     return (
         f"{names} (own)" if is_own else names,
         f"{definition.title['da']} / {definition.title['en']}",
-        tell_what(definition),
-        _tell_tables(VIEWS[definition.events]),
+        describe_what(definition),
+        _format_tables(definition.view),
         ", ".join(map(str, definition.windows)) or "none",
         definition.unit,
-        _tell_null(MEASURES[definition.measure]),
+        _format_null(MEASURES[definition.measure]),
         _DIRECTIONS[definition.monotone],
         "yes" if definition.changeable else "no",
         str(count_version(definition)),
@@ -194,43 +195,43 @@ def _describe_group(group: CodeGroup) -> tuple[str, ...]:
     return _quote(group.name), title, ", ".join(group.prefixes), group.source, group.status
 
 
-def tell_what(definition: Definition) -> str:
-    """Tell what a definition counts: the measure, the events, and what is asked of them.
+def describe_what(definition: Definition) -> str:
+    """Describe what a definition counts: the measure, the events, and what is asked of them.
 
     Examples
     --------
     >>> from somv_risk.features import load_definitions
     >>> by_id = {definition.id: definition for definition in load_definitions()}
-    >>> tell_what(by_id["unfinished_share"])
+    >>> describe_what(by_id["unfinished_share"])
     '`share` of `stays` with `ended`: those with `unfinished`, by their end'
     """
     measure = _quote(definition.measure)
     if definition.within_days:
         measure = f"{measure} {definition.within_days} days"
     value = f" {_quote(definition.value)}" if definition.value else ""
-    base, wanted = _tell_flags(definition.of), _tell_wanted(definition)
+    base, wanted = _format_flags(definition.of), _format_wanted(definition)
     if MEASURES[definition.measure].needs_where:
         wanted = f"{base}: those{wanted}"
     return f"{measure}{value} of {_quote(definition.events)}{wanted}{_ANCHORS[definition.anchor]}"
 
 
-def _tell_flags(flags: Sequence[str]) -> str:
+def _format_flags(flags: Sequence[str]) -> str:
     return f" with {_quote_all(flags)}" if flags else ""
 
 
-def _tell_wanted(definition: Definition) -> str:
+def _format_wanted(definition: Definition) -> str:
     matches = [
         f"{_quote(column)} is {' or '.join(map(_quote, texts))}" for column, texts in definition.match.items()
     ]
-    return _tell_flags(definition.where) + (f" whose {' and '.join(matches)}" if matches else "")
+    return _format_flags(definition.where) + (f" whose {' and '.join(matches)}" if matches else "")
 
 
-def _tell_tables(view: View) -> str:
+def _format_tables(view: View) -> str:
     also = f" ({_quote_all(view.also)})" if view.also else ""
     return _quote_all(view.tables) + also
 
 
-def _tell_null(measure: Measure) -> str:
+def _format_null(measure: Measure) -> str:
     return measure.null_means if measure.when_none is None else "never"
 
 
@@ -240,17 +241,17 @@ def _describe_measure(name: str) -> tuple[str, ...]:
         "windows": measure.has_window,
         "of": measure.needs_where,
         "where or match": measure.needs_where,
-        _tell_values(name): measure.needs_value,
-        "within_days": name == "most_within",
+        _format_values(name): measure.needs_value,
+        "within_days": measure.needs_within_days,
         "even windows": measure.has_halves,
     }
     needed = ", ".join(what for what, is_taken in takes.items() if is_taken)
-    kinds = "any" if set(events) >= set(VIEWS) - {"background"} else _quote_all(events)
+    kinds = "any" if set(events) >= set(list_event_views()) else _quote_all(events)
     anchors = ", ".join(list_anchors(name)) if measure.has_window else ""
-    return _quote(name), _tell_docstring(measure.compute), kinds, needed, anchors, _tell_null(measure)
+    return _quote(name), _format_docstring(measure.compute), kinds, needed, anchors, _format_null(measure)
 
 
-def _tell_values(measure: str) -> str:
+def _format_values(measure: str) -> str:
     kinds = list_measurable_events(measure)
     values = [value for kind in kinds for value in list_measurable_values(measure, kind)]
     return f"value ({_quote_all(dict.fromkeys(values))})"
@@ -260,15 +261,15 @@ def _render_view(name: str) -> str:
     view = VIEWS[name]
     offers = {"flags": view.flags, "values": view.values, "texts to match": view.texts}
     listed = [f"- {what}: {_quote_all(words)}" for what, words in offers.items() if words]
-    head = f"#### `{name}`\n\n{_tell_docstring(view.build)} Source: {_tell_tables(view)}."
+    head = f"#### `{name}`\n\n{_format_docstring(view.build)} Source: {_format_tables(view)}."
     return "\n\n".join([head, *(["\n".join(listed)] if listed else [])])
 
 
-def _tell_docstring(function: object) -> str:
-    """Tell all paragraphs of a docstring in one line, without the verb it begins with."""
+def _format_docstring(function: object) -> str:
+    """Format all paragraphs of a docstring as one line, without the verb it begins with."""
     words = " ".join((inspect.getdoc(function) or "").split())
-    told = _VERB.sub("", words, count=1) if _VERB.match(words) else words
-    return told[:1].upper() + told[1:]
+    line = _VERB.sub("", words, count=1)
+    return line[:1].upper() + line[1:]
 
 
 def _render_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import polars as pl
 
 from somv_risk.cohort.asof import KEY
-from somv_risk.evaluation.explanations._sources import CODE, ROW, SOURCES, TABLE, find_sources, see_tables
+from somv_risk.evaluation.explanations._sources import CODE, ROW, TABLE, find_sources, see_tables
 from somv_risk.features import list_evidence
 from somv_risk.model.model import RiskModel
 from somv_risk.registers import schema as s
@@ -111,7 +111,7 @@ def _list_behind(
             feature,
         )
         for feature in features
-        if feature.definition.events in SOURCES
+        if feature.definition.view.sources
     ]
     return pl.concat([_NOTHING, *listed])
 

@@ -1,19 +1,17 @@
 """Sources: the rows of the tables that the events behind a feature were made of.
 
-Evidence shows an event as a person would speak of it. A stay is made of several contacts, a spell of several
-grants, and of a contact a diagnosis is only a part.
+Evidence is events: a stay is made of several contacts, a spell of several grants, and a diagnosis is only a
+part of a contact. Each view says which rows its events are made of (`View.sources`).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Final
 
 import polars as pl
 
 from somv_risk.cohort.asof import KEY, Lags
 from somv_risk.cohort.bounds import build_bounded_view
-from somv_risk.features import LONG_TERM, OUTSIDE_LABOUR_MARKET, Feature
+from somv_risk.features import Feature, Source
 from somv_risk.registers import schema as s
 from somv_risk.registers.codes import in_group, load_groups
 from somv_risk.registers.histories import Histories
@@ -23,56 +21,8 @@ TABLE: Final = "table"
 CODE: Final = "is_code"
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Where the events of a view come from.
-
-    An event is one row of the table, or where `is_joined` all rows that lie in it. Rows are joined if the
-    column `text` says the same of them, or any of the texts in `only`. `code` is the column of the
-    diagnosis, if an event takes nothing else of the row.
-    """
-
-    table: str
-    is_joined: bool = False
-    text: str | None = None
-    only: tuple[str, ...] = ()
-    code: str | None = None
-
-
-_STAYS: Final = (Source(s.ADMISSIONS, is_joined=True),)
-_CONTACTS: Final = Source(s.PSYCHIATRIC_CONTACTS)
-_TREATMENT_SPELLS: Final = Source(s.SUBSTANCE_ABUSE, is_joined=True)
-_SERVICE_SPELLS: Final = Source(s.SOCIAL_SERVICES, is_joined=True, text=s.SERVICE)
-_DIAGNOSES: Final = (
-    Source(s.DIAGNOSES, code=s.CODE),
-    Source(s.ADMISSIONS, code=s.DIAGNOSIS),
-    Source(s.PSYCHIATRIC_CONTACTS, code=s.DIAGNOSIS),
-)
-SOURCES: Final[Mapping[str, tuple[Source, ...]]] = MappingProxyType(
-    {
-        "stays": _STAYS,
-        "admissions": _STAYS,
-        "discharges": _STAYS,
-        "contacts": (Source(s.ADMISSIONS),),
-        "psychiatric_contacts": (_CONTACTS,),
-        "treatments": (Source(s.SUBSTANCE_ABUSE),),
-        "treatment_spells": (_TREATMENT_SPELLS,),
-        "benefit_spells": (Source(s.SOCIAL_BENEFITS, is_joined=True, text=s.BENEFIT),),
-        "outside_labour_market_spells": (
-            Source(s.SOCIAL_BENEFITS, is_joined=True, text=s.BENEFIT, only=OUTSIDE_LABOUR_MARKET),
-        ),
-        "service_spells": (_SERVICE_SPELLS,),
-        "services": (Source(s.SOCIAL_SERVICES),),
-        "primary_care": (Source(s.PRIMARY_CARE),),
-        "diagnoses": _DIAGNOSES,
-        "conditions": _DIAGNOSES,
-        "sectors": (*_STAYS, _CONTACTS, _TREATMENT_SPELLS, _SERVICE_SPELLS),
-    }
-)
-
-
 def see_tables(histories: Histories, moments: pl.DataFrame, lags: Lags) -> dict[str, pl.DataFrame]:
-    """See the rows of every event table that count at the moments, each with its place (`table_row`)."""
+    """See the rows of every event table that count at the moments, each with its number (`table_row`)."""
     return {
         table: build_bounded_view(
             histories.table(table).with_row_index(ROW),
@@ -97,14 +47,14 @@ def find_sources(seen: Mapping[str, pl.DataFrame], evidence: pl.DataFrame, featu
         _find_rows(seen[source.table], evidence, source, feature)
         .select(*KEY, pl.lit(source.table).alias(TABLE), ROW, pl.lit(source.code is not None).alias(CODE))
         .unique()
-        for source in SOURCES[feature.definition.events]
+        for source in feature.definition.view.sources
     ]
     return pl.concat(parts).sort(*KEY, TABLE, ROW)
 
 
 def _find_rows(rows: pl.DataFrame, evidence: pl.DataFrame, source: Source, feature: Feature) -> pl.DataFrame:
     if source.code:
-        rows = rows.filter(_is_asked(pl.col(source.code), feature))
+        rows = rows.filter(_is_asked(pl.col(source.code), source, feature))
     if source.only:
         rows = rows.filter(pl.col(source.text or "").is_in(source.only))
     events = evidence.select(*KEY, s.STARTED_AT, s.ENDED_AT).unique()
@@ -113,10 +63,10 @@ def _find_rows(rows: pl.DataFrame, evidence: pl.DataFrame, source: Source, featu
     return _find_joined(rows, events, source, feature)
 
 
-def _is_asked(code: pl.Expr, feature: Feature) -> pl.Expr:
-    """Whether a code belongs to the groups that a feature asks for."""
-    if feature.definition.events == "conditions":
-        return pl.any_horizontal(in_group(code, group) for group in LONG_TERM)
+def _is_asked(code: pl.Expr, source: Source, feature: Feature) -> pl.Expr:
+    """Whether a code belongs to a group of the source, or to all groups that a feature asks for."""
+    if source.groups:
+        return pl.any_horizontal(in_group(code, group) for group in source.groups)
     asked = [in_group(code, group) for group in feature.definition.where if group in load_groups()]
     return pl.all_horizontal(code.is_not_null(), *asked)
 

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from somv_risk.features import Feature
-from somv_risk.scoring.reasons._shapes import SHAPES, Shape
+from somv_risk.scoring.reasons._shapes import Shape, get_shape
 
 TOLD_PER_THEME: Final = 2
 LEAST_SHARE: Final = 0.1
@@ -65,16 +65,12 @@ def _list_candidates(
             place,
             weights[identity],
             feature.definition.monotone == 0,
-            _shape(feature),
+            get_shape(feature),
             _list_counted(feature),
         )
         for identity, place in best.items()
         for feature in [features[place]]
     ]
-
-
-def _shape(feature: Feature) -> Shape:
-    return SHAPES[feature.definition.measure]
 
 
 def _list_counted(feature: Feature) -> tuple[object, ...]:

@@ -10,25 +10,8 @@ from somv_risk.errors import ConfigError
 from somv_risk.features import Feature, load_definitions
 from somv_risk.registers.codes import load_municipalities
 from somv_risk.registers.schema import MUNICIPALITY
-from somv_risk.scoring.reasons._numbers import round_half_up
-from somv_risk.scoring.reasons._shapes import (
-    AGE,
-    CATEGORY,
-    COUNTED,
-    DAYS,
-    DAYS_TREND,
-    DECAYED,
-    GAP,
-    LARGEST_SHARE,
-    LENGTH,
-    RECENCY,
-    SHAPES,
-    SHARE,
-    STRETCH,
-    TREND,
-    YES_OR_NO,
-    Shape,
-)
+from somv_risk.scoring.reasons._numbers import NumberWords, round_half_up
+from somv_risk.scoring.reasons._shapes import choose_yes_or_no, get_shape
 from somv_risk.scoring.reasons._texts import Texts, load_texts
 
 
@@ -36,7 +19,7 @@ def render_sentence(feature: Feature, value: float | str | None, contribution: f
     """Write what a feature found in one person's history, and which way it pulls the risk.
 
     It never says why: neither why the value is what it is, nor that it brings anything about. A feature
-    without texts of its own is told by its title.
+    without texts of its own is named by its title.
 
     Parameters
     ----------
@@ -44,7 +27,7 @@ def render_sentence(feature: Feature, value: float | str | None, contribution: f
         The feature's value: a number, 0 or 1 for no and yes, the text of a category, or None (or NaN)
         for null.
     contribution
-        In log-odds; only its sign is told.
+        In log-odds; only its sign matters.
 
     Raises
     ------
@@ -66,17 +49,17 @@ def render_sentence(feature: Feature, value: float | str | None, contribution: f
 def render_reason(
     findings: Sequence[tuple[Feature, float | str | None]], contribution: float, language: str
 ) -> str:
-    """Tell several findings of one person, and then which way they pull the risk together.
+    """Write several findings of one person, and then which way they pull the risk together.
 
-    Two findings that read alike are told once.
+    Two findings that read alike are written once.
     """
     sentences = [render_finding(feature, value, language) for feature, value in findings]
     return " ".join([*dict.fromkeys(sentences), load_texts(language).direction(contribution)])
 
 
 def render_finding(feature: Feature, value: float | str | None, language: str) -> str:
-    """Tell what a feature found in one person's history, and nothing about the risk."""
-    finding = _tell_finding(feature, _read_value(feature, value), load_texts(language))
+    """Write what a feature found in one person's history, and nothing about the risk."""
+    finding = _format_finding(feature, _read_value(feature, value), load_texts(language))
     return f"{finding[0].upper()}{finding[1:]}"
 
 
@@ -88,7 +71,7 @@ def _read_value(feature: Feature, value: float | str | None) -> float | str | No
     return None if isnan(value) else float(value)
 
 
-def _tell_finding(feature: Feature, value: float | str | None, texts: Texts) -> str:
+def _format_finding(feature: Feature, value: float | str | None, texts: Texts) -> str:
     forms = _find_forms(feature, texts)
     template = forms.get(_choose_form(feature, value, texts)) or texts.fallback[_choose_fallback(feature)]
     return template.format(**_list_words(feature, value, texts))
@@ -110,10 +93,10 @@ def _choose_fallback(feature: Feature) -> str:
 
 
 def _list_words(feature: Feature, value: float | str | None, texts: Texts) -> dict[str, str]:
-    shape = _shape(feature)
+    shape = get_shape(feature)
     words = {
         "title": feature.definition.title_in(texts.language),
-        "value": _format_value(feature, value, shape.after_title or shape.placeholder, texts),
+        "value": _format_value(feature, value, shape.written_as or shape.placeholder, texts),
         **_list_windows(feature, texts),
     }
     if shape.placeholder:
@@ -133,18 +116,12 @@ def _list_windows(feature: Feature, texts: Texts) -> dict[str, str]:
     return {"window": texts.window(days), "recent": texts.window(half), "earlier": texts.window_before(half)}
 
 
-def _shape(feature: Feature) -> Shape:
-    return SHAPES[feature.definition.measure]
-
-
 def _format_value(feature: Feature, value: float | str | None, written_as: str | None, texts: Texts) -> str:
     if value is None:
         return texts.fallback["null"]
     if isinstance(value, str):
         is_code = feature.definition.value == MUNICIPALITY
         return load_municipalities().get(value, value) if is_code else value
-    if _shape(feature) is YES_OR_NO:
-        return texts.fallback[_choose_yes_or_no(value)]
     return _format_number(written_as, value, texts)
 
 
@@ -152,15 +129,19 @@ def _format_number(written_as: str | None, value: float, texts: Texts) -> str:
     match written_as:
         case "n":
             return str(round_half_up(value))
-        case "days":
-            return texts.numbers.format_days(value)
-        case "duration":
-            return texts.numbers.format_duration(value)
-        case "percent":
-            return texts.numbers.format_percent(value)
-        case "signed":
-            return texts.numbers.format_signed(value)
-    return texts.numbers.format_number(value)
+        case "yes_or_no":
+            return texts.fallback[choose_yes_or_no(value)]
+    return _WRITERS.get(written_as, NumberWords.format_number)(texts.numbers, value)
+
+
+_WRITERS: Final[Mapping[str | None, Callable[[NumberWords, float], str]]] = MappingProxyType(
+    {
+        "days": NumberWords.format_days,
+        "duration": NumberWords.format_duration,
+        "percent": NumberWords.format_percent,
+        "signed": NumberWords.format_signed,
+    }
+)
 
 
 def _choose_form(feature: Feature, value: float | str | None, texts: Texts) -> str:
@@ -168,11 +149,10 @@ def _choose_form(feature: Feature, value: float | str | None, texts: Texts) -> s
         return "null"
     if isinstance(value, str):
         return value if value in texts.features.get(feature.definition.id, {}) else "other"
-    if _shape(feature).least is not None:
+    shape = get_shape(feature)
+    if shape.least is not None:
         return _choose_band(texts.bands[feature.definition.measure], value)
-    if _shape(feature) in (DAYS, STRETCH):
-        return _choose_days(value, feature.lookback.days)
-    return _CHOOSERS[_shape(feature)](value)
+    return _choose_days(value, feature.lookback.days) if shape.fills_window else shape.choose(value)
 
 
 def _choose_band(bands: Mapping[str, float], value: float) -> str:
@@ -185,68 +165,3 @@ def _choose_days(days: float, window: int) -> str:
     if days >= window - 0.5:
         return "all"
     return "zero" if days <= 0 else "other"
-
-
-def _choose_counted(value: float) -> str:
-    return {0: "zero", 1: "one"}.get(round_half_up(value), "other")
-
-
-def _choose_decayed(events: float) -> str:
-    if events <= 0:
-        return "zero"
-    return {0: "older", 1: "one"}.get(round_half_up(events), "other")
-
-
-def _choose_trend(difference: float) -> str:
-    way = _choose_days_trend(difference)
-    return f"one_{way}" if round_half_up(abs(difference)) == 1 else way
-
-
-def _choose_days_trend(difference: float) -> str:
-    if round_half_up(abs(difference)) == 0:
-        return "same"
-    return "more" if difference > 0 else "fewer"
-
-
-def _choose_age(value: float) -> str:
-    return "one" if round_half_up(value) == 1 else "other"
-
-
-def _choose_recency(days: float) -> str:
-    return "today" if days < 1 else "other"
-
-
-def _choose_share(share: float) -> str:
-    if share >= 1:
-        return "all"
-    return "zero" if share <= 0 else "other"
-
-
-def _choose_largest_share(share: float) -> str:
-    return "all" if share >= 1 else "other"
-
-
-def _choose_yes_or_no(value: float) -> str:
-    return "yes" if value >= 0.5 else "no"
-
-
-def _choose_other(_: float) -> str:
-    return "other"
-
-
-_CHOOSERS: Final[Mapping[Shape, Callable[[float], str]]] = MappingProxyType(
-    {
-        COUNTED: _choose_counted,
-        RECENCY: _choose_recency,
-        LENGTH: _choose_other,
-        GAP: _choose_other,
-        DECAYED: _choose_decayed,
-        TREND: _choose_trend,
-        DAYS_TREND: _choose_days_trend,
-        SHARE: _choose_share,
-        LARGEST_SHARE: _choose_largest_share,
-        YES_OR_NO: _choose_yes_or_no,
-        AGE: _choose_age,
-        CATEGORY: _choose_other,
-    }
-)

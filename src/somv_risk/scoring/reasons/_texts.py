@@ -1,6 +1,6 @@
 """Reason texts of one language, read from data and checked."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from somv_risk.calls.arguments import check_choice
 from somv_risk.errors import ConfigError
-from somv_risk.features import BACKGROUND, THEMES, VIEWS, Definition, load_definitions
+from somv_risk.features import MEASURES, THEMES, Definition, list_event_views, load_definitions
 from somv_risk.languages import LANGUAGES
 from somv_risk.scoring.reasons._dates import DateWords
 from somv_risk.scoring.reasons._numbers import NumberWords
@@ -22,17 +22,6 @@ _NUMBER: Final = frozenset({"n"})
 _NUMBERED_WORDS: Final = ("percent", "days", "months", "years")
 _HALVES: Final = frozenset({"recent", "earlier"})
 _WINDOW_SECTIONS: Final = ("windows", "windows_before")
-_SECTIONS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
-    {
-        "themes": THEMES,
-        "directions": ("raises", "lowers", "neither"),
-        "bands": tuple(measure for measure, shape in SHAPES.items() if shape.least is not None),
-        "fallback": ("windowed", "plain", "yes", "no", "null"),
-        "marks": ("changeable", "given"),
-        "evidence": ("span", "since", "more"),
-        "events": tuple(kind for kind in VIEWS if kind != BACKGROUND),
-    }
-)
 _FALLBACK_PLACEHOLDERS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
     {"windowed": frozenset({"title", "value", "window"}), "plain": frozenset({"title", "value"})}
 )
@@ -108,12 +97,12 @@ class Texts:
     features: Mapping[str, Mapping[str, str]]
 
     def __post_init__(self) -> None:
-        for section, keys in _SECTIONS.items():
+        for section, keys in _list_sections().items():
             _check_keys(f"{self.language}: {section}", set(getattr(self, section)), set(keys))
         for section in _WINDOW_SECTIONS:
             _check_keys(f"{self.language}: {section}", {"other"} & set(getattr(self, section)), {"other"})
         for measure, bands in self.bands.items():
-            _check_bands(f"{self.language}: bands.{measure}", SHAPES[measure], bands)
+            _check_bands(f"{self.language}: bands.{measure}", SHAPES[MEASURES[measure].shape], bands)
         for template in list_templates(self):
             _check_template(self.language, template)
 
@@ -148,6 +137,19 @@ class Texts:
         if contribution > 0:
             return self.directions["raises"]
         return self.directions["lowers"] if contribution < 0 else self.directions["neither"]
+
+
+def _list_sections() -> Mapping[str, Iterable[str]]:
+    """List the words that a section must have."""
+    return {
+        "themes": THEMES,
+        "directions": ("raises", "lowers", "neither"),
+        "bands": [name for name, record in MEASURES.items() if SHAPES[record.shape].least is not None],
+        "fallback": ("windowed", "plain", "yes", "no", "null"),
+        "marks": ("changeable", "given"),
+        "evidence": ("span", "since", "more"),
+        "events": list_event_views(),
+    }
 
 
 def load_texts(language: str) -> Texts:
@@ -223,7 +225,7 @@ def _list_feature_templates(texts: Texts) -> Iterator[Template]:
 
 
 def _list_placeholders(definition: Definition) -> frozenset[str]:
-    shape = SHAPES[definition.measure]
+    shape = SHAPES[MEASURES[definition.measure].shape]
     return frozenset(
         ({shape.placeholder} if shape.placeholder else set())
         | ({"window"} if definition.windows else set())
@@ -232,7 +234,7 @@ def _list_placeholders(definition: Definition) -> frozenset[str]:
 
 
 def _check_forms(place: str, definition: Definition, given: set[str]) -> None:
-    shape = SHAPES[definition.measure]
+    shape = SHAPES[MEASURES[definition.measure].shape]
     _check_keys(place, given & set(shape.forms) if shape.is_open else given, set(shape.forms))
 
 

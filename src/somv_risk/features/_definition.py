@@ -1,4 +1,4 @@
-"""Feature specifications: frozen values that cannot exist unless they are sound."""
+"""Definitions and features: frozen values that cannot exist unless they are sound."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
@@ -7,15 +7,17 @@ from typing import Any, Final, Literal
 
 from somv_risk.cohort.windows import Lookback
 from somv_risk.errors import ConfigError
-from somv_risk.features._measures import MEASURES, Measure
-from somv_risk.features._rules import check_definition, clean_match
-from somv_risk.features._views import VIEWS
+from somv_risk.features._entries import clean_match
+from somv_risk.features._kinds import Anchor
+from somv_risk.features._rules import check_definition
+from somv_risk.features.measures import MEASURES, Measure
+from somv_risk.features.views import VIEWS, View
 from somv_risk.languages import pick_title
 
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """What is measured, over which windows, and how it is spoken of: a catalogue row, or one of your own.
+    """What is measured, over which windows, and under which title: a catalogue row, or one of your own.
 
     `where` are the flags an event must have, `match` the texts one of its columns must be (or begin with,
     where the text ends in `*`); `of` the flags of the events a share or a last event is taken of;
@@ -60,7 +62,7 @@ class Definition:
     where: tuple[str, ...] = ()
     of: tuple[str, ...] = ()
     match: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
-    anchor: Literal["start", "end", "part"] = "start"
+    anchor: Anchor = "start"
     value: str | None = None
     within_days: int | None = None
     monotone: Literal[-1, 0, 1] = 0
@@ -81,9 +83,14 @@ class Definition:
         return self.value
 
     @property
+    def view(self) -> View:
+        """The kind of events, as a record."""
+        return VIEWS[self.events]
+
+    @property
     def tables(self) -> tuple[str, ...]:
         """Tables without which the feature is null."""
-        return VIEWS[self.events].tables
+        return self.view.tables
 
     def title_in(self, language: str) -> str:
         """Return the title in a language, or the English one where there is none in it."""
@@ -102,10 +109,10 @@ OF_THE_LIBRARY: Final = 0
 def count_version(definition: Definition) -> int:
     """Count the version of a definition's meaning: 1, and one more for each change of row, events or measure.
 
-    What a feature counts is said by its row, by how its events are built, and by how they are measured.
+    What a feature counts depends on its row, on how its events are built, and on how they are measured.
     """
-    changeable = (definition, VIEWS[definition.events], MEASURES[definition.measure])
-    return 1 + sum(part.version - 1 for part in changeable)
+    versioned = (definition, definition.view, MEASURES[definition.measure])
+    return 1 + sum(record.version - 1 for record in versioned)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +154,7 @@ class Feature:
     @property
     def is_category(self) -> bool:
         """Whether the values are categories and not numbers."""
-        return self.definition.measure == "category"
+        return self.measure.is_category
 
 
 def list_features(definitions: Iterable[Definition]) -> tuple[Feature, ...]:
@@ -199,8 +206,8 @@ def read_definition(identity: str, row: Mapping[str, Any]) -> Definition:
 def describe_definition(definition: Definition) -> dict[str, Any]:
     """Return the catalogue row of a definition as plain data; `read_definition` reads it back."""
     row = {name: _thaw(getattr(definition, name)) for name in _KEYS}
-    told = {key: value for key, value in row.items() if value not in ([], {}, None)}
-    return {key: value for key, value in told.items() if (key, value) != _FIRST_VERSION}
+    given = {key: value for key, value in row.items() if value not in ([], {}, None)}
+    return {key: value for key, value in given.items() if (key, value) != _FIRST_VERSION}
 
 
 _FIRST_VERSION: Final = ("version", 1)  # not written, so that the hash of a model of before stays what it is
