@@ -533,6 +533,7 @@ def test_the_texts_of_both_languages_have_the_same_keys():
 
 
 def test_every_column_of_the_page_has_a_name():
+    assert load_monitoring_sections()
     for language in ("en", "da"):
         words = load_monitoring_wording(language)
         for section in load_monitoring_sections():
@@ -612,6 +613,7 @@ def test_the_exit_code_tells_a_scheduler(stores, run, now, tmp_path, name, code)
 
 def test_a_store_gives_the_same_tables_as_the_histories_it_was_made_from(model, stores, report, now):
     again = monitor(model, sr.read_histories(stores / "sound"), now, earlier=[now - MONTH, now - YEAR])
+    assert report.tables.keys() == again.tables.keys()
     for name, table in report.tables.items():
         assert again.tables[name].equals(table), name
 

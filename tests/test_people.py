@@ -142,6 +142,7 @@ def test_everything_in_a_story_lies_before_the_index(person):
 
 def test_stories_move_with_the_index():
     later = INDEX + timedelta(days=40)
+    assert schema.EVENT_TABLES
     for name in schema.EVENT_TABLES:
         moved = thomas(later)[name].with_columns(
             pl.col("started_at", "ended_at", "known_at") - timedelta(days=40)

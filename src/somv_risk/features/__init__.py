@@ -2,6 +2,7 @@
 
 from somv_risk.features._catalogue import load_catalogue, load_definitions, parse_definitions
 from somv_risk.features._engine import build_features, compute_features
+from somv_risk.features._events import Events
 from somv_risk.features._evidence import EVENTS, list_evidence
 from somv_risk.features._measures import MEASURES, Column, Measure
 from somv_risk.features._rules import (
@@ -19,6 +20,7 @@ from somv_risk.features._spec import (
     read_definition,
 )
 from somv_risk.features._texts import Coded
+from somv_risk.features._timeline import Timeline
 from somv_risk.features._views import BACKGROUND, LONG_TERM, OUTSIDE_LABOUR_MARKET, VIEWS, View
 
 __all__ = [
@@ -32,8 +34,10 @@ __all__ = [
     "Coded",
     "Column",
     "Definition",
+    "Events",
     "Feature",
     "Measure",
+    "Timeline",
     "View",
     "build_features",
     "compute_features",
