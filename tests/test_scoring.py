@@ -719,17 +719,20 @@ def test_a_stay_that_is_open_is_evidence_without_an_end(few, index):
     assert (event["started_at"], event["ended_at"]) == (index - timedelta(days=3), None)
 
 
+def test_evidence_of_an_absent_table_is_empty(few, index):
+    hospital = leave_out(few, *OPTIONAL, "primary_care")
+    asked = ("psychiatric_no_shows_730d", "substance_treatment_starts_730d", "shelter_nights_90d")
+    assert [list_at(few, "thomas", index, name).is_empty() for name in asked] == [False] * len(asked)
+    assert [list_at(hospital, "thomas", index, name).is_empty() for name in asked] == [True] * len(asked)
+
+
 @pytest.mark.filterwarnings("ignore::somv_risk.errors.AbsentTablesWarning")
-def test_evidence_of_an_absent_table_is_empty(model, few, index):
+def test_no_reason_shows_events_of_an_absent_table(model, few, index):
     hospital = leave_out(few, *OPTIONAL, "primary_care")
     explained = sr.explain_person(model, hospital, "thomas", index, **ALLOWED)
-    absent = [
-        events
-        for name, events in explained.evidence.items()
-        if set(BY_NAME[name].definition.tables) - {"persons", "admissions"}
-    ]
-    assert absent
-    assert all(events.is_empty() for events in absent)
+    shown = {table for name in explained.evidence for table in BY_NAME[name].definition.tables}
+    assert "admissions" in shown
+    assert not shown & set(hospital.absent)
 
 
 def test_two_contacts_at_the_same_moment_are_two_pieces_of_evidence():
