@@ -3,11 +3,13 @@
 Hypothesis draws few examples at each change and many at night (HYPOTHESIS_PROFILE=nightly).
 """
 
+import fcntl
 import os
 import shutil
 import sys
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -63,10 +65,33 @@ def plan_training(data_end: datetime) -> dict:
     }
 
 
+def hold(made_up: Histories) -> Histories:
+    """Histories made up once: lazy ones are made up again each time they are collected."""
+    return replace(made_up, tables={name: table.collect().lazy() for name, table in made_up.tables.items()})
+
+
+@pytest.fixture(scope="session")
+def make_once(tmp_path_factory) -> Callable[[str, Callable[[Path], object]], Path]:
+    """Make a folder once a run: the first worker that asks makes it, the others wait for it."""
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+    def make_or_wait(name: str, make: Callable[[Path], object]) -> Path:
+        folder, made = shared / name, shared / f"{name}.made"
+        with (shared / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not made.exists():
+                make(folder)
+                made.touch()
+        return folder
+
+    return make_or_wait
+
+
 @pytest.fixture(scope="session")
 def region() -> Histories:
     """A simulated region of 20,000 persons: fewer have too few unfinished stays to learn from."""
-    return sr.simulate(persons=20_000, seed=7)
+    return hold(sr.simulate(persons=20_000, seed=7))
 
 
 @pytest.fixture(scope="session")
@@ -76,9 +101,15 @@ def plan(region) -> dict:
 
 
 @pytest.fixture(scope="session")
-def model(region, plan) -> sr.RiskModel:
-    """A small model trained on the region."""
-    return sr.train(region, plan)
+def saved(region, plan, make_once) -> Path:
+    """The folder of a small model trained on the region, for reading only."""
+    return make_once("saved", lambda folder: sr.train(region, plan).save(folder))
+
+
+@pytest.fixture(scope="session")
+def model(saved) -> sr.RiskModel:
+    """The small model trained on the region."""
+    return sr.load_model(saved)
 
 
 @pytest.fixture(scope="session")
@@ -98,8 +129,7 @@ def scores(model, crowd):
 @pytest.fixture(scope="session")
 def crowded() -> Histories:
     """3,000 simulated persons, for runs over a store."""
-    made_up = sr.simulate(persons=3_000, seed=11)
-    return Histories({name: t.collect().lazy() for name, t in made_up.tables.items()}, made_up.data_end)
+    return hold(sr.simulate(persons=3_000, seed=11))
 
 
 @pytest.fixture(scope="session")
@@ -116,23 +146,20 @@ def own_store(store, tmp_path) -> Path:
     return Path(shutil.copytree(store, tmp_path / "store"))
 
 
-@pytest.fixture(scope="session")
-def saved(model, tmp_path_factory) -> Path:
-    """The folder of the model, for reading only."""
-    path = tmp_path_factory.mktemp("saved") / "model"
-    model.save(path)
-    return path
-
-
-@pytest.fixture(scope="session")
-def demo_folder(tmp_path_factory) -> Path:
-    """What `somv-risk demo` writes at the smallest size that has events enough for both targets."""
-    folder = tmp_path_factory.mktemp("demo") / "out"
-    told = CliRunner().invoke(app, ["demo", "--out", str(folder), "--persons", "40000", "--language", "en"])
+def run_demo(folder: Path) -> None:
+    """Run the demo into `out`, and keep beside it what it said."""
+    folder.mkdir()
+    asked = ["demo", "--out", str(folder / "out"), "--persons", "40000", "--language", "en"]
+    told = CliRunner().invoke(app, asked)
     assert told.exit_code == 0, told.output
-    (folder.parent / "told.txt").write_text(told.stdout, encoding="utf-8")
-    (folder.parent / "complaints.txt").write_text(told.stderr, encoding="utf-8")
-    return folder
+    (folder / "told.txt").write_text(told.stdout, encoding="utf-8")
+    (folder / "complaints.txt").write_text(told.stderr, encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def demo_folder(make_once) -> Path:
+    """What `somv-risk demo` writes at the smallest size that has events enough for both targets."""
+    return make_once("demo", run_demo) / "out"
 
 
 class Told(NamedTuple):

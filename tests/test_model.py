@@ -38,6 +38,12 @@ from somv_risk.trees.contributions import compute_contributions
 BY_NAME = {feature.name: feature for feature in load_catalogue()}
 
 
+@pytest.fixture(scope="session")
+def model(region, plan) -> sr.RiskModel:
+    """Trained here and never saved: models that were saved and loaded are compared with it."""
+    return sr.train(region, plan)
+
+
 @pytest.fixture(scope="module")
 def people(model, region) -> pl.DataFrame:
     """The features of some of the region's persons, the heaviest users of hospitals among them."""

@@ -86,7 +86,8 @@ def test_a_role_does_not_depend_on_who_else_is_there(numbers):
     split = PersonSplit(SHARES)
     among_all = roles_of(name_persons(range(501)), split)
     found = roles_of(name_persons(numbers), split)
-    assert found == {person_id: among_all[person_id] for person_id in name_persons(numbers)}
+    assert len(found) == len(numbers)
+    assert found.items() <= among_all.items()
 
 
 def test_a_role_is_the_same_at_every_index_moment():
