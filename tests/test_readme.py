@@ -2,22 +2,17 @@
 
 import re
 import shlex
-from functools import partial
 from pathlib import Path
 
 import pytest
 import typer
 
-import somv_risk as sr
 from somv_risk.cli import app
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 DECISIONS = sorted((ROOT / "docs" / "decisions").glob("*.md"))
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")), *DECISIONS]
-
-# Targets and splits are the default ones; whether the persons of a block are enough shows with few trees.
-FEW_TREES = {"trees": {"rounds": 20, "patience": 5}}
 
 BLOCK = re.compile(r"^```(?P<language>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)\s]+)\)")
@@ -66,7 +61,6 @@ def list_links() -> list:
 def test_a_block_of_code_runs_by_itself(code, tmp_path, monkeypatch):
     (tmp_path / "configs").symlink_to(ROOT / "configs")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sr, "train", partial(sr.train, config=FEW_TREES))
     exec(compile(code, "block", "exec"), {"__name__": "block"})  # noqa: S102 - our own pages
 
 
