@@ -3,13 +3,11 @@
 Hypothesis draws few examples at each change and many at night (HYPOTHESIS_PROFILE=nightly).
 """
 
-import fcntl
 import os
 import shutil
 import sys
 import warnings
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +18,7 @@ from typer.testing import CliRunner
 
 import somv_risk as sr
 from runs import BUCKETS
+from shared import hold, make_once
 from somv_risk.cli import app, main
 from somv_risk.machine_code import CompilationWarning
 from somv_risk.registers.histories import Histories
@@ -65,27 +64,11 @@ def plan_training(data_end: datetime) -> dict:
     }
 
 
-def hold(made_up: Histories) -> Histories:
-    """Histories made up once: lazy ones are made up again each time they are collected."""
-    return replace(made_up, tables={name: table.collect().lazy() for name, table in made_up.tables.items()})
-
-
 @pytest.fixture(scope="session")
-def make_once(tmp_path_factory) -> Callable[[str, Callable[[Path], object]], Path]:
-    """Make a folder once a run: the first worker that asks makes it, the others wait for it."""
+def run_folder(tmp_path_factory) -> Path:
+    """A folder for what is made once a run; each worker's own lies in it."""
     own = tmp_path_factory.getbasetemp()
-    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
-
-    def make_or_wait(name: str, make: Callable[[Path], object]) -> Path:
-        folder, made = shared / name, shared / f"{name}.made"
-        with (shared / f"{name}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if not made.exists():
-                make(folder)
-                made.touch()
-        return folder
-
-    return make_or_wait
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
 
 
 @pytest.fixture(scope="session")
@@ -101,9 +84,9 @@ def plan(region) -> dict:
 
 
 @pytest.fixture(scope="session")
-def saved(region, plan, make_once) -> Path:
+def saved(region, plan, run_folder) -> Path:
     """The folder of a small model trained on the region, for reading only."""
-    return make_once("saved", lambda folder: sr.train(region, plan).save(folder))
+    return make_once(run_folder, "saved", lambda folder: sr.train(region, plan).save(folder))
 
 
 @pytest.fixture(scope="session")
@@ -157,9 +140,9 @@ def run_demo(folder: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def demo_folder(make_once) -> Path:
+def demo_folder(run_folder) -> Path:
     """What `somv-risk demo` writes at the smallest size that has events enough for both targets."""
-    return make_once("demo", run_demo) / "out"
+    return make_once(run_folder, "demo", run_demo) / "out"
 
 
 class Told(NamedTuple):

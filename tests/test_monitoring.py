@@ -16,6 +16,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 import somv_risk as sr
+from shared import hold
 from somv_risk.cohort.outcomes import OUTCOME
 from somv_risk.cohort.splits import ROLE, add_role
 from somv_risk.cohort.weeks import count_weeks, measure_columns, see
@@ -42,7 +43,7 @@ def read_texts(room, name):
 @pytest.fixture(scope="module")
 def other():
     """Another region, of the same kind and years."""
-    return sr.simulate(persons=20_000, seed=8)
+    return hold(sr.simulate(persons=20_000, seed=8))
 
 
 @pytest.fixture(scope="module")

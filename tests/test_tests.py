@@ -1,10 +1,14 @@
 """The laws of the tests, read from their source text: none passes on nothing, few use private names."""
 
 import ast
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+
+from shared import make_once
 
 HERE = Path(__file__).parent
 EXPECTATIONS = ("pytest.raises", "pytest.warns")
@@ -227,3 +231,25 @@ def test_no_more_private_names_are_used_than_before():
 )
 def test_planted_private_names_are_counted(text, found):
     assert len(find_private_names(text)) == found
+
+
+# --- What is slow to make is made once
+
+
+def test_what_several_workers_ask_for_is_made_once_and_whole(tmp_path):
+    def make(folder):
+        folder.mkdir()
+        time.sleep(0.05)
+        (folder / "whole").touch()
+
+    with ThreadPoolExecutor(4) as workers:
+        asked = [workers.submit(make_once, tmp_path, "model", make) for _ in range(4)]
+    assert {one.result() for one in asked} == {tmp_path / "model"}
+    assert (tmp_path / "model" / "whole").exists()
+
+
+def test_what_could_not_be_made_is_made_by_the_next_who_asks(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        make_once(tmp_path, "model", lambda folder: (folder / "none" / "file").touch())
+    make_once(tmp_path, "model", Path.mkdir)
+    assert (tmp_path / "model").is_dir()
