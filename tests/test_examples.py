@@ -30,22 +30,30 @@ def run_script(name: str, *arguments: str, folder: Path) -> str:
     return done.stdout
 
 
-@pytest.fixture(scope="module")
-def quick(plan, tmp_path_factory):
-    """A small training: that the default one works is shown by the first example."""
-    file = tmp_path_factory.mktemp("quick") / "training.toml"
-    file.write_text(to_toml(plan), encoding="utf-8")
+def write_config(file, config):
+    file.write_text(to_toml(config), encoding="utf-8")
     return "--config", str(file)
 
 
 @pytest.fixture(scope="module")
-def first_scores(tmp_path_factory):
+def quick(plan, tmp_path_factory):
+    """A small training: that the default one works is shown by the readme and the demo."""
+    return write_config(tmp_path_factory.mktemp("quick") / "training.toml", plan)
+
+
+@pytest.fixture(scope="module")
+def few_trees(plan):
+    """The default training with fewer trees: so many persons are cross-validated, as a reader sees it."""
+    return {"trees": plan["trees"]}
+
+
+@pytest.fixture(scope="module")
+def first_scores(few_trees, tmp_path_factory):
     """What the first example prints, and the folder in which it keeps its results."""
     folder = tmp_path_factory.mktemp("examples")
-    printed = run_script(
-        "first_scores.py", "--persons", PERSONS, "--language", "en", "--out", "first", folder=folder
-    )
-    return printed, folder
+    options = ("--persons", PERSONS, "--language", "en", "--out", "first")
+    config = write_config(folder / "few_trees.toml", few_trees)
+    return run_script("first_scores.py", *options, *config, folder=folder), folder
 
 
 def test_the_first_example_prints_a_worklist_and_keeps_it(first_scores):
@@ -104,11 +112,11 @@ def test_every_script_says_what_it_takes(name, tmp_path):
     assert "usage:" in run_script(name, "--help", folder=tmp_path)
 
 
-def train_as_the_first_example_did(folder, histories, *, config):
+def train_as_the_first_example_did(folder, few_trees, histories, *, config):
     """The model of the first example, which asked for the same training on the same rows."""
     model = sr.load_model(folder / "first" / "model")
     assert fingerprint(histories) == model.facts["data_hash"]
-    assert resolve_config(config).model_dump(mode="json") == model.facts["config"]
+    assert resolve_config(few_trees | config).model_dump(mode="json") == model.facts["config"]
     return model
 
 
@@ -116,9 +124,9 @@ def read_cells() -> list[dict]:
     return json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
 
 
-def test_the_notebook_runs_from_top_to_bottom(first_scores, tmp_path, monkeypatch):
+def test_the_notebook_runs_from_top_to_bottom(few_trees, first_scores, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sr, "train", partial(train_as_the_first_example_did, first_scores[1]))
+    monkeypatch.setattr(sr, "train", partial(train_as_the_first_example_did, first_scores[1], few_trees))
     namespace: dict = {}
     for number, cell in enumerate(read_cells()):
         if cell["cell_type"] == "code":
