@@ -5,6 +5,7 @@ python examples/first_scores.py --persons 100000 --out first/   # also keeps the
 """
 
 import argparse
+import tomllib
 from pathlib import Path
 
 import polars as pl
@@ -36,11 +37,13 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--capacity", type=int, default=20, help="how many persons a team can take on")
     parser.add_argument("--language", choices=LANGUAGES, default="da")
+    parser.add_argument("--config", type=Path, help="how to train (TOML), such as configs/default.toml")
     parser.add_argument("--out", type=Path, help="keep the model and the worklist in this folder")
     asked = parser.parse_args()
 
     region = sr.simulate(persons=asked.persons, seed=asked.seed)
-    model = sr.train(region, config=ONE_TARGET)
+    plan = tomllib.loads(asked.config.read_text(encoding="utf-8")) if asked.config else {}
+    model = sr.train(region, config=plan | ONE_TARGET)
     print_metrics(model)
 
     scores = sr.score(

@@ -5,6 +5,7 @@ python examples/own_features.py --own my_features.toml --language da
 """
 
 import argparse
+import tomllib
 from pathlib import Path
 
 import polars as pl
@@ -35,6 +36,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--own", type=Path, default=OWN, help="features of your own (TOML)")
     parser.add_argument("--persons", type=int, default=20_000, help="made-up persons to train on")
+    parser.add_argument("--config", type=Path, help="how to train (TOML), such as configs/default.toml")
     parser.add_argument("--language", choices=LANGUAGES, default="en")
     parser.add_argument("--out", type=Path, default=Path("own_model"), help="folder for the model")
     asked = parser.parse_args()
@@ -53,7 +55,8 @@ def main() -> None:
     assert_no_future_leakage(few, INDEX_TIME, features=features)
     print("None of them changes when what was not yet known is changed.")
 
-    config = {"targets": {"frequent_admission": {}}, "features": {"own": definitions}}
+    plan = tomllib.loads(asked.config.read_text(encoding="utf-8")) if asked.config else {}
+    config = plan | {"targets": {"frequent_admission": {}}, "features": {"own": definitions}}
     sr.train(region, config).save(asked.out)
 
     # The folder is all that is needed: the model carries the definitions.

@@ -7,6 +7,7 @@ python examples/own_frames.py --model models/hospital_only
 """
 
 import argparse
+import tomllib
 from datetime import datetime
 from pathlib import Path
 
@@ -77,18 +78,21 @@ def read_frames() -> sr.Histories:
     )
 
 
-def choose_model(histories: sr.Histories, persons: int | None) -> sr.RiskModel:
+def choose_model(histories: sr.Histories, persons: int | None, config: Path | None) -> sr.RiskModel:
     """The shipped model of a hospital's own tables, or one trained for the tables at hand."""
     if persons is None and (HOSPITAL_ONLY / "model.json").exists():
         return sr.load_model(HOSPITAL_ONLY)
     region = sr.simulate(persons=persons or 20_000)
-    return sr.train(region, config={"targets": {"frequent_admission": {}}}, tables=list(histories.tables))
+    plan = tomllib.loads(config.read_text(encoding="utf-8")) if config else {}
+    one_target = {"targets": {"frequent_admission": {}}}
+    return sr.train(region, config=plan | one_target, tables=list(histories.tables))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", type=Path, help="folder of a model; without it one is taken or trained")
     parser.add_argument("--persons", type=int, help="made-up persons to train on, on the tables at hand")
+    parser.add_argument("--config", type=Path, help="how to train (TOML), such as configs/default.toml")
     asked = parser.parse_args()
 
     histories = read_frames()
@@ -97,7 +101,7 @@ def main() -> None:
     print(histories.quarantine["admissions"].select("row", "rule", "contact_id"))
     print(f"Absent tables: {', '.join(histories.absent)}")
 
-    model = asked.model or choose_model(histories, asked.persons)
+    model = asked.model or choose_model(histories, asked.persons, asked.config)
     scores = sr.score(model, histories, index_time="2026-01-01", language="en", explain="all")
     for person in scores.iter_rows(named=True):
         print(f"{person['person_id']}: {person['risk']:.1%}, {person['known_or_new']}")

@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 
 import somv_risk as sr
 from runs import BUCKETS
+from shared import hold, make_once
 from somv_risk.cli import app, main
 from somv_risk.machine_code import CompilationWarning
 from somv_risk.registers.histories import Histories
@@ -64,9 +65,16 @@ def plan_training(data_end: datetime) -> dict:
 
 
 @pytest.fixture(scope="session")
+def run_folder(tmp_path_factory) -> Path:
+    """A folder for what is made once a run; each worker's own lies in it."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+@pytest.fixture(scope="session")
 def region() -> Histories:
     """A simulated region of 20,000 persons: fewer have too few unfinished stays to learn from."""
-    return sr.simulate(persons=20_000, seed=7)
+    return hold(sr.simulate(persons=20_000, seed=7))
 
 
 @pytest.fixture(scope="session")
@@ -76,9 +84,15 @@ def plan(region) -> dict:
 
 
 @pytest.fixture(scope="session")
-def model(region, plan) -> sr.RiskModel:
-    """A small model trained on the region."""
-    return sr.train(region, plan)
+def saved(region, plan, run_folder) -> Path:
+    """The folder of a small model trained on the region, for reading only."""
+    return make_once(run_folder, "saved", lambda folder: sr.train(region, plan).save(folder))
+
+
+@pytest.fixture(scope="session")
+def model(saved) -> sr.RiskModel:
+    """The small model trained on the region."""
+    return sr.load_model(saved)
 
 
 @pytest.fixture(scope="session")
@@ -98,8 +112,7 @@ def scores(model, crowd):
 @pytest.fixture(scope="session")
 def crowded() -> Histories:
     """3,000 simulated persons, for runs over a store."""
-    made_up = sr.simulate(persons=3_000, seed=11)
-    return Histories({name: t.collect().lazy() for name, t in made_up.tables.items()}, made_up.data_end)
+    return hold(sr.simulate(persons=3_000, seed=11))
 
 
 @pytest.fixture(scope="session")
@@ -116,23 +129,20 @@ def own_store(store, tmp_path) -> Path:
     return Path(shutil.copytree(store, tmp_path / "store"))
 
 
-@pytest.fixture(scope="session")
-def saved(model, tmp_path_factory) -> Path:
-    """The folder of the model, for reading only."""
-    path = tmp_path_factory.mktemp("saved") / "model"
-    model.save(path)
-    return path
-
-
-@pytest.fixture(scope="session")
-def demo_folder(tmp_path_factory) -> Path:
-    """What `somv-risk demo` writes at the smallest size that has events enough for both targets."""
-    folder = tmp_path_factory.mktemp("demo") / "out"
-    told = CliRunner().invoke(app, ["demo", "--out", str(folder), "--persons", "40000", "--language", "en"])
+def run_demo(folder: Path) -> None:
+    """Run the demo into `out`, and keep beside it what it said."""
+    folder.mkdir()
+    asked = ["demo", "--out", str(folder / "out"), "--persons", "40000", "--language", "en"]
+    told = CliRunner().invoke(app, asked)
     assert told.exit_code == 0, told.output
-    (folder.parent / "told.txt").write_text(told.stdout, encoding="utf-8")
-    (folder.parent / "complaints.txt").write_text(told.stderr, encoding="utf-8")
-    return folder
+    (folder / "told.txt").write_text(told.stdout, encoding="utf-8")
+    (folder / "complaints.txt").write_text(told.stderr, encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def demo_folder(run_folder) -> Path:
+    """What `somv-risk demo` writes at the smallest size that has events enough for both targets."""
+    return make_once(run_folder, "demo", run_demo) / "out"
 
 
 class Told(NamedTuple):

@@ -590,14 +590,22 @@ def test_a_finding_names_its_line():
 )
 def test_lint_fails_where_a_package_imports_one_above_it(path, text, tmp_path):
     """The contracts of pyproject.toml, on a copy of the house with one import too many."""
-    shutil.copytree(SOURCE.parent, tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(SOURCE.parents[1] / "pyproject.toml", tmp_path)
-    assert run_contracts(tmp_path).returncode == 0
+    copy_house(tmp_path)
     with (tmp_path / "src" / "somv_risk" / path).open("a", encoding="utf-8") as file:
         file.write(f"\n{text}\n")
     done = run_contracts(tmp_path)
     assert done.returncode == 1
     assert "1 broken" in done.stdout
+
+
+def test_lint_passes_on_a_copy_of_the_house(tmp_path):
+    copy_house(tmp_path)
+    assert run_contracts(tmp_path).returncode == 0
+
+
+def copy_house(folder):
+    shutil.copytree(SOURCE.parent, folder / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(SOURCE.parents[1] / "pyproject.toml", folder)
 
 
 def run_contracts(folder):

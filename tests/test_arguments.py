@@ -139,6 +139,7 @@ def test_an_odd_argument_is_answered_or_refused_in_words(name, argument, tmp_pat
     monkeypatch.chdir(tmp_path)
     call, sound = CALLS[name]
     chosen = random.Random(f"{name} {argument}").sample(ODD, min(TRIED, len(ODD)))
+    assert len(chosen) >= 6
     for odd in chosen:
         said = listen(lambda odd=odd: call(**sound | {argument: odd}))
         assert "\n" not in said

@@ -12,22 +12,22 @@ from scipy.stats import binomtest
 from sklearn.linear_model import LogisticRegression
 
 from small_world import SELDOM
-from somv_risk.metrics import Cases, compute_wilson
-from somv_risk.metrics._calibration import (
-    MOVED,
-    NO_SLOPE,
-    TOO_FEW,
-    TOO_FEW_FOR_CURVE,
+from somv_risk.metrics import (
+    Cases,
+    Resampling,
     compute_index,
+    compute_tables,
+    compute_wilson,
+    fit_line,
     measure_index,
     measure_ratio,
+    put_in_cells,
+    put_together,
     tabulate_group_errors,
     tabulate_lines,
     tabulate_reliability,
 )
-from somv_risk.metrics._cells import put_in_cells
-from somv_risk.metrics._curves import fit_line, put_together
-from somv_risk.metrics._measures import Resampling, compute_tables
+from somv_risk.metrics.notes import MOVED, NO_SLOPE, TOO_FEW, TOO_FEW_FOR_CURVE
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -73,6 +73,7 @@ def test_expected_over_observed_is_the_sum_of_risks_over_the_number_of_events(ro
     cases = build_cases(np.array(tenths) / 10, outcome, {"town": towns})
     measure = measure_ratio(cases, put_in_cells(cases))
     told = measure.compute(np.array([float(weight) for *_, weight in rows]))
+    assert len(told) == 1 + len(set(towns))
     for (grouping, group), number in zip(measure.keys.select("grouping", "group").rows(), told, strict=True):
         inside = [row for row in rows if grouping == "all" or row[2] == group]
         expected = sum(r / 10 * weight for r, _, _, weight in inside)

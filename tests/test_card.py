@@ -51,6 +51,7 @@ def test_features_are_counted_by_theme(card, model):
 
 def test_the_flow_of_persons_is_that_of_the_attrition(card, model):
     attrition = model.facts["attrition"]
+    assert attrition
     for moment in {row["index_time"] for row in attrition}:
         own = [row for row in attrition if row["index_time"] == moment]
         eligible = next(row for row in own if row["rule"].startswith("resident_for"))
@@ -101,5 +102,7 @@ def test_an_evaluation_without_gaps_says_so(model):
 
 
 def test_every_table_of_the_card_has_as_many_cells_in_each_row(model):
-    for block in re.findall(r"(?:^\|.*\|\n)+", render_card(model, made_tables()), re.MULTILINE):
+    blocks = re.findall(r"(?:^\|.*\|\n)+", render_card(model, made_tables()), re.MULTILINE)
+    assert len(blocks) > 5
+    for block in blocks:
         assert len({line.count("|") for line in block.strip().splitlines()}) == 1, block

@@ -313,6 +313,7 @@ def test_everybody_is_followed_if_all_are_asked_for(model, region, index, follow
 def test_nobody_who_died_before_the_index_or_left_without_the_outcome_is_a_case(followed, region):
     fates = region.persons.filter(pl.col("person_id").is_in(followed.person_ids.implode())).collect()
     had = dict(zip(followed.person_ids, followed.cases.outcome, strict=True))
+    assert fates.height == len(had) > 1_000
     for row in fates.iter_rows(named=True):
         died, left = midnight(row["death_date"]), midnight(row["observed_until"])
         assert died is None or died >= followed.index_time

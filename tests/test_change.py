@@ -13,11 +13,11 @@ import pytest
 import somv_risk as sr
 from somv_risk.errors import AbsentTablesWarning, CohortError, ConfigError
 from somv_risk.features import VIEWS, list_evidence, load_catalogue
+from somv_risk.languages import LANGUAGES
 from somv_risk.registers.histories import Histories
 from somv_risk.scoring.change import Change, MovedReason, compare_evidence, explain_change
 from somv_risk.scoring.reasons import load_change_texts, render_change, render_sentence
 from somv_risk.scoring.reasons._change import _load
-from somv_risk.scoring.reasons._texts import LANGUAGES
 from somv_risk.testing.people import PEOPLE, karen
 from test_reason_texts import CAUSE_WORDS, STIGMA_WORDS
 
@@ -138,6 +138,8 @@ def test_as_many_reasons_are_told_as_asked_for(model, people):
 
 def test_a_reason_tells_the_values_of_a_feature_of_its_theme_that_pulls_its_way(model, changes):
     held, told = changes
+    assert all(change.reasons for change in told.values())
+    assert told
     for person, change in told.items():
         rows = at(THEN, NOW).with_columns(person_id=pl.lit(person))
         built = sr.build_features(held, rows, model.features, lags=model.lags).collect()
@@ -163,14 +165,15 @@ def test_nobody_is_told_against_what_is_beyond_dispute_without_a_word(changes):
 
 def test_a_sentence_tells_the_value_then_and_now_and_the_direction(changes):
     texts = load_change_texts("en")
-    for change in changes[1].values():
-        for reason in change.reasons:
-            feature = BY_NAME[reason.feature]
-            finding = render_sentence(feature, reason.now, 0, "en").removesuffix(
-                " This does not change the estimated risk."
-            )
-            assert finding in reason.text
-            assert reason.text.endswith(texts.raises if reason.contribution > 0 else texts.lowers)
+    reasons = [reason for change in changes[1].values() for reason in change.reasons]
+    assert reasons
+    for reason in reasons:
+        feature = BY_NAME[reason.feature]
+        finding = render_sentence(feature, reason.now, 0, "en").removesuffix(
+            " This does not change the estimated risk."
+        )
+        assert finding in reason.text
+        assert reason.text.endswith(texts.raises if reason.contribution > 0 else texts.lowers)
 
 
 def test_who_has_no_events_and_no_birthday_has_no_reasons(model, people):
@@ -391,6 +394,8 @@ def test_the_language_changes_the_words_and_nothing_else(model, people):
         explain_change(model, people["thomas"], "thomas", THEN, NOW, language=language)
         for language in LANGUAGES
     ]
+    assert len(told) == 4
+    assert told[0].reasons
     for one in told[1:]:
         assert one.themes.equals(told[0].themes)
         for mine, first in zip(one.reasons, told[0].reasons, strict=True):

@@ -1159,6 +1159,7 @@ def test_exactly_the_sound_rows_are_kept_and_the_others_set_aside(drawn):
             sr.from_frames(**frames, data_end=datetime(2026, 1, 1))
         return
     histories = sr.from_frames(**frames, data_end=datetime(2026, 1, 1))
+    assert set(drawn) >= set(s.REQUIRED_TABLES)
     for table, (rows, _) in drawn.items():
         kept = all_kept[table]
         set_aside = sorted(set(histories.quarantine.list_set_aside(table)["row"]))

@@ -201,6 +201,7 @@ def test_a_dirty_delivery_is_ingested_without_losing_a_row(run, tmp_path):
 
 
 def test_the_chain_says_nothing_on_stderr_when_it_is_not_a_terminal(chain):
+    assert chain[1]
     for told in chain[1].values():
         # The first command after an installation tells that it compiles loops.
         said = [

@@ -115,6 +115,7 @@ def test_an_unknown_group_is_refused_and_the_known_ones_are_named():
 
 
 def test_every_group_states_its_source_and_status_and_both_titles():
+    assert load_groups()
     for group in load_groups().values():
         assert "WHO ICD-10" in group.source or "doi:" in group.source
         assert group.status in ("sourced", "assumed")

@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 from somv_risk.disclosure import SMALLEST
 from somv_risk.errors import ConfigError, InputError, SourceError
 from somv_risk.metrics import Cases, compare, draw_weights, hide
-from somv_risk.tracking._gates import Gates, parse_gates, read_gates
+from somv_risk.tracking import Gates, parse_gates, read_gates
 
 DRAWS = 40
 

@@ -6,9 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from somv_risk.metrics import Cases
-from somv_risk.metrics._decisions import THRESHOLDS, measure_net_benefit
-from somv_risk.metrics._measures import Resampling, compute_tables
+from somv_risk.metrics import THRESHOLDS, Cases, Resampling, compute_tables, measure_net_benefit
 
 pytestmark = pytest.mark.filterwarnings("error")
 

@@ -16,17 +16,19 @@ from somv_risk.sources import from_frames, scan_folder
 from somv_risk.store import (
     Batches,
     Delivery,
+    Moment,
+    Moves,
     append,
     append_store,
     deliver_frames,
     hash_store,
     ingest,
+    merge_events,
     read_manifest,
     scan_store,
     verify_store,
     write_store,
 )
-from somv_risk.store._merge import Moment, Moves, merge_events
 
 BUCKETS = 3
 FIRST_END, DELIVERED = datetime(2025, 6, 1), datetime(2025, 7, 3)
@@ -327,6 +329,7 @@ def test_deliveries_about_different_rows_may_come_in_any_order(store, tmp_path):
         put(store, **own)
         put(tmp_path / "other", **other)
     one, other = scan_store(store), scan_store(tmp_path / "other")
+    assert {s.PERSONS, s.ADMISSIONS, s.PRIMARY_CARE} <= set(one.tables)
     for table in one.tables:
         assert_frame_equal(one.table(table).collect(), other.table(table).collect())
 
@@ -498,6 +501,7 @@ def test_a_folder_is_ingested_as_it_is_read(tmp_path, suffix):
     ingest(scan_folder(tmp_path / "in", data_end=end), tmp_path / "store", buckets=2)
     expected = sr.read_histories(tmp_path / "in", data_end=end)
     read = scan_store(tmp_path / "store")
+    assert set(expected.tables) == set(tables)
     for name, frame in expected.tables.items():
         assert_frame_equal(read.table(name).collect().sort(pl.all()), frame.collect().sort(pl.all()))
         assert_frame_equal(read.quarantine[name], expected.quarantine[name], check_row_order=False)

@@ -12,6 +12,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 import somv_risk as sr
+from shared import hold
 from somv_risk.errors import ConfigError, SourceError
 from somv_risk.sources import from_delta, scan_delta, write_delta, write_delta_table
 from somv_risk.sources.delta_place import open_for_reading, open_for_writing
@@ -34,7 +35,7 @@ END, CUT = datetime(2026, 1, 1), datetime(2025, 6, 1)
 
 @pytest.fixture(scope="module")
 def region():
-    return sr.simulate(persons=300, seed=3)
+    return hold(sr.simulate(persons=300, seed=3))
 
 
 @pytest.fixture(scope="module")

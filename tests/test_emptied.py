@@ -200,6 +200,7 @@ def test_every_translation_belongs_to_a_value_of_a_closed_list():
         if isinstance(dtype, pl.Enum)
         for value in dtype.categories
     }
+    assert load_translations()
     for column, values in load_translations().items():
         for value, words in values.items():
             assert (column, value) in accepted

@@ -11,9 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drawn import define, look_back, measure
-from somv_risk.features import MEASURES, Definition
-from somv_risk.features._events import Events
-from somv_risk.features._texts import Coded
+from somv_risk.features import MEASURES, Coded, Definition, Events
 
 DAY = 86_400_000_000  # microseconds
 SPREAD = ("entropy", "concentration", "continuity")

@@ -10,11 +10,18 @@ import pytest
 import somv_risk as sr
 from somv_risk.cohort.asof import NO_LAGS
 from somv_risk.errors import ConfigError
-from somv_risk.evaluation.explanations import MEASURES, _deletion, _exactness, _measures, measure_explanations
-from somv_risk.evaluation.explanations._deletion import check_deletion, delete_rows
+from somv_risk.evaluation.explanations import (
+    MEASURES,
+    _deletion,
+    _exactness,
+    _measures,
+    check_deletion,
+    measure_explanations,
+    measure_stability,
+)
+from somv_risk.evaluation.explanations._deletion import delete_rows
 from somv_risk.evaluation.explanations._measured import tell_mean, tell_median, tell_share
 from somv_risk.evaluation.explanations._sources import find_sources, see_tables
-from somv_risk.evaluation.explanations._stability import measure_stability
 from somv_risk.features import VIEWS, list_event_views, list_evidence, load_catalogue
 from somv_risk.registers.histories import Histories
 from somv_risk.scoring.score import choose_persons, collect_features

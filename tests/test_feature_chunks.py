@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 import somv_risk as sr
+from shared import hold
 from small_world import SELDOM, build_cohort, worlds
 from somv_risk.errors import InputError
 from somv_risk.features import _chunks as chunks
@@ -26,7 +27,7 @@ INDEX_TIMES = ["2024-01-01", "2024-04-01", "2025-01-01"]
 
 @pytest.fixture(scope="module")
 def region():
-    return sr.simulate(persons=1_500, seed=3)
+    return hold(sr.simulate(persons=1_500, seed=3))
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +98,7 @@ def test_a_store_of_several_buckets_gives_what_the_memory_gives(stored, cohort, 
 
 
 def test_each_part_gives_its_own_persons(stored, cohort, built):
+    assert len(stored.parts) > 1
     for part in stored.parts:
         own = cohort.lazy().join(part.persons, on=s.PERSON_ID, how="semi", maintain_order="left").collect()
         expected = (

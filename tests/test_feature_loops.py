@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from somv_risk.features import _loops as loops
-from somv_risk.features._loops import NEVER, NO_VALUE
 from somv_risk.machine_code import compiled
 
 SIZE = 3
@@ -60,8 +59,8 @@ def per_window(drawn, age_of, fold):
 FOLDS = {
     "count": len,
     "add": lambda rows: sum(row[2] for row in rows),
-    "find_least": lambda rows: min((row[2] for row in rows), default=NEVER),
-    "find_most": lambda rows: max((row[2] for row in rows), default=NO_VALUE),
+    "find_least": lambda rows: min((row[2] for row in rows), default=loops.NEVER),
+    "find_most": lambda rows: max((row[2] for row in rows), default=loops.NO_VALUE),
 }
 
 
@@ -103,7 +102,7 @@ def test_a_span_begun_at_an_event_holds_those_less_than_it_younger(drawn, span):
 
 @given(drawn=events(in_order=False), window=st.integers(1, 12))
 def test_different_codes_are_told_apart_in_each_moment(drawn, window):
-    coded = [row for row in drawn if row[3] != NO_VALUE]
+    coded = [row for row in drawn if row[3] != loops.NO_VALUE]
     pairs = {(row[0], row[3]) for row in coded}
     youngest = sorted(
         (moment, min(r[1] for r in coded if (r[0], r[3]) == (moment, code))) for moment, code in pairs
@@ -160,9 +159,9 @@ def test_the_one_before_is_the_latest_held_in_the_same_moment(drawn):
     held = drawn.code >= 0
     rows = list(drawn)
     expected = [
-        max((p for p in range(place) if rows[p][0] == row[0] and held[p]), default=NO_VALUE)
+        max((p for p in range(place) if rows[p][0] == row[0] and held[p]), default=loops.NO_VALUE)
         if held[place]
-        else NO_VALUE
+        else loops.NO_VALUE
         for place, row in enumerate(rows)
     ]
     assert loops.find_before(drawn.moment, held).tolist() == expected
@@ -174,10 +173,10 @@ def test_a_newcomer_is_first_with_its_code_and_later_than_the_first_of_any(drawn
 
     def is_new(place):
         moment, start, _, code = rows[place]
-        before = [row for row in rows[:place] if row[0] == moment and row[3] != NO_VALUE]
+        before = [row for row in rows[:place] if row[0] == moment and row[3] != loops.NO_VALUE]
         others = [row[1] for row in before]
         return (
-            code != NO_VALUE
+            code != loops.NO_VALUE
             and all(row[3] != code for row in before)
             and bool(others)
             and start < max(others)
@@ -194,7 +193,7 @@ def test_the_next_is_the_first_held_that_comes_at_or_after(drawn, others):
     moment, age = drawn.moment[order], drawn.end_age[order]
     found = loops.find_next(moment, age, others.moment, others.start_age, held).tolist()
     expected = [
-        max((row[1] for row in others if row[0] == m and row[1] <= a and row[3] >= 0), default=NO_VALUE)
+        max((row[1] for row in others if row[0] == m and row[1] <= a and row[3] >= 0), default=loops.NO_VALUE)
         for m, a in zip(moment.tolist(), age.tolist(), strict=True)
     ]
     assert found == expected
@@ -218,7 +217,7 @@ def tables(draw):
             st.tuples(
                 st.integers(0, SIZE - 1),
                 st.integers(0, 9),
-                st.integers(0, 12) | st.just(NEVER),
+                st.integers(0, 12) | st.just(loops.NEVER),
                 st.integers(0, 12),
             ),
             max_size=10,
@@ -234,7 +233,7 @@ def _freeze(values):
     return array
 
 
-deaths = st.lists(st.just(NEVER) | st.integers(0, 14), min_size=SIZE, max_size=SIZE).map(_freeze)
+deaths = st.lists(st.just(loops.NEVER) | st.integers(0, 14), min_size=SIZE, max_size=SIZE).map(_freeze)
 
 
 def _to_arrays(rows):
@@ -250,7 +249,7 @@ def _to_arrays(rows):
     rows=tables(),
     moments=st.lists(st.tuples(st.integers(0, SIZE - 1), st.integers(0, 14)), max_size=4),
     lag=st.integers(0, 3),
-    reach=st.integers(1, 12) | st.just(NEVER),
+    reach=st.integers(1, 12) | st.just(loops.NEVER),
     deaths=deaths,
 )
 def test_what_is_seen_was_known_before_the_index_and_came_before_the_death(rows, moments, lag, reach, deaths):
@@ -261,7 +260,7 @@ def test_what_is_seen_was_known_before_the_index_and_came_before_the_death(rows,
             place,
             number,
             now - start,
-            max(now - end if end != NEVER and end + lag < now else 0, now - deaths[who]),
+            max(now - end if end != loops.NEVER and end + lag < now else 0, now - deaths[who]),
         )
         for number, (who, now) in enumerate(moments)
         for place, (owner, start, end, known) in enumerate(rows)
@@ -291,7 +290,7 @@ def test_a_contact_is_known_since_its_earliest_row_was(rows, others, contacts, d
                 for place, (who, start, _, known) in enumerate(others)
                 if start <= deaths[who] and who == row[0] and other[place] == contact >= 0
             ),
-            default=NEVER,
+            default=loops.NEVER,
         )
         for row, contact in zip(rows, own.tolist(), strict=True)
     ]

@@ -58,6 +58,7 @@ def test_the_command_writes_the_page(run, tmp_path):
 
 def test_every_feature_stands_in_one_row_with_all_that_is_declared(page):
     tables, _, _ = page.partition("## A feature of one's own")
+    assert load_definitions()
     for definition in load_definitions():
         cells = list_cells(find_line(tables, definition.features()[0].name))
         names, title, what, source, windows, unit, null, risk, changeable, version = cells
@@ -91,6 +92,8 @@ def test_the_themes_stand_in_their_order(page):
 
 def test_all_that_may_be_asked_for_is_named(page):
     _, _, own = page.partition("## A feature of one's own")
+    assert MEASURES
+    assert VIEWS
     for name in MEASURES:
         assert len(list_cells(find_line(own, name))[1]) > 10
     for name, view in VIEWS.items():

@@ -45,6 +45,10 @@ def test_last_years_count_is_of_acute_admissions_whatever_the_target(model, regi
     )
     found = report.metrics.filter(population="all", metric="auroc")
     values = dict(found.select("ranking", "value").iter_rows())
-    for row in model.facts["metrics"]:
-        if row["target"] == target and row["metric"] == "auroc":
-            assert values[row["ranking"]] == pytest.approx(row["value"], abs=1e-12)
+    trained = {
+        row["ranking"]: row["value"]
+        for row in model.facts["metrics"]
+        if row["target"] == target and row["metric"] == "auroc"
+    }
+    assert "count_last_year" in trained
+    assert {ranking: values[ranking] for ranking in trained} == pytest.approx(trained, abs=1e-12)

@@ -54,6 +54,7 @@ def test_the_command_line_offers_every_language():
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_form_of_every_feature_can_be_said_with_the_languages_own_numbers(language):
     texts, foreign = load_texts(language), {",": r"\d\.\d", ".": r"\d,\d"}
+    assert load_catalogue()
     for feature in load_catalogue():
         reached = set()
         for value in values_of(feature):
@@ -143,6 +144,7 @@ LOWERS = {
 
 @pytest.mark.parametrize("language", AGREED)
 def test_agreed_sentences(language):
+    assert AGREED[language]
     for name, value, sentence in AGREED[language]:
         assert render_sentence(FEATURES[name], value, -0.5, language) == f"{sentence} {LOWERS[language]}"
 

@@ -77,7 +77,8 @@ def assert_declared(quarantine) -> None:
 
 @pytest.mark.parametrize("block", BLOCKS)
 def test_each_row_of_a_malformed_delivery_is_counted_or_it_is_refused_in_a_sentence(block, tmp_path):
-    for seed in range(block * BLOCK, (block + 1) * BLOCK):
+    for number in range(BLOCK):
+        seed = block * BLOCK + number
         folder = tmp_path / str(seed)
         folder.mkdir()
         delivery = draw_delivery(seed)
@@ -86,7 +87,8 @@ def test_each_row_of_a_malformed_delivery_is_counted_or_it_is_refused_in_a_sente
 
 @pytest.mark.parametrize("block", INGESTED)
 def test_a_store_of_a_malformed_delivery_counts_each_row_or_is_not_made(block, tmp_path):
-    for seed in range(10_000 + block * BLOCK, 10_000 + (block + 1) * BLOCK):
+    for number in range(BLOCK):
+        seed = 10_000 + block * BLOCK + number
         folder, store = tmp_path / f"{seed}" / "delivery", tmp_path / f"{seed}" / "store"
         folder.mkdir(parents=True)
         delivery = draw_delivery(seed)
@@ -122,7 +124,8 @@ def assert_store_counts(delivery: Delivery, store: Path, counts) -> None:
 
 @pytest.mark.parametrize("block", OMOP)
 def test_each_visit_of_a_malformed_omop_delivery_is_counted_or_it_is_refused_in_a_sentence(block, tmp_path):
-    for seed in range(block * BLOCK, (block + 1) * BLOCK):
+    for number in range(BLOCK):
+        seed = block * BLOCK + number
         folder = tmp_path / str(seed)
         folder.mkdir()
         damage, counts = draw_omop(seed, folder)

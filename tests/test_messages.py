@@ -6,20 +6,17 @@ from pathlib import Path
 import pytest
 
 from somv_risk import errors
-from somv_risk.cli._exit_codes import ALL_CODES, EXIT_CODES_HELP, find_exit_code
-from somv_risk.cli._messages import render_messages
+from somv_risk.cli import ALL_CODES, EXIT_CODES_HELP, find_exit_code
 
 PAGE = Path(__file__).parents[1] / "docs" / "messages.md"
 
 
-def test_the_page_is_current():
-    assert PAGE.read_text(encoding="utf-8") == render_messages()
-
-
 def test_every_error_and_warning_of_the_library_stands_on_the_page():
-    page = render_messages()
+    page = PAGE.read_text(encoding="utf-8")
     source = Path(errors.__file__).read_text(encoding="utf-8")
-    for name in re.findall(r"^class (\w+)", source, re.MULTILINE):
+    names = re.findall(r"^class (\w+)", source, re.MULTILINE)
+    assert "SomvRiskError" in names
+    for name in names:
         assert page.count(f"| `{name}` |") == 1
 
 
@@ -45,6 +42,6 @@ def test_an_error_without_a_code_of_its_own_has_that_of_its_kind(error, code):
     assert find_exit_code(error) == code
 
 
-def test_the_page_is_written_by_one_command(run, tmp_path):
+def test_the_page_is_current_and_written_by_one_command(run, tmp_path):
     assert run("messages", "--out", tmp_path / "messages.md").code == 0
     assert (tmp_path / "messages.md").read_text(encoding="utf-8") == PAGE.read_text(encoding="utf-8")

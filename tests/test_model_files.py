@@ -360,9 +360,11 @@ def test_a_model_loaded_again_is_not_built_again(saved):
     assert sr.load_model(saved).main is sr.load_model(str(saved)).main
 
 
-def test_what_a_loaded_model_says_can_be_changed_without_harm_to_the_next(saved, model):
-    sr.load_model(saved).facts["metrics"].clear()
-    assert sr.load_model(saved) == model
+def test_what_a_loaded_model_says_can_be_changed_without_harm_to_the_next(saved):
+    first = sr.load_model(saved)
+    metrics = list(first.facts["metrics"])
+    first.facts["metrics"].clear()
+    assert sr.load_model(saved).facts["metrics"] == metrics != []
 
 
 def test_a_changed_folder_is_loaded_anew(model, tmp_path):

@@ -372,16 +372,16 @@ def test_a_count_of_ones_own_has_as_many_events_behind_it(drawn, world):
     counts = [d for d in construct(drawn) if d.measure == "count"]
     cohort = build_cohort(sorted(set(world.cohort)))
     found = build_features(world.histories, cohort, list_features(counts)).collect()
-    for feature in list_features(counts):
-        evidence = list_evidence(world.histories, cohort, feature)
-        assert evidence.height == found[feature.name].sum()
+    features = list_features(counts)
+    events = {feature.name: list_evidence(world.histories, cohort, feature).height for feature in features}
+    assert events == {feature.name: found[feature.name].sum() for feature in features}
 
 
 @given(rows())
 def test_a_definition_comes_back_from_json(row):
-    for definition in construct([row]):
-        written = json.loads(json.dumps(describe_definition(definition)))
-        assert read_definition(definition.id, written) == definition
+    made = construct([row])
+    written = [json.loads(json.dumps(describe_definition(definition))) for definition in made]
+    assert [read_definition(one.id, text) for one, text in zip(made, written, strict=True)] == made
 
 
 def test_every_measure_can_be_taken_of_every_kind_that_is_listed_for_it():

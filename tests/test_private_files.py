@@ -15,6 +15,7 @@ import polars as pl
 import pytest
 
 import somv_risk as sr
+from shared import hold
 from somv_risk.batch import run_batch
 from somv_risk.errors import SourceError
 from somv_risk.files.private_files import make_inner_folder, make_private_file, make_private_folder
@@ -46,7 +47,7 @@ def usual_umask():
 
 @pytest.fixture(scope="module")
 def small():
-    return sr.simulate(persons=300, seed=5)
+    return hold(sr.simulate(persons=300, seed=5))
 
 
 # --- Modes
@@ -124,7 +125,7 @@ def test_files_in_a_folder_that_is_open_to_all_are_the_owners_still(tmp_path, sa
 def delivery(tmp_path_factory):
     """A delivery that takes some seconds to ingest."""
     folder = tmp_path_factory.mktemp("delivery")
-    crowd = sr.simulate(persons=10_000, seed=3)
+    crowd = hold(sr.simulate(persons=10_000, seed=3))
     for name, frame in crowd.tables.items():
         frame.collect().write_csv(folder / f"{name}.csv")
     return folder

@@ -11,9 +11,17 @@ from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_s
 
 from small_world import SELDOM
 from somv_risk.errors import ConfigError, InputError
-from somv_risk.metrics import Cases, compute_wilson, measure_rankings, read_capacities
-from somv_risk.metrics._measures import Resampling, compute_tables
-from somv_risk.metrics._rankings import ALL_EQUAL, LISTED, LONGER, measure_order
+from somv_risk.metrics import (
+    LISTED,
+    Cases,
+    Resampling,
+    compute_tables,
+    compute_wilson,
+    measure_order,
+    measure_rankings,
+    read_capacities,
+)
+from somv_risk.metrics.notes import ALL_EQUAL, LONGER
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -70,6 +78,7 @@ def test_the_area_under_the_curve_is_that_of_scikit_learn_with_ties_and_weights(
     weights = draw_weights(data, cases)
     assume(has_both(cases.outcome[weights > 0]))
     found = compute(cases, weights)
+    assert list(cases.rankings) == ["model", "other"]
     for name, score in cases.rankings.items():
         expected = roc_auc_score(cases.outcome, score, sample_weight=weights)
         assert found[name, None, "auroc"] == pytest.approx(expected, abs=1e-12)
@@ -80,6 +89,7 @@ def test_average_precision_is_that_of_scikit_learn_with_ties_and_weights(cases, 
     weights = draw_weights(data, cases)
     assume(cases.outcome[weights > 0].any())
     found = compute(cases, weights)
+    assert list(cases.rankings) == ["model", "other"]
     for name, score in cases.rankings.items():
         expected = average_precision_score(cases.outcome, score, sample_weight=weights)
         assert found[name, None, "average_precision"] == pytest.approx(expected, abs=1e-12)
@@ -151,6 +161,7 @@ def divide(above: float, below: float) -> float | None:
 def test_a_list_holds_what_it_holds_on_average_if_lots_decide_among_equals(cases, size):
     found, rows, events = compute(cases), len(cases), cases.events
     length = min(size, rows)
+    assert list(cases.rankings) == ["model", "other"]
     for name in cases.rankings:
         lots = draw_lots(cases, name, size)
         expected = {
@@ -266,6 +277,7 @@ def test_an_interval_is_that_of_persons_drawn_again_and_again(seed, world):
         above, tied = model > edge, model == edge
         found = had[above].sum() + had[tied].mean() * (10 - above.sum())
         expected.setdefault(("model", "precision"), []).append(found / 10)
+    assert len(expected) == 8
     for key, numbers in expected.items():
         assert told[key] == pytest.approx(tuple(np.percentile(numbers, [2.5, 97.5])), abs=1e-12), key
 

@@ -23,10 +23,8 @@ from somv_risk.cohort.windows import Lookback
 from somv_risk.errors import ConfigError
 from somv_risk.features import MEASURES, THEMES, Feature, load_catalogue, load_definitions
 from somv_risk.languages import LANGUAGES
-from somv_risk.scoring.reasons import load_texts, render_sentence
-from somv_risk.scoring.reasons._sentences import render_reason
+from somv_risk.scoring.reasons import list_templates, load_texts, read_texts, render_reason, render_sentence
 from somv_risk.scoring.reasons._shapes import SHAPES, get_shape
-from somv_risk.scoring.reasons._texts import list_templates, read_texts
 
 TELLING_FORMS = {"other", "more", "fewer"}
 CONTRIBUTIONS = (0.7, -0.7, 0.0)
@@ -99,6 +97,7 @@ def test_every_measure_has_a_shape():
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_forms_for_any_number_tell_the_value_and_no_other_form_does(language):
+    assert load_definitions()
     for definition in load_definitions():
         placeholder = SHAPES[MEASURES[definition.measure].shape].placeholder
         for form, text in load_texts(language).features[definition.id].items():
@@ -143,7 +142,9 @@ def test_the_word_lists_catch_what_they_are_for(text, words):
 def test_a_cause_is_found_wherever_it_is_planted(language):
     planted = {"da": "fordi", "en": "because", "nb": "fordi", "sv": "eftersom"}[language]
     content = read_file(language)
-    for place in (content["features"]["acute_admissions"], content["directions"], content["marks"]):
+    places = (content["features"]["acute_admissions"], content["directions"], content["marks"])
+    assert all(places)
+    for place in places:
         for form, text in place.items():
             place[form] = f"{text.rstrip('.')}, {planted} x."
             found = [each.text for each in list_templates(read_texts(language, content))]
@@ -184,7 +185,9 @@ def test_an_unknown_language_is_told_the_known_ones():
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_sentence_is_whole(language):
-    for feature, _, _, sentence in every_sentence(language):
+    sentences = list(every_sentence(language))
+    assert len(sentences) > 1_000
+    for feature, _, _, sentence in sentences:
         assert sentence.endswith("."), sentence
         assert sentence[0] == sentence[0].upper(), sentence
         assert not re.search(r"[{}]|None|\bnan\b|\bd\b|  |\.\.|[a-z]_[a-z]", sentence), (
@@ -195,7 +198,9 @@ def test_every_sentence_is_whole(language):
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_sentence_names_its_window_unless_it_tells_how_long_ago(language):
-    for feature, value, _, sentence in every_sentence(language):
+    sentences = list(every_sentence(language))
+    assert len(sentences) > 1_000
+    for feature, value, _, sentence in sentences:
         tells_when = feature.measure.shape == "how_long_ago" and not is_null(value)
         if feature.window and not tells_when:
             told = windows_told(feature, value, language)
@@ -205,13 +210,16 @@ def test_every_sentence_names_its_window_unless_it_tells_how_long_ago(language):
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_sentence_tells_its_direction_once(language):
     directions = load_texts(language).directions
-    for _, _, contribution, sentence in every_sentence(language):
+    sentences = list(every_sentence(language))
+    assert len(sentences) > 1_000
+    for _, _, contribution, sentence in sentences:
         form = {0.7: "raises", -0.7: "lowers", 0.0: "neither"}[contribution]
         assert [name for name, text in directions.items() if text in sentence] == [form]
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_finding_does_not_depend_on_the_direction(language):
+    assert all(values_of(feature) for feature in load_catalogue())
     for feature in load_catalogue():
         for value in values_of(feature):
             findings = {
@@ -225,7 +233,9 @@ def test_the_finding_does_not_depend_on_the_direction(language):
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_no_feature_of_the_catalogue_is_told_by_its_title(language):
-    for feature, _, _, sentence in every_sentence(language):
+    sentences = list(every_sentence(language))
+    assert len(sentences) > 1_000
+    for feature, _, _, sentence in sentences:
         # "Age: 45 years" begins like its title and is meant to.
         if feature.definition.theme != "background":
             assert not sentence.lower().startswith(f"{feature.definition.title[language]}: "), sentence
@@ -757,6 +767,7 @@ def test_a_text_for_a_number_is_refused_without_repeating_it():
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_feature_without_texts_is_told_by_its_title(language):
+    assert all(values_of(feature) for feature in load_catalogue())
     for feature in load_catalogue():
         own = Feature(replace(feature.definition, id="my_own"), feature.window)
         title = own.definition.title[language]

@@ -119,7 +119,10 @@ def test_a_person_taken_twice_has_every_row_twice(prepared, fitted_slices):
     outcomes = {role: one.outcome.sum() for role, one in fitted_slices.items()}
     everybody = leave_out(prepared, pl.DataFrame(schema={"person_id": pl.String}))
     fit_again(prepared, everybody.with_columns(times=pl.lit(2)))
-    for role, persons in list_rows(prepared, fitted_slices).items():
+    after = list_rows(prepared, fitted_slices)
+    assert all(after.values())
+    assert after.keys() == before.keys()
+    for role, persons in after.items():
         assert sorted(persons) == sorted(2 * before[role])
         assert fitted_slices[role].outcome.sum() == 2 * outcomes[role]
 
@@ -449,6 +452,7 @@ def test_refitted_models_score_like_any_other(region, result):
 
 
 def test_nothing_is_missing_without_a_note(result):
+    assert not any(table.is_empty() for table in result.tables.values())
     for name, table in result.tables.items():
         for column in ("value", "low", "high"):
             silent = table.filter(pl.col(column).is_null() & pl.col("note").is_null())
@@ -458,6 +462,7 @@ def test_nothing_is_missing_without_a_note(result):
 
 def test_each_table_has_all_rankings(result):
     expected = {"model", "penalised_logistic", "count_last_year", "programme_rule"}
+    assert result.tables
     for name, table in result.tables.items():
         assert set(table["ranking"]) - {"model_with_place"} == expected, name
 

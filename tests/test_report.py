@@ -455,6 +455,7 @@ def test_every_category_can_be_drawn():
 
 
 def test_every_mark_lies_in_its_lane():
+    assert {mark.lane for mark in MARKS.values()} == set(LANE_BOTTOMS)
     for mark in MARKS.values():
         bottom = LANE_BOTTOMS[mark.lane]
         assert bottom - LANE_HEIGHTS[mark.lane] < mark.y < mark.y + mark.height < bottom

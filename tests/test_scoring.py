@@ -117,6 +117,7 @@ def few_rows(histories, index):
 
 def test_one_citizen_has_the_same_bits_as_in_the_whole_region(model, crowd, few, scores, some, index):
     whole = scores.drop(CALL_DEPENDENT)
+    assert len(some) > len(NAMED)
     for number, person in enumerate(some):
         # The hospital knows its own citizen; the nightly run picks one out of everybody.
         known = crowd if number % 5 == 0 else keep(few, [person])
@@ -516,12 +517,14 @@ def sum_theme(model, values, theme):
 
 
 def test_a_reasons_contribution_is_the_sum_of_its_themes_features(model, told, contributions):
+    assert len(list_reasons(told)) > told.height
     for person, reason in list_reasons(told):
         expected = sum_theme(model, contributions[person], reason["theme"])
         assert reason["contribution"] == pytest.approx(expected, abs=1e-9)
 
 
 def test_reasons_and_the_base_value_add_up_to_the_raw_score(model, told, contributions):
+    assert not told.is_empty()
     for person, risk, reasons in told.select("person_id", "risk", "reasons").rows():
         raw = contributions[person][-1] + sum(reason["contribution"] for reason in reasons)
         assert model.main.calibration.predict_risk(raw) == pytest.approx(risk, abs=1e-6)
@@ -539,6 +542,7 @@ def test_the_largest_contribution_is_told_first_whichever_way_it_pulls(told):
 
 def test_a_reason_is_about_one_feature_of_its_theme_and_gives_its_value(told, features):
     rows = {row["person_id"]: row for row in features.to_dicts()}
+    assert len(list_reasons(told)) > told.height
     for person, reason in list_reasons(told):
         assert BY_NAME[reason["feature"]].definition.theme == reason["theme"]
         value = rows[person][reason["feature"]]
@@ -550,6 +554,7 @@ def test_a_reason_is_about_one_feature_of_its_theme_and_gives_its_value(told, fe
 def test_a_reason_is_sentences_of_which_the_last_gives_the_direction(model, few, index, language):
     texts = load_texts(language)
     scored = sr.score(model, few, index_time=index, language=language, reasons=len(THEMES), explain="all")
+    assert len(list_reasons(scored)) > scored.height
     for _, reason in list_reasons(scored):
         assert reason["text"].endswith(" " + texts.direction(reason["contribution"]))
         assert reason["text"][0].isupper() or reason["text"][0].isdigit()
@@ -639,7 +644,9 @@ def test_the_events_of_any_feature_can_be_listed(model, few, features, index):
     explained = sr.explain_person(model, few, "thomas", index)
     (row,) = features.filter(pl.col("person_id") == "thomas").to_dicts()
     told = {reason.feature for reason in explained.by_feature}
-    for name in sorted(told & set(COUNTS)):
+    counts = sorted(told & set(COUNTS))
+    assert set(counts) & explained.evidence.keys()
+    for name in counts:
         events = list_reason_evidence(model, few, "thomas", index, name)
         assert events.height == row[name]
         if name in explained.evidence:
@@ -668,9 +675,9 @@ def list_at(histories, person, index, name):
 
 @pytest.mark.parametrize("name", COUNTS)
 def test_every_count_has_as_many_events_behind_it(few, features, index, name):
-    for person in NAMED:
-        (value,) = features.filter(pl.col("person_id") == person)[name]
-        assert list_at(few, person, index, name).height == value
+    named = features.filter(pl.col("person_id").is_in(NAMED))
+    values = dict(named.select("person_id", name).iter_rows())
+    assert {person: list_at(few, person, index, name).height for person in NAMED} == values
 
 
 def test_evidence_shows_the_very_events(few, index):
@@ -712,13 +719,20 @@ def test_a_stay_that_is_open_is_evidence_without_an_end(few, index):
     assert (event["started_at"], event["ended_at"]) == (index - timedelta(days=3), None)
 
 
+def test_evidence_of_an_absent_table_is_empty(few, index):
+    hospital = leave_out(few, *OPTIONAL, "primary_care")
+    asked = ("psychiatric_no_shows_730d", "substance_treatment_starts_730d", "shelter_nights_90d")
+    assert [list_at(few, "thomas", index, name).is_empty() for name in asked] == [False] * len(asked)
+    assert [list_at(hospital, "thomas", index, name).is_empty() for name in asked] == [True] * len(asked)
+
+
 @pytest.mark.filterwarnings("ignore::somv_risk.errors.AbsentTablesWarning")
-def test_evidence_of_an_absent_table_is_empty(model, few, index):
+def test_no_reason_shows_events_of_an_absent_table(model, few, index):
     hospital = leave_out(few, *OPTIONAL, "primary_care")
     explained = sr.explain_person(model, hospital, "thomas", index, **ALLOWED)
-    for name, events in explained.evidence.items():
-        if set(BY_NAME[name].definition.tables) - {"persons", "admissions"}:
-            assert events.is_empty()
+    shown = {table for name in explained.evidence for table in BY_NAME[name].definition.tables}
+    assert "admissions" in shown
+    assert not shown & set(hospital.absent)
 
 
 def test_two_contacts_at_the_same_moment_are_two_pieces_of_evidence():

@@ -35,6 +35,7 @@ def test_the_shipped_model_has_the_features_of_the_catalogue(shipped):
 def test_the_shipped_model_is_explained_and_scored_as_lightgbm_does(shipped, region):
     rows = sr.make_cohort(region, [region.data_end]).rows.head(1_000).collect()
     matrix = shipped.encoding.to_matrix(sr.build_features(region, rows, shipped.features).collect())
+    assert len(shipped.heads) == 2
     for head in shipped.heads.values():
         expected = head.booster.predict(matrix, pred_contrib=True)
         told = explain_trees(head.booster, matrix)

@@ -102,6 +102,7 @@ def share_left(admissions, wanted):
 
 def test_the_same_seed_gives_the_same_region_and_another_seed_another():
     first, second, other = (simulate_tables(800, seed=seed) for seed in (3, 3, 4))
+    assert first.keys() == second.keys() == other.keys() == set(SIMULATED)
     for table in SIMULATED:
         assert_frame_equal(first[table], second[table])
         assert not first[table].equals(other[table])
@@ -143,6 +144,7 @@ def test_a_store_tells_how_many_blocks_are_done(small, tmp_path):
 def test_the_first_blocks_of_a_region_do_not_depend_on_its_size(small):
     plan, tables = small
     first = build_tables(replace(plan, persons=10_000))
+    assert first.keys() == tables.keys() == set(SIMULATED)
     for table in SIMULATED:
         own = tables[table].filter(pl.col("person_id") <= "P0010000")
         assert_frame_equal(first[table], own)
@@ -189,6 +191,7 @@ def test_no_row_breaks_a_rule(region):
         for name, table in region.items()
     }
     kept, failures = schema.HistoriesCollection.filter(numbered)
+    assert region.keys() == set(SIMULATED)
     for name, table in region.items():
         assert getattr(kept, name).collect().height == table.height
         assert failures[name].counts() == {}
@@ -209,6 +212,7 @@ def test_ids_and_spells_are_unique(region, table):
 @pytest.mark.parametrize("table", SIMULATED[1:])
 def test_everything_happens_in_the_period_during_life_and_residence(region, lives, table):
     columns = region[table].select("person_id", "started_at", "ended_at", "known_at")
+    assert not region[table].is_empty()
     for person, started_at, ended_at, known_at in columns.iter_rows():
         _, first, last, _ = lives[person]
         # The day of death is still a day of life.
@@ -220,6 +224,7 @@ def test_everything_happens_in_the_period_during_life_and_residence(region, live
 
 @pytest.mark.parametrize("table", SIMULATED[1:])
 def test_care_ends_with_life_and_residence(region, lives, table):
+    assert not region[table].is_empty()
     for person, ended_at in region[table].select("person_id", "ended_at").iter_rows():
         last = lives[person][2]
         # Registers close what is left open at the midnight that follows.
@@ -239,6 +244,8 @@ def test_benefits_cover_every_adult_without_gaps_or_overlaps(region, lives):
         region["social_benefits"].select("person_id", "started_at", "ended_at").iter_rows()
     ):
         spells[person].append((started_at, ended_at))
+    assert spells.keys() <= lives.keys()
+    assert len(spells) > len(lives) / 2
     for person, (birth, first, last, _) in lives.items():
         own = spells[person]
         if birth.replace(day=1, year=birth.year + 17) >= last:
@@ -394,6 +401,7 @@ def test_women_of_an_age_give_birth_and_not_twice_in_ten_months(region, lives):
 
 def test_nobody_sees_the_family_doctor_from_a_hospital_bed(region, admissions):
     visits = region["primary_care"].rows_by_key("person_id", named=True)
+    assert len(visits.keys() & admissions.keys()) > 1_000
     for person, own in list(admissions.items())[:3_000]:
         for stay in own:
             inside = [

@@ -188,6 +188,7 @@ def test_a_delivery_without_defects_gives_the_histories_that_went_in(clean, tmp_
 @pytest.mark.parametrize("rates", [{}, OFTEN], ids=["as stated", "often"])
 def test_defects_are_planted_at_their_rates(clean, rates):
     delivery = plant_defects(clean, SEED, rates)
+    assert all(defect.tables for defect in read_defects())
     for defect in read_defects():
         rate = rates.get(defect.name, defect.rate)
         for table in defect.tables:
@@ -205,6 +206,7 @@ def test_a_rate_of_one_strikes_every_row_that_can_be_struck(clean):
 
 
 def test_each_defect_belongs_to_tables_and_columns_that_exist():
+    assert all(defect.tables for defect in read_defects())
     for defect in read_defects():
         for table in defect.tables:
             assert set(defect.columns) & set(s.get_columns(table)), (defect.name, table)

@@ -110,13 +110,18 @@ def test_each_person_is_in_exactly_one_bucket_with_all_their_rows(histories, sto
 def test_persons_keep_their_bucket_whoever_else_is_delivered(histories, store, tmp_path):
     few = histories.persons.head(40).select("person_id")
     write_store(histories.keep_persons(few), tmp_path / "few", buckets=BUCKETS)
+    found = 0
     for bucket in range(BUCKETS):
         own = scan_store(tmp_path / "few", bucket).persons.collect()["person_id"]
         assert set(own) <= set(scan_store(store, bucket).persons.collect()["person_id"])
+        found += len(own)
+    assert found == 40
 
 
 def test_rows_of_a_bucket_lie_by_person_and_time(store):
-    for file in store.glob("bucket=*/admissions.parquet"):
+    files = list(store.glob("bucket=*/admissions.parquet"))
+    assert len(files) == BUCKETS
+    for file in files:
         rows = pl.read_parquet(file).select("person_id", "started_at").rows()
         assert rows == sorted(rows)
 
@@ -328,6 +333,7 @@ def test_a_bucket_without_persons_has_files_with_columns(blocks, tmp_path):
     few = {name: frame.filter(pl.col("person_id") == "P0000001") for name, frame in blocks[0].items()}
     write_blocks([few], tmp_path / "store", data_end=END, buckets=BUCKETS)
     read = scan_store(tmp_path / "store")
+    assert set(few) == set(read.tables)
     for table, frame in few.items():
         assert_frame_equal(read.table(table).collect(), frame)
 

@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 import somv_risk as sr
+from shared import hold
 from somv_risk.errors import SourceError
 from somv_risk.registers.histories import Histories, Quarantine
 from somv_risk.store import append_store, read_manifest, scan_store, verify_store, write_store
@@ -18,7 +19,7 @@ ADMISSIONS = "bucket=01/admissions.parquet"
 
 @pytest.fixture(scope="module")
 def histories():
-    return sr.simulate(persons=300, seed=3)
+    return hold(sr.simulate(persons=300, seed=3))
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ import polars as pl
 import pytest
 
 import somv_risk as sr
+from shared import hold
 from somv_risk.errors import SourceError
 from somv_risk.registers.histories import Histories
 from somv_risk.store import (
@@ -65,7 +66,7 @@ print(seen, flush=True)
 def worlds(tmp_path_factory):
     """The store before a delivery, the delivery, and the store after it."""
     folder = tmp_path_factory.mktemp("worlds")
-    histories = sr.simulate(persons=300, seed=3)
+    histories = hold(sr.simulate(persons=300, seed=3))
     first = {
         name: frame if name == "persons" else frame.filter(pl.col("started_at") < CUT)
         for name, frame in histories.tables.items()

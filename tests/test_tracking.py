@@ -39,10 +39,10 @@ from somv_risk.tracking import (
     ServedModel,
     build_example,
     promote,
+    read_gates,
     roll_back,
     track_training,
 )
-from somv_risk.tracking._gates import read_gates
 from test_cli import to_toml
 
 pytestmark = pytest.mark.filterwarnings("ignore:Decorate your function", "ignore:The ``noload`` loader")

@@ -18,8 +18,7 @@ from somv_risk.model.calibration import cross_validate
 from somv_risk.store import write_store
 from somv_risk.training.config import TrainConfig, parse_config, read_config, write_config
 from somv_risk.training.steps import resolve_config
-from somv_risk.training.tuning import SPACE, _task, _tune, tune
-from somv_risk.training.tuning._space import read_space
+from somv_risk.training.tuning import SPACE, _task, _tune, read_space, tune
 
 optuna = pytest.importorskip("optuna")
 
@@ -302,6 +301,7 @@ def test_the_file_of_the_space_is_the_default():
 
 
 def test_the_default_configuration_lies_within_the_default_space():
+    assert read_space(SPACE)
     for name, dimension in read_space(SPACE).items():
         assert dimension.holds(TrainConfig().trees.parameters[name])
 

@@ -10,6 +10,7 @@ from somv_risk.features._definition import (
     read_definition,
 )
 from somv_risk.features._engine import build_features, compute_features
+from somv_risk.features._events import Events
 from somv_risk.features._evidence import EVENTS, list_evidence
 from somv_risk.features._kinds import Extent, ValueKind
 from somv_risk.features._rules import (
@@ -19,6 +20,7 @@ from somv_risk.features._rules import (
     list_measurable_values,
 )
 from somv_risk.features._texts import Coded
+from somv_risk.features._timeline import Timeline
 from somv_risk.features.measures import MEASURES, Column, Measure, ShapeName
 from somv_risk.features.views import BACKGROUND, VIEWS, Source, View, list_event_views
 
@@ -31,11 +33,13 @@ __all__ = [
     "Coded",
     "Column",
     "Definition",
+    "Events",
     "Extent",
     "Feature",
     "Measure",
     "ShapeName",
     "Source",
+    "Timeline",
     "ValueKind",
     "View",
     "build_features",

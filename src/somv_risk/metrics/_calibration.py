@@ -13,32 +13,28 @@ from somv_risk.metrics._cells import EVERYBODY, GROUP, GROUPING, Cells
 from somv_risk.metrics._curves import Line, Points, compute_curve, fit_line, put_together
 from somv_risk.metrics._measures import HIGH, LOW, NOTE, UNDEFINED, VALUE, Measure
 from somv_risk.metrics._numbers import Z, compute_wilson, divide
-from somv_risk.metrics._rankings import METRIC, NO_EVENTS, RANKING
+from somv_risk.metrics._rankings import METRIC, RANKING
 from somv_risk.metrics._small import blank, find_few_outcomes
+from somv_risk.metrics.notes import (
+    LEAST_EVENTS,
+    LEAST_FOR_CURVE,
+    MOVED,
+    NEAREST,
+    NO_EVENTS,
+    NO_GROUP_INTERVAL,
+    NO_RISKS,
+    NO_SLOPE,
+    TOO_FEW,
+    TOO_FEW_FOR_CURVE,
+)
 
 ROWS: Final = "rows"
 EVENTS: Final = "events"
 RATIO: Final = "expected_over_observed"
 BIN: Final = "bin"
 _HIDDEN: Final = "is_hidden"
-LEAST_EVENTS: Final = 10
-LEAST_FOR_CURVE: Final = 20
 BINS: Final = 20
 GROUP_BINS: Final = 5
-TOO_FEW: Final = f"Fewer than {LEAST_EVENTS} cases with the outcome, or without it: no line can be fitted."
-TOO_FEW_FOR_CURVE: Final = (
-    f"Fewer than {LEAST_FOR_CURVE} cases with the outcome, or without it, or all risks equal: "
-    "no curve can be fitted."
-)
-NO_SLOPE: Final = (
-    "The risks are equal, or set the cases with the outcome wholly apart: no line can be fitted."
-)
-NEAREST: Final = 1e-9
-MOVED: Final = (
-    f"Some risks are 0 or 1, which have no log-odds: they count as {NEAREST:.0e} and 1 - {NEAREST:.0e}."
-)
-NO_RISKS: Final = "This ranking gives no probabilities: there is nothing to calibrate."
-NO_GROUP_INTERVAL: Final = "No interval: it is drawn for everybody only."
 
 
 def measure_ratio(cases: Cases, cells: Cells) -> Measure:

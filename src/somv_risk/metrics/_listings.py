@@ -10,8 +10,8 @@ import polars as pl
 from somv_risk.metrics._cases import BoolArray, Cases
 from somv_risk.metrics._measures import NOTE, VALUE
 from somv_risk.metrics._rankings import RANKING
+from somv_risk.metrics.notes import BY_LOT
 
-BY_LOT: Final = "Who is last on the list was drawn by lot among equal scores."
 EVERY_ROW: Final = pl.lit(value=True)
 
 

@@ -7,20 +7,19 @@ import numpy as np
 import polars as pl
 
 from somv_risk.disclosure import FEW, SMALLEST
-from somv_risk.metrics._calibration import EVENTS, NO_RISKS, ROWS
+from somv_risk.metrics._calibration import EVENTS, ROWS
 from somv_risk.metrics._cases import BoolArray, Cases, FloatArray
 from somv_risk.metrics._listings import Listing, tabulate_lists
 from somv_risk.metrics._measures import HIGH, LOW, NOTE, VALUE
 from somv_risk.metrics._numbers import compute_wilson, divide
 from somv_risk.metrics._rankings import RANKING
+from somv_risk.metrics.notes import NO_RISKS, NOBODY, NOT_ASKED
 
 Row = tuple[str, float | None, float | None, float | None, str | None]
 
 KNOWN_OR_NEW: Final = "known_or_new"
 FLAGGED: Final = "flagged"
 MEASURE: Final = "measure"
-NOBODY: Final = "There is nobody in this part."
-NOT_ASKED: Final = "Another way of counting was not given."
 EDGES: Final = (0.0, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
 
 

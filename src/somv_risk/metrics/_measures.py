@@ -10,6 +10,7 @@ import numpy.typing as npt
 import polars as pl
 
 from somv_risk.errors import ConfigError
+from somv_risk.metrics.notes import NO_DRAWS, NO_INTERVAL
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -20,8 +21,6 @@ NOTE: Final = "note"
 UNDEFINED: Final = "if_undefined"
 LEVEL: Final = (2.5, 97.5)
 LEAST_DEFINED: Final = 0.9
-NO_INTERVAL: Final = "No interval: in more than a tenth of the draws the number cannot be computed."
-NO_DRAWS: Final = "No interval: no draws were asked for."
 
 
 @dataclass(frozen=True, slots=True)

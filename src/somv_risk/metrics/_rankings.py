@@ -12,6 +12,7 @@ from somv_risk.metrics._cases import BoolArray, Cases, FloatArray
 from somv_risk.metrics._measures import NOTE, UNDEFINED, Measure, Resampling, compute_tables
 from somv_risk.metrics._numbers import divide
 from somv_risk.metrics._order import Holdings, Ladder, Order, put_in_order
+from somv_risk.metrics.notes import ALL_EQUAL, LONGER, NO_AMOUNT, NO_EVENTS, NO_ORDER, NOBODY_FOUND
 
 POPULATION: Final = "population"
 RANKING: Final = "ranking"
@@ -31,12 +32,6 @@ LISTED: Final = (
     "bed_days_captured",
     "bed_days_share",
 )
-NO_ORDER: Final = "There are no cases with the outcome, or none without it."
-ALL_EQUAL: Final = "All scores are equal: the order is by lot."
-NOBODY_FOUND: Final = "The list holds nobody with the outcome."
-NO_EVENTS: Final = "No case has the outcome."
-NO_AMOUNT: Final = "There were none, or they were not given."
-LONGER: Final = "The list is longer than the population: everybody is on it."
 _WHY: Final[Mapping[str, str]] = {
     "auroc": NO_ORDER,
     "auroc_difference": NO_ORDER,

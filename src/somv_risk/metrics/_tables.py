@@ -23,7 +23,6 @@ from somv_risk.metrics._fairness import find_gaps, measure_rates, tabulate_fairn
 from somv_risk.metrics._gaps import add_sentences
 from somv_risk.metrics._listings import make_listings
 from somv_risk.metrics._lists import (
-    NOBODY,
     tabulate_cases,
     tabulate_distribution,
     tabulate_hidden,
@@ -31,10 +30,10 @@ from somv_risk.metrics._lists import (
 )
 from somv_risk.metrics._measures import Measure, Resampling, draw, tabulate
 from somv_risk.metrics._rankings import CAPACITY, PERSONS, measure_order
+from somv_risk.metrics.notes import NOBODY, NOT_GIVEN
 
 WORKING_CAPACITY: Final = "1 %"
 REFERENCES: Final = ("penalised_logistic", "count_last_year", "programme_rule")
-NOT_GIVEN: Final = "This reference was not given, so the model is not compared with it."
 
 
 def judge(

@@ -12,6 +12,7 @@ from somv_risk.store._manifest import (
     read_manifest,
     read_span,
 )
+from somv_risk.store._merge import Moment, Moves, merge_events
 from somv_risk.store._places import find_bucket
 from somv_risk.store._scan import scan_store
 from somv_risk.store._verify import FINDINGS, verify_store
@@ -25,6 +26,8 @@ __all__ = [
     "STORE_VERSION",
     "Batches",
     "Delivery",
+    "Moment",
+    "Moves",
     "Review",
     "append",
     "append_store",
@@ -39,6 +42,7 @@ __all__ = [
     "list_bucket_files",
     "lock_folder",
     "make_folder",
+    "merge_events",
     "read_manifest",
     "read_span",
     "scan_store",

@@ -2,6 +2,7 @@
 
 from somv_risk.scoring.payload import build_example
 from somv_risk.tracking._client import DEFAULT_URI, EXPERIMENT, MODEL_NAME, check_store
+from somv_risk.tracking._gates import Gates, parse_gates, read_gates
 from somv_risk.tracking._monitoring import track_monitoring
 from somv_risk.tracking._promotion import Decision, promote, roll_back
 from somv_risk.tracking._registry import CHALLENGER, CHAMPION, fetch_model
@@ -15,12 +16,15 @@ __all__ = [
     "EXPERIMENT",
     "MODEL_NAME",
     "Decision",
+    "Gates",
     "ServedModel",
     "Tracked",
     "build_example",
     "check_store",
     "fetch_model",
+    "parse_gates",
     "promote",
+    "read_gates",
     "roll_back",
     "track_evaluation",
     "track_monitoring",

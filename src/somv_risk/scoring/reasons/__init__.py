@@ -11,7 +11,7 @@ from somv_risk.scoring.reasons._reasons import (
     sum_themes,
 )
 from somv_risk.scoring.reasons._sentences import render_reason, render_sentence
-from somv_risk.scoring.reasons._texts import Texts, load_texts
+from somv_risk.scoring.reasons._texts import Texts, list_templates, load_texts, read_texts
 from somv_risk.scoring.reasons._warnings import render_note, render_warnings
 
 __all__ = [
@@ -26,8 +26,10 @@ __all__ = [
     "format_event",
     "format_events",
     "format_span",
+    "list_templates",
     "load_change_texts",
     "load_texts",
+    "read_texts",
     "render_change",
     "render_note",
     "render_reason",
