@@ -8,10 +8,16 @@ from hypothesis import strategies as st
 from drawn import define, draw_histories
 from small_world import INDEX, SELDOM, World, build_cohort, map_tables, worlds
 from somv_risk.cohort.asof import NO_LAGS
-from somv_risk.features import Events, Feature, Timeline, list_evidence, load_catalogue
+from somv_risk.features import (
+    Events,
+    Feature,
+    Timeline,
+    list_evidence,
+    load_catalogue,
+    read_rows,
+    to_microseconds,
+)
 from somv_risk.features._evidence import EVENT_ROW, select_evidence
-from somv_risk.features._reading import read_rows
-from somv_risk.features._timeline import to_microseconds
 from somv_risk.features.views import BACKGROUND, build_view
 
 BY_NAME = {feature.name: feature for feature in load_catalogue()}

@@ -23,14 +23,15 @@ from somv_risk.features import (
     Extent,
     Measure,
     Source,
+    Timeline,
     View,
     list_evidence,
     list_features,
     list_measurable_events,
     load_catalogue,
+    read_rows,
+    to_microseconds,
 )
-from somv_risk.features._reading import read_rows
-from somv_risk.features._timeline import Timeline, to_microseconds
 from somv_risk.features.views import build_view
 from somv_risk.features.views.view import make_events
 from somv_risk.languages import LANGUAGES

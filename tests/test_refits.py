@@ -12,6 +12,7 @@ import somv_risk as sr
 from somv_risk.cohort.splits import ROLES, TimeSplit
 from somv_risk.errors import CohortError, ConfigError
 from somv_risk.evaluation.refits import (
+    Fitted,
     Judge,
     Refits,
     _again,
@@ -21,15 +22,15 @@ from somv_risk.evaluation.refits import (
     fit_again,
     leave_out,
     leave_places_out,
+    measure_stability,
     repeat_seeds,
     roll_origins,
     run_refits,
 )
-from somv_risk.evaluation.refits._again import Fitted, fit_whole
+from somv_risk.evaluation.refits._again import fit_whole
 from somv_risk.evaluation.refits._judge import Scores, gather_judged
 from somv_risk.evaluation.refits._origins import list_origins, place_origin
 from somv_risk.evaluation.refits._places import Place, choose_places, find_few, hide_few
-from somv_risk.evaluation.refits._seeds import measure_stability
 from somv_risk.monitoring import add_reference
 from somv_risk.training.rows import Sample
 from somv_risk.training.steps import Prepared, describe_reference, fit_model, prepare, resolve_config

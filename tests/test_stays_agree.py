@@ -17,9 +17,7 @@ from somv_risk.cohort.stays import (
     LASTED,
     build_known_stays,
 )
-from somv_risk.features import load_catalogue
-from somv_risk.features._reading import read_rows
-from somv_risk.features._timeline import Timeline, to_microseconds
+from somv_risk.features import Timeline, load_catalogue, read_rows, to_microseconds
 from somv_risk.registers import schema as s
 
 FEATURE = next(feature for feature in load_catalogue() if feature.name == "acute_admissions_365d")

@@ -13,6 +13,7 @@ from somv_risk.features._engine import build_features, compute_features
 from somv_risk.features._events import Events
 from somv_risk.features._evidence import EVENTS, list_evidence
 from somv_risk.features._kinds import Extent, ValueKind
+from somv_risk.features._reading import read_rows
 from somv_risk.features._rules import (
     THEMES,
     list_anchors,
@@ -20,7 +21,7 @@ from somv_risk.features._rules import (
     list_measurable_values,
 )
 from somv_risk.features._texts import Coded
-from somv_risk.features._timeline import Timeline
+from somv_risk.features._timeline import Timeline, to_microseconds
 from somv_risk.features.measures import MEASURES, Column, Measure, ShapeName
 from somv_risk.features.views import BACKGROUND, VIEWS, Source, View, list_event_views
 
@@ -56,4 +57,6 @@ __all__ = [
     "load_definitions",
     "parse_definitions",
     "read_definition",
+    "read_rows",
+    "to_microseconds",
 ]
