@@ -7,8 +7,8 @@ from pathlib import Path
 
 import polars as pl
 
+from somv_risk.calls.progress import Progress, ignore_progress
 from somv_risk.simulate.measures import Measurements, combine, compute_figures, measure
-from somv_risk.simulate.region import Progress
 from somv_risk.simulate.targets import Target, compare
 from somv_risk.store import read_manifest, scan_store
 
@@ -27,7 +27,7 @@ def check_store(
     *,
     start: date,
     difficulty: pl.DataFrame | None = None,
-    progress: Progress = lambda *_: None,
+    progress: Progress = ignore_progress,
 ) -> Check:
     """Measure a store, one bucket at a time, and compare it with the targets.
 

@@ -11,13 +11,14 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from somv_risk.calls.progress import Progress, ignore_progress
 from somv_risk.cohort.outcomes import OUTCOME, OUTCOME_EVENTS, count_past_events, label_outcomes
 from somv_risk.metrics.metrics import compute_metrics
 from somv_risk.model.model import RiskModel
 from somv_risk.registers.histories import Histories
 from somv_risk.scoring.score import choose_persons, collect_features
 from somv_risk.simulate.plan import Plan
-from somv_risk.simulate.region import Progress, build_region
+from somv_risk.simulate.region import build_region
 from somv_risk.training.train import train
 
 ROUNDS: Final = 100
@@ -55,7 +56,7 @@ def measure_difficulty(
     plan: Plan,
     *,
     regions: int = 4,
-    progress: Progress = lambda *_: None,
+    progress: Progress = ignore_progress,
 ) -> pl.DataFrame:
     """Train the default model on one made-up region and test it, and two references, on others.
 

@@ -1,16 +1,15 @@
 """The made-up region as histories, in memory or as a store."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from datetime import date, datetime
 from pathlib import Path
 
+from somv_risk.calls.progress import Progress, ignore_progress
 from somv_risk.registers.histories import Histories
 from somv_risk.simulate.period import Period
 from somv_risk.simulate.plan import FIRST_DAY, LAST_DAY, Plan
 from somv_risk.simulate.tables import Tables, build_tables, draw_blocks
 from somv_risk.store import DEFAULT_BUCKETS, write_blocks
-
-Progress = Callable[[str, int, int], None]
 
 
 def simulate(
@@ -63,7 +62,7 @@ def simulate_store(
     municipalities: Collection[str] | None = None,
     buckets: int = DEFAULT_BUCKETS,
     threads: int | None = None,
-    progress: Progress = lambda *_: None,
+    progress: Progress = ignore_progress,
 ) -> None:
     """Make up the same region as `simulate` and write it as a store, 10,000 persons at a time.
 
@@ -95,7 +94,7 @@ def write_region(
     *,
     buckets: int = DEFAULT_BUCKETS,
     threads: int | None = None,
-    progress: Progress = lambda *_: None,
+    progress: Progress = ignore_progress,
 ) -> None:
     """Write the region of a plan as a store; see `simulate_store`."""
     watched = _watch(draw_blocks(plan, threads), len(plan.list_blocks()), progress)
