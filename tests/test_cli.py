@@ -543,7 +543,7 @@ def test_real_hospital_stays_are_ingested_and_scored_by_a_model_of_simulated_one
     assert "Not taken over" in words
     assert "ICD-9 code" in words
     assert "577" in words
-    assert told.out.count("absent") == 5
+    assert told.out.count("absent") == 10
     histories = sr.read_histories(store)
     assert histories.admissions.collect().height == 275
 

@@ -35,7 +35,10 @@ from somv_risk.testing import assert_no_future_leakage
 pytestmark = pytest.mark.external
 
 MERGE_GAP, ADMISSION_LENGTH = timedelta(hours=4), timedelta(hours=12)
-ABSENT = ("psychiatric_contacts", "substance_abuse", "social_benefits", "social_services", "primary_care")
+ABSENT = (
+    *("psychiatric_contacts", "substance_abuse", "social_benefits", "social_services", "primary_care"),
+    *("residence", "programme_events", "plans", "referrals", "responses"),
+)
 ALLOWING = {"allow": ["absent-tables"]}  # no open data set has all tables
 ANY_ADMISSION = Target("any_admission", min_count=1, admission_types=("acute", "planned"))
 AFFIRMED = re.compile(r"\b(No|Fewer than \d) recorded hospital (contacts|stays)")

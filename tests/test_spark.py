@@ -260,7 +260,7 @@ def test_pyspark_that_is_missing_is_one_sentence(monkeypatch, tmp_path):
 
 
 def test_java_that_is_missing_is_one_sentence(monkeypatch, tmp_path):
-    monkeypatch.setattr(somv_risk.batch.spark, "_check_is_installed", lambda: None)
+    monkeypatch.setattr(somv_risk.batch.spark, "check_installed", lambda *_: None)
     monkeypatch.setenv("JAVA_HOME", str(tmp_path))
     with pytest.raises(SystemLibraryError, match="openjdk-17-jre-headless"):
         start_spark()
@@ -270,7 +270,7 @@ def test_java_that_is_missing_is_one_sentence(monkeypatch, tmp_path):
     ("asked", "word"), [("csv", "'parquet' or 'delta'"), ("delta", r"somv-risk\[delta\]")]
 )
 def test_a_format_that_cannot_be_written_is_refused_before_the_run(monkeypatch, tmp_path, asked, word):
-    monkeypatch.setattr(somv_risk.batch.spark, "_check_is_installed", lambda: None)
+    monkeypatch.setitem(sys.modules, "pyspark", sys)  # as if it were installed
     monkeypatch.setitem(sys.modules, "deltalake", None)
     with pytest.raises(ConfigError, match=word):
         score_spark(None, tmp_path, tmp_path, tmp_path / "out", index_time=INDEX, format=asked)

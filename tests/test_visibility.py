@@ -58,7 +58,7 @@ def is_seen(start, known, lag):
 
 def has_ended(table, start, length, lag):
     if length is None:
-        return table in s.POINT_TABLES and start + lag.days < 0
+        return s.TABLES[table].is_point and start + lag.days < 0
     return start + length + lag.days < 0
 
 

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from somv_risk import errors
 from somv_risk.batch import BatchResult, Done, Failed, Options, Task, list_libraries, run_batch
+from somv_risk.calls.arguments import read_path
 from somv_risk.calls.extras import check_installed
 from somv_risk.calls.moments import Moment
+from somv_risk.calls.shown import show
 from somv_risk.errors import ConfigError, SomvRiskError, SourceError, SystemLibraryError
 from somv_risk.files.parquet import scan_parquet
 from somv_risk.files.private_files import make_inner_folder
@@ -100,8 +102,8 @@ def score_spark(
     _check_format(format)
     result = run_batch(
         model,
-        Path(store).resolve(),
-        Path(out).resolve(),
+        read_path("store", store).resolve(),
+        read_path("out", out).resolve(),
         index_time=index_time,
         options=Options(capacity, threshold, reasons, language, explain),
         workers=partial(_gather_executors, spark),
@@ -161,8 +163,8 @@ def _check_java() -> None:
 
 
 def _check_format(asked: str) -> None:
-    if asked not in ("parquet", "delta"):
-        raise ConfigError(f"format is {asked!r}. Give 'parquet' or 'delta'.")
+    if not isinstance(asked, str) or asked not in ("parquet", "delta"):
+        raise ConfigError(f"format is {show(asked)}. Give 'parquet' or 'delta'.")
     if asked == "delta":
         check_installed("deltalake", "Delta tables")
 
